@@ -1,0 +1,523 @@
+//! Events: facts of a run, in order, in one envelope. The journal on disk is these as JSON Lines,
+//! and any report can be rebuilt from it alone.
+//!
+//! Facts only: whether something is good or bad is decided by `observe`, from these.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::manifest::{PathChange, StateChange};
+use crate::name::{CellId, RunId, StepRef, TargetId, Variant};
+use crate::outcome::{OutcomeKind, Phase, Reason};
+use crate::plan::{OpId, Plan};
+use crate::program::{HarnessEnv, Pass};
+use crate::source::Location;
+
+/// One line of a journal. The executor sends bodies only; the runner alone adds the rest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Envelope {
+    /// [`crate::PROTOCOL`].
+    pub v: u32,
+    /// The run.
+    pub run: RunId,
+    /// The cell; `None` for facts of the whole run.
+    pub cell: Option<CellId>,
+    /// Position in the journal, from 0, without gaps.
+    pub seq: u64,
+    /// Milliseconds since the run started, by a clock that never goes back.
+    pub t: u64,
+    /// Who observed it.
+    pub origin: Origin,
+    /// The fact.
+    pub body: Body,
+}
+
+/// Who observed a fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The runner, on the host.
+    Runner,
+    /// The executor, inside the sandbox.
+    Executor,
+}
+
+/// A fact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Body {
+    /// The first line of every journal.
+    RunStarted(RunStarted),
+    /// A cell is part of the run; everything a report needs to know of it beforehand.
+    CellPlanned(Box<CellPlanned>),
+    /// A cell is tried; facts of an earlier attempt no longer count.
+    AttemptStarted {
+        /// 1 for the first.
+        attempt: u32,
+    },
+    /// Declared content is verified and at hand.
+    ContentReady(ContentReady),
+    /// Declared content is not to be had as declared.
+    ContentRefused(ContentRefused),
+    /// A sandbox runs and its executor has introduced itself.
+    SandboxStarted(SandboxStarted),
+    /// A fact observed inside the sandbox.
+    Executor(ExecutorEvent),
+    /// What an op printed.
+    Output(Output),
+    /// What changed since the manifest before.
+    Manifest(Manifest),
+    /// A connection left the sandbox, or was refused.
+    Request(Request),
+    /// The engine's own list of changed paths was compared with the manifests.
+    CrossChecked(CrossChecked),
+    /// An attempt broke off for a cause outside the recipe.
+    AttemptFailed(AttemptFailed),
+    /// The last fact of a cell.
+    CellEnded(CellEnded),
+    /// The last fact of a run.
+    RunEnded {
+        /// True if a signal ended it.
+        interrupted: bool,
+    },
+}
+
+/// How a run begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunStarted {
+    /// Version of the harness.
+    pub harness: String,
+    /// Start by the wall clock, RFC 3339 in UTC.
+    pub started: String,
+    /// The command line that repeats the run, without the program's name.
+    pub arguments: Vec<String>,
+    /// The project's root as the user would name it, `None` outside a project.
+    pub project: Option<String>,
+    /// True if cells whose needs are unmet do not count.
+    pub allow_unmet_needs: bool,
+}
+
+/// Everything known of a cell before it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CellPlanned {
+    /// The whole plan.
+    pub plan: Plan,
+    /// What the harness adds.
+    pub harness: HarnessEnv,
+    /// Where each step stands.
+    pub locations: Vec<StepLocation>,
+    /// The image; `None` if the target has none here.
+    pub image: Option<Image>,
+    /// What is captured.
+    pub capture: Capture,
+    /// What `expected.toml` says of it.
+    pub expected: Option<Expected>,
+    /// How its plan compares with its snapshot.
+    pub snapshot: SnapshotFinding,
+}
+
+/// Where a step stands in its recipe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepLocation {
+    /// The step.
+    pub step: StepRef,
+    /// Its place.
+    pub location: Location,
+}
+
+/// The image of a cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// The target it stands for.
+    pub target: TargetId,
+    /// Which variant.
+    pub variant: Variant,
+    /// The engine's id of it, with its digest.
+    pub id: String,
+    /// Where it came from.
+    pub kind: ImageKind,
+    /// What to know of it, such as that a lab image carries another manager than the target.
+    pub note: Option<String>,
+}
+
+/// Where an image came from. A lab result is never shown as a genuine one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageKind {
+    /// Pulled from a registry by digest.
+    Registry,
+    /// Built from the distribution's own signed archive.
+    Bootstrap,
+    /// A stand-in built by the lab.
+    Lab,
+    /// A given tarball with a given digest.
+    Tarball,
+}
+
+/// What a run captures of privileged operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Capture {
+    /// Manifests after every op; no trace of who did what.
+    Manifest,
+}
+
+/// What `expected.toml` says of a cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// The outcome.
+    pub outcome: OutcomeKind,
+    /// The phase, if given.
+    pub phase: Option<Phase>,
+    /// The reason's word, if given as one (`because` is the sentence for people).
+    pub reason: Option<Reason>,
+    /// Why this is expected, in the author's words.
+    pub because: String,
+    /// True if the row's date of expiry lies before the run's start: the row no longer counts.
+    pub expired: bool,
+    /// What the cell needs that may not be there, such as `host:download.docker.com`.
+    pub needs: Vec<String>,
+}
+
+/// How a plan compares with its snapshot. Judged only inside a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum SnapshotFinding {
+    /// Outside a project, or for a set that has no snapshot of its own.
+    NotJudged,
+    /// They are the same.
+    Same,
+    /// There is no snapshot.
+    Missing,
+    /// They differ; a unified diff from the snapshot to the plan.
+    Different {
+        /// The diff.
+        diff: String,
+    },
+}
+
+/// Declared content that is verified and at hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContentReady {
+    /// The step that names it.
+    pub step: StepRef,
+    /// Where it came from.
+    pub url: String,
+    /// Its hash, declared and found.
+    pub sha256: Digest,
+    /// Its size.
+    pub bytes: u64,
+    /// True if nothing had to be fetched.
+    pub stored: bool,
+}
+
+/// Declared content that is not to be had as declared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContentRefused {
+    /// The step that names it.
+    pub step: StepRef,
+    /// Where it should have come from.
+    pub url: String,
+    /// What it should have been.
+    pub expected: Digest,
+    /// What came instead; `None` if nothing came.
+    pub actual: Option<Digest>,
+    /// Where the evidence is kept, as the user would name it.
+    pub evidence: Option<String>,
+    /// What was wrong, in words.
+    pub message: String,
+}
+
+/// A sandbox that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SandboxStarted {
+    /// What runs it, such as `docker 20.10.24`.
+    pub engine: String,
+    /// Its name there.
+    pub sandbox: String,
+    /// sha256 of the executor, as it read itself and as the runner sent it.
+    pub executor_sha256: Digest,
+    /// Milliseconds from asking for it to its `Hello`.
+    pub start_ms: u64,
+}
+
+/// A fact observed inside the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ExecutorEvent {
+    /// The program is accepted and the sandbox prepared.
+    Ready {
+        /// The user's id: the first free one from 1000.
+        uid: u32,
+        /// The user's group.
+        gid: u32,
+        /// True if the user had to be added; the one write the harness makes.
+        user_added: bool,
+    },
+    /// The guard of an op was asked.
+    GuardAsked {
+        /// The op.
+        op: OpId,
+        /// Which apply.
+        pass: Pass,
+        /// True if it held and the op is skipped.
+        held: bool,
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// An op begins.
+    OpStarted {
+        /// The op.
+        op: OpId,
+        /// Which apply.
+        pass: Pass,
+        /// The effective words, with the harness's; empty for a write.
+        argv: Vec<String>,
+    },
+    /// An op has ended, its output streams are closed.
+    OpFinished {
+        /// The op.
+        op: OpId,
+        /// Which apply.
+        pass: Pass,
+        /// How.
+        ending: Ending,
+        /// Milliseconds from its start.
+        ms: u64,
+    },
+    /// A manifest was taken and its stream closed.
+    ManifestTaken {
+        /// How many objects were walked.
+        entries: u64,
+        /// How many bytes were hashed (the rest was known by inode, ctime and size).
+        hashed: u64,
+        /// How many lines were left out beyond [`crate::manifest::MAX_LINES`].
+        omitted: u64,
+        /// How many objects could not be read, such as a file that vanished in between.
+        unreadable: u64,
+        /// Mount points of other file systems that were walked, such as tmpfs.
+        mounts: Vec<String>,
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Something in the executor's own work went wrong: the session is of no use.
+    Broken {
+        /// What.
+        message: String,
+    },
+}
+
+/// How an op ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Ending {
+    /// The command exited.
+    Exited(i32),
+    /// A signal ended the command.
+    Signalled(i32),
+    /// The command could not be started: `NotFound` on the PATH, or something else.
+    NotStarted {
+        /// True if no such command is on the PATH.
+        not_found: bool,
+        /// The error in words.
+        message: String,
+    },
+    /// A limit was passed and the process tree killed.
+    Limit(Limit),
+    /// The file was written.
+    Written {
+        /// False if it already was as wanted.
+        changed: bool,
+    },
+    /// The file could not be written.
+    NotWritten {
+        /// The error in words.
+        message: String,
+    },
+}
+
+/// Which limit was passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// Wall-clock time.
+    Time,
+    /// Time without output.
+    Silence,
+    /// Bytes printed.
+    Output,
+    /// Bytes written to storage.
+    Written,
+}
+
+/// What an op printed, bounded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// The op.
+    pub op: OpId,
+    /// Which apply.
+    pub pass: Pass,
+    /// Standard output.
+    pub stdout: Captured,
+    /// Standard error.
+    pub stderr: Captured,
+}
+
+/// A channel's bytes: all of them if there are few, else the first and the last.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Captured {
+    /// How many bytes came.
+    pub bytes: u64,
+    /// The first bytes, at most [`Captured::KEPT`], invalid UTF-8 replaced. Not sanitised: a
+    /// reporter does that.
+    pub head: String,
+    /// The last bytes after those left out, likewise; empty if nothing was left out.
+    pub tail: String,
+    /// How many bytes between head and tail were left out.
+    pub omitted: u64,
+    /// Which of the op's failure lines were seen anywhere, in the order of the op.
+    pub matched: Vec<String>,
+}
+
+impl Captured {
+    /// Bytes kept at either end.
+    pub const KEPT: usize = 32 << 10;
+}
+
+/// What changed since the manifest before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// What was done since the manifest before.
+    pub after: ManifestPoint,
+    /// Changed paths, sorted by path.
+    pub paths: Vec<PathChange>,
+    /// Changed lines of probes, sorted.
+    pub states: Vec<StateChange>,
+}
+
+/// What a manifest follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ManifestPoint {
+    /// Nothing: the first.
+    Baseline,
+    /// One op of the first apply.
+    Op(OpId),
+    /// The whole second apply.
+    SecondApply,
+}
+
+/// A request of the sandbox to the proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The op that ran, if one did.
+    pub op: Option<OpId>,
+    /// `GET`, `CONNECT`, …
+    pub method: String,
+    /// The URL, or `host:port` of a tunnel; sanitised, at most 2 KiB.
+    pub url: String,
+    /// What became of it.
+    pub decision: RequestDecision,
+    /// The status answered.
+    pub status: u16,
+    /// Bytes of body sent to the sandbox.
+    pub bytes: u64,
+    /// Milliseconds.
+    pub ms: u64,
+}
+
+/// What the proxy did with a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum RequestDecision {
+    /// Answered from the lab's repositories.
+    Served,
+    /// Forwarded over plain http.
+    Forwarded,
+    /// Tunnelled without looking inside.
+    Tunnelled,
+    /// Refused.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// The other side could not be reached.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The engine's own list of changed paths against the manifests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrossChecked {
+    /// How many paths the engine listed.
+    pub listed: u64,
+    /// Paths the engine lists as changed that no manifest saw change, escaped; at most 1000.
+    pub unseen: Vec<String>,
+}
+
+/// An attempt that broke off for a cause outside the recipe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttemptFailed {
+    /// What broke.
+    pub cause: InfraCause,
+    /// In words.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// True if another attempt follows.
+    pub retried: bool,
+}
+
+/// What broke outside the recipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InfraCause {
+    /// The engine does not answer.
+    EngineUnreachable,
+    /// The engine died while it ran the sandbox.
+    EngineDied,
+    /// The engine refused or failed.
+    EngineRefused,
+    /// The target's image is not there.
+    ImageMissing,
+    /// The sandbox ended, or its stream was cut or damaged.
+    SandboxLost,
+    /// A host could not be reached.
+    HostUnreachable,
+    /// The disk of the host is full or failing.
+    HostStorage,
+}
+
+/// How a cell ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum CellEnded {
+    /// The program ran as far as it could; `observe` judges.
+    Finished,
+    /// Every attempt broke off.
+    GaveUp,
+    /// It was not started.
+    NotRun {
+        /// Why.
+        because: String,
+    },
+    /// The run was interrupted.
+    Cancelled,
+}

@@ -1,0 +1,296 @@
+//! A plan: the ordered ops of one recipe set on one target. `plan` makes it, people read it,
+//! snapshots hold it, the executor performs it: there is no second rendering.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{Digest, digest_of};
+use crate::name::{GuestPath, RecipeName, StepRef, TargetId, Variant};
+
+/// The ordered ops of one recipe set on one target, and what became of every step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The target it was made for.
+    pub target: TargetId,
+    /// The image variant it needs.
+    pub variant: Variant,
+    /// The set: what was asked for and what that depends on, in the order applied.
+    pub recipes: Vec<RecipeName>,
+    /// Why nothing is installed here although it is on other targets; `None` where the set applies.
+    pub unsupported: Option<String>,
+    /// Every step of the set in the authors' order, with what became of it.
+    pub steps: Vec<PlannedStep>,
+    /// Bytes to fetch and verify before the sandbox starts, in order of first use.
+    pub content: Vec<Content>,
+    /// What is done, in order.
+    pub ops: Vec<Op>,
+}
+
+impl Plan {
+    /// The plan's digest: canonical JSON of the ops alone, so that descriptions, spans and reasons
+    /// of dropped steps do not change it.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        digest_of(&self.ops)
+    }
+
+    /// The op with this id.
+    #[must_use]
+    pub fn op(&self, id: OpId) -> Option<&Op> {
+        self.ops.iter().find(|op| op.id == id)
+    }
+}
+
+/// One step and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedStep {
+    /// The step.
+    pub step: StepRef,
+    /// The action's word, as the author wrote it (`apt_install`, `requires`, `check`).
+    pub action: String,
+    /// The author's description.
+    pub description: Option<String>,
+    /// What became of it.
+    pub disposition: Disposition,
+}
+
+/// What became of a step on a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Disposition {
+    /// Its ops are in the plan.
+    Applies,
+    /// A human has to do it.
+    Manual {
+        /// The author's instructions.
+        text: String,
+        /// How many ops of the plan stand before it: what is verified later is not judged.
+        after: u32,
+    },
+    /// It does not apply here.
+    Dropped {
+        /// The one reason, in words.
+        reason: String,
+    },
+}
+
+/// Bytes named by a recipe: fetched once, verified, then used by ops as a blob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// What the bytes must hash to.
+    pub sha256: Digest,
+    /// Where they come from.
+    pub url: String,
+    /// The step that names them.
+    pub step: StepRef,
+}
+
+/// The identity of an op: its 1-based position in the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OpId(pub u32);
+
+impl std::fmt::Display for OpId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// One unit the executor performs: of execution, manifest and attribution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Op {
+    /// Its position in the plan.
+    pub id: OpId,
+    /// The steps it serves; never empty except for a refresh.
+    pub steps: Vec<StepRef>,
+    /// Who performs it.
+    pub privilege: Privilege,
+    /// What is asked first: if it holds, the op is skipped.
+    pub guard: Option<Guard>,
+    /// What bounds it.
+    pub limits: Limits,
+    /// What must come of it.
+    pub expects: Expects,
+    /// True for what is not repeated in the second apply (a refresh, a verification).
+    pub once: bool,
+    /// What is done.
+    pub action: Action,
+}
+
+impl Op {
+    /// True if the op belongs to the apply phase: it changes the machine and its success is judged
+    /// by how it ended.
+    #[must_use]
+    pub fn applies(&self) -> bool {
+        matches!(self.expects, Expects::Success { .. })
+    }
+}
+
+/// Who performs an op.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Privilege {
+    /// The superuser.
+    Root,
+    /// The unprivileged user `dev`.
+    User,
+}
+
+/// What is done: a closed vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Action {
+    /// A command is run. Its standard input is empty; no shell is involved.
+    Run {
+        /// The words; the first is looked up on the PATH. Never empty.
+        argv: Vec<String>,
+    },
+    /// A file is written: beside its place, synced, then renamed over it. Missing parent folders
+    /// are made with mode 0755, owned by root. A file that already is as wanted is left alone.
+    Write {
+        /// Where.
+        path: GuestPath,
+        /// Permission bits, such as 0o644.
+        mode: u32,
+        /// Who owns it.
+        owner: Privilege,
+        /// The bytes.
+        content: FileContent,
+    },
+}
+
+/// The bytes of a written file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FileContent {
+    /// Text made by `plan`.
+    Text(String),
+    /// Verified bytes from the plan's content.
+    Blob(Digest),
+}
+
+/// A question to the manager, asked before an op: are all requests met already?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guard {
+    /// The command that asks; it changes nothing and is run with the op's privilege.
+    pub argv: Vec<String>,
+    /// The answer that lets the op be skipped.
+    pub skip_if: SkipIf,
+}
+
+/// The answer of a guard that lets its op be skipped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum SkipIf {
+    /// The command exits with this code.
+    ExitCode(i32),
+    /// The command exits with 0 and the set of its lines is exactly this one.
+    Lines(std::collections::BTreeSet<String>),
+}
+
+/// What bounds an op. Passing a limit kills the op's whole process tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Wall-clock seconds.
+    pub seconds: u32,
+    /// Seconds without a byte of output.
+    pub silent_seconds: u32,
+    /// Bytes printed on both channels together.
+    pub output_bytes: u64,
+    /// Bytes written to storage by the op's process tree together.
+    pub written_bytes: u64,
+}
+
+impl Limits {
+    /// For ops that install: 30 minutes, 10 minutes of silence, 64 MiB printed, 8 GiB written.
+    pub const INSTALL: Self = Self {
+        seconds: 1800,
+        silent_seconds: 600,
+        output_bytes: 64 << 20,
+        written_bytes: 8 << 30,
+    };
+    /// For questions: 60 seconds, silent for 60, 4 MiB printed, 64 MiB written.
+    pub const QUERY: Self = Self {
+        seconds: 60,
+        silent_seconds: 60,
+        output_bytes: 4 << 20,
+        written_bytes: 64 << 20,
+    };
+}
+
+/// What must come of an op; `observe` compares, nothing else does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Expects {
+    /// It ends with exit code 0 and prints none of these.
+    Success {
+        /// Texts within a line that mean failure whatever the exit code says (a manager that
+        /// reports success although a scriptlet failed).
+        failure_lines: Vec<String>,
+    },
+    /// A `[[requires]]` entry, asked before anything else.
+    Requirement(Presence),
+    /// A `require_command` step, asked in its place.
+    Command(Presence),
+    /// A `[[check]]` entry.
+    Check {
+        /// The author's name for it.
+        name: String,
+        /// The exit code it must end with.
+        exit_code: i32,
+        /// Texts that standard output must contain.
+        stdout_contains: Vec<String>,
+    },
+}
+
+/// Something that must be there, perhaps in a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Presence {
+    /// What must be there.
+    pub subject: Subject,
+    /// The version it must have; `None` if being there is enough.
+    pub version: Option<VersionProbe>,
+}
+
+/// What a presence is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Subject {
+    /// A command on the PATH: there if it could be started, whatever it exits with.
+    Command(String),
+    /// A package: there if the manager's query exits with 0 and prints a line with a version.
+    Package(String),
+}
+
+/// How a version is read from output and compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VersionProbe {
+    /// A regular expression with one capture group, tried on each line of standard output, then of
+    /// standard error; the first match counts.
+    pub regex: String,
+    /// The version below which it is too old; `None` for a package whose presence alone is asked.
+    pub minimum: Option<String>,
+    /// The rules of comparison.
+    pub rules: VersionRules,
+}
+
+/// Rules by which versions are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VersionRules {
+    /// Debian policy 5.6.12.
+    Dpkg,
+    /// rpmvercmp over epoch, version, release.
+    Rpm,
+    /// alpm's vercmp.
+    Pacman,
+    /// Dotted numbers of a command: missing parts count as 0, a pre-release is older.
+    Dotted,
+}

@@ -1,0 +1,116 @@
+//! A program: a plan's ops as sent to the executor, with what the harness adds. What the harness
+//! adds is a value of its own, [`HarnessEnv`], printed beside the plan and never part of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{Digest, digest_of};
+use crate::name::GuestPath;
+use crate::plan::Op;
+
+/// The only folder of a sandbox that belongs to the harness; excluded from every manifest.
+pub const HARNESS_FOLDER: &str = "/.assay";
+
+/// The loopback port on which the executor answers for the runner's proxy.
+pub const PROXY_PORT: u16 = 9473;
+
+/// The unprivileged user of every sandbox.
+pub const USER: &str = "dev";
+
+/// The PATH of every command, for both users.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Everything the executor is to do, sent once after its `Hello`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// What the harness adds.
+    pub harness: HarnessEnv,
+    /// The certificate of the run's authority, PEM; `None` if nothing is intercepted.
+    pub certificate: Option<String>,
+    /// What is performed, in order. Empty for a program that only serves a shell.
+    pub runs: Vec<ProgramOp>,
+}
+
+/// One performance of one op.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramOp {
+    /// First or second apply.
+    pub pass: Pass,
+    /// The op, unchanged from the plan.
+    pub op: Op,
+}
+
+/// Which apply an op is performed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pass {
+    /// The plan's ops, all.
+    First,
+    /// The ops that apply, again, to show that they change nothing.
+    Second,
+}
+
+/// What the harness adds to a sandbox: constant for a target, so that its digest is, too.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HarnessEnv {
+    /// Variables of every op, after `PATH`, `HOME`, `USER`, `LOGNAME`, `LANG=C.UTF-8` and
+    /// `TERM=dumb`, which the executor sets.
+    pub variables: Vec<Variable>,
+    /// Words inserted after `argv[0]`, by program.
+    pub insertions: Vec<Insertion>,
+    /// The guest's own trust stores (PEM bundles), the first that exists counts. Where one exists
+    /// the executor keeps, refreshed before every op, a bundle of it and the run's certificate at
+    /// [`HarnessEnv::TRUST_BUNDLE`]; where none does that file is absent.
+    pub trust_stores: Vec<GuestPath>,
+    /// Questions asked with every manifest, whose answers stand for state that files only hold in
+    /// a form that differs from run to run.
+    pub probes: Vec<Probe>,
+}
+
+impl HarnessEnv {
+    /// Where the executor keeps the bundle of the guest's trust store and the run's certificate.
+    pub const TRUST_BUNDLE: &'static str = "/.assay/trust.pem";
+
+    /// Its own digest.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        digest_of(self)
+    }
+}
+
+/// A variable of every op.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// Set only where this exists, tested before every op.
+    pub only_if_exists: Option<GuestPath>,
+}
+
+/// Words inserted after `argv[0]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Insertion {
+    /// The program, equal to `argv[0]`.
+    pub program: String,
+    /// The words.
+    pub words: Vec<String>,
+    /// Inserted only where this exists, tested before every op.
+    pub only_if_exists: Option<GuestPath>,
+}
+
+/// A question asked with every manifest. Its standard output is split into lines, which are
+/// compared as a set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// What the lines are, such as `packages`.
+    pub name: String,
+    /// The command; run as root, bounded by [`crate::plan::Limits::QUERY`].
+    pub argv: Vec<String>,
+}
