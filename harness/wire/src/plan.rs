@@ -235,7 +235,7 @@ pub enum Expects {
     },
     /// A `[[requires]]` entry, asked before anything else.
     Requirement(Presence),
-    /// A `require_command` step, asked in its place.
+    /// A `require_command` step, or the range an installed package was asked for, asked in its place.
     Command(Presence),
     /// A `[[check]]` entry.
     Check {
@@ -245,6 +245,8 @@ pub enum Expects {
         exit_code: i32,
         /// Texts that standard output must contain.
         stdout_contains: Vec<String>,
+        /// Texts that standard error must contain.
+        stderr_contains: Vec<String>,
     },
 }
 
@@ -277,6 +279,9 @@ pub struct VersionProbe {
     pub regex: String,
     /// The version below which it is too old; `None` for a package whose presence alone is asked.
     pub minimum: Option<String>,
+    /// Constraints that the version must meet as well, such as `>=1.7,<3`: the range a package was
+    /// asked for, verified after its install. `None` everywhere else.
+    pub range: Option<String>,
     /// The rules of comparison.
     pub rules: VersionRules,
 }

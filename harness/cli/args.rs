@@ -1,0 +1,197 @@
+//! The command line, as clap reads it. Texts here are what `--help` teaches.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Exit codes and pointers, shown below every long help.
+const AFTER: &str = "\
+Exit codes, the first that applies:
+  130  interrupted
+    2  wrong command line or project file
+    3  a recipe is invalid or cannot be planned
+    7  an undeclared privileged operation, or a gap in capture
+    4  fetched content does not have its declared hash
+    6  consent missing or violated
+    5  a snapshot is missing or different
+    1  a recipe failed (requires, install, verify, idempotence)
+    8  infrastructure or unmet needs: a cell did not run
+    0  everything passed
+
+`assay explain CODE` explains a diagnostic; `assay doctor` says what this machine can run.";
+
+/// Tests provisioning recipes in sandboxes and shows what root did.
+#[derive(Debug, Parser)]
+#[command(name = "assay", version, after_long_help = AFTER, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What every verb takes.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What every verb takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Output for people or for programs; JSON alone goes to stdout, all else to stderr
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+    /// When to colour
+    #[arg(long, global = true, value_enum, default_value_t = When::Auto)]
+    pub(crate) color: When,
+    /// Say only what is wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+/// Output for people or for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Text.
+    Human,
+    /// One JSON document on stdout.
+    Json,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Parse and lint recipes: all diagnostics at once, with the line, a code and advice
+    Check(Recipes),
+    /// Explain a diagnostic's code, or list all codes
+    Explain {
+        /// The code, such as `unknown-action`
+        code: Option<String>,
+    },
+    /// Show the exact commands a recipe means on each target
+    Plan(PlanArgs),
+    /// Compare plans with the snapshots in `snapshots/`, or accept them
+    #[command(subcommand)]
+    Snapshot(SnapshotVerb),
+    /// Run recipes in sandboxes and judge them: plan, prepare, apply, verify, apply again
+    Test(TestArgs),
+    /// Render a finished run again, from its journal alone
+    Report {
+        /// The run's id or journal; the newest run without it
+        run: Option<String>,
+    },
+    /// Open a shell in the sandbox of a cell: same image, network and user
+    Shell(ShellArgs),
+    /// The images that sandboxes are made of
+    #[command(subcommand)]
+    Images(ImagesVerb),
+    /// Say what this machine can run and name the command that mends what it cannot
+    Doctor {
+        /// Remove what earlier runs left behind, sandboxes kept by --keep-failed included
+        #[arg(long)]
+        sweep: bool,
+    },
+}
+
+/// Which recipes.
+#[derive(Debug, Args)]
+pub(crate) struct Recipes {
+    /// Names, files or folders; the project's recipes without any
+    #[arg(value_name = "RECIPE")]
+    pub(crate) recipes: Vec<PathBuf>,
+}
+
+/// Which recipes on which targets.
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    /// Which recipes.
+    #[command(flatten)]
+    pub(crate) recipes: Recipes,
+    /// Targets, such as `ubuntu-24.04,debian-*`; the project's targets without it
+    #[arg(long, value_name = "TARGET,…", value_delimiter = ',')]
+    pub(crate) on: Vec<String>,
+    /// Plan all recipes as one machine's, instead of each by itself
+    #[arg(long)]
+    pub(crate) together: bool,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// Which recipes on which targets.
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Also show the steps that do not apply, and why
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
+/// What to do with snapshots.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SnapshotVerb {
+    /// Fail if a snapshot is missing, different or orphaned
+    Check(Selection),
+    /// Write the snapshots as the plans are now, and remove orphaned ones
+    Accept(Selection),
+}
+
+/// Arguments of `test`.
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// Which recipes on which targets.
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// How many sandboxes at once; as many as there are cores without it
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) jobs: Option<u16>,
+    /// How long one cell may take, such as `90s` or `20m`
+    #[arg(long, value_name = "TIME", default_value = "60m", value_parser = crate::time::parse_duration)]
+    pub(crate) timeout: std::time::Duration,
+    /// Stop the sandboxes of failed cells instead of removing them, for `assay shell`
+    #[arg(long)]
+    pub(crate) keep_failed: bool,
+    /// List the cells that would run, and run nothing
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Do not count cells whose needs (`expected.toml`) are not met
+    #[arg(long)]
+    pub(crate) allow_unmet_needs: bool,
+}
+
+/// Arguments of `shell`.
+#[derive(Debug, Args)]
+pub(crate) struct ShellArgs {
+    /// A cell such as `debian-12:jq`: its kept sandbox if there is one, else a fresh one;
+    /// or a target alone
+    #[arg(value_name = "CELL")]
+    pub(crate) cell: String,
+    /// Be root instead of `dev`
+    #[arg(long)]
+    pub(crate) root: bool,
+}
+
+/// What to do with images.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImagesVerb {
+    /// Build or import what is missing or stale
+    Build {
+        /// Targets; all without any
+        targets: Vec<String>,
+        /// Build again what is there already
+        #[arg(long)]
+        rebuild: bool,
+    },
+    /// List the images and where they came from
+    List,
+}

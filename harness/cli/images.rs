@@ -1,0 +1,140 @@
+//! `assay images`: build what is missing, list what is there.
+
+use assay_sandbox::docker::engine::Engine;
+use assay_sandbox::images::{BuildOptions, Date, ImageRow, build, list};
+use serde::Serialize;
+
+use crate::args::ImagesVerb;
+use crate::cache;
+use crate::error::CliError;
+use crate::project::Project;
+use crate::terminal::Terminal;
+use crate::time;
+
+#[derive(Serialize)]
+struct Document {
+    schema: &'static str,
+    version: u32,
+    images: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    target: String,
+    present: bool,
+    current: bool,
+    kind: Option<&'static str>,
+    id: Option<String>,
+    bytes: Option<u64>,
+    since: Option<String>,
+    note: Option<String>,
+    eol: Option<String>,
+    eol_passed: bool,
+}
+
+/// Does what is asked with images.
+pub(crate) async fn run(terminal: &Terminal, verb: &ImagesVerb) -> Result<(), CliError> {
+    let project = Project::find(terminal)?;
+    match verb {
+        ImagesVerb::Build { targets, rebuild } => build_images(terminal, &project, targets, *rebuild).await,
+        ImagesVerb::List => list_images(terminal, &project).await,
+    }
+}
+
+/// The engine, or what to do to have one.
+pub(crate) async fn connect() -> Result<Engine, CliError> {
+    Engine::connect().await.map_err(|error| {
+        let hint = error.hint();
+        let mut error = CliError::infrastructure(error);
+        error.hints.extend(hint);
+        error.hint("`assay doctor` says what this machine can run")
+    })
+}
+
+/// Today, for comparing with dates of definitions.
+pub(crate) fn today() -> Result<Date, CliError> {
+    time::date(time::now()).parse().map_err(|_| CliError::infrastructure("the clock of this machine is out of range"))
+}
+
+async fn build_images(terminal: &Terminal, project: &Project, targets: &[String], rebuild: bool) -> Result<(), CliError> {
+    let chosen = project.targets(targets)?;
+    let engine = connect().await?;
+    let options = BuildOptions { cache: cache::folder()?, source: None, rebuild };
+    let mut failed = Vec::new();
+    for target in &chosen {
+        let Some(placed) = project.definitions.get(&target.id) else { continue };
+        let mut progress = |line: &str| terminal.progress(&crate::terminal::plain(line));
+        match build(&engine, placed, &options, &mut progress).await {
+            Ok(built) => {
+                let what = if built.made { "made" } else { "there already" };
+                terminal.progress(&format!(
+                    "{}: {what}, {}, {} MB, {:.1} s",
+                    target.id,
+                    built.image.kind.word(),
+                    built.image.size / 1_000_000,
+                    built.elapsed.as_secs_f64()
+                ));
+            }
+            Err(error) => {
+                let hint = error.hint();
+                let mut error = CliError::infrastructure(error);
+                error.hints.extend(hint);
+                terminal.error(&error);
+                failed.push(target.id.to_string());
+            }
+        }
+    }
+    if failed.is_empty() {
+        return if terminal.is_json() { list_images(terminal, project).await } else { Ok(()) };
+    }
+    Err(CliError::infrastructure(format!("no image could be had for {}", failed.join(", "))))
+}
+
+async fn list_images(terminal: &Terminal, project: &Project) -> Result<(), CliError> {
+    let engine = connect().await?;
+    let rows = list(&engine, &project.definitions, &cache::folder()?, today()?)
+        .await
+        .map_err(CliError::infrastructure)?;
+    let rows: Vec<Row> = rows.into_iter().map(Row::from).collect();
+    if terminal.is_json() {
+        return terminal.json(&Document { schema: "assay-images", version: 1, images: rows });
+    }
+    terminal.result(|out| {
+        writeln!(out, "{:<16} {:<10} {:<8} {:>7}  {:<14} notes", "target", "kind", "state", "MB", "id")?;
+        for row in &rows {
+            let state = match (row.present, row.current) {
+                (false, _) => "missing",
+                (true, false) => "stale",
+                (true, true) => "current",
+            };
+            let megabytes = row.bytes.map_or_else(|| "-".to_owned(), |bytes| (bytes / 1_000_000).to_string());
+            let id: String = row.id.as_deref().unwrap_or("-").trim_start_matches("sha256:").chars().take(12).collect();
+            let eol = if row.eol_passed { "past its end of life; " } else { "" };
+            let note = crate::terminal::plain(row.note.as_deref().unwrap_or(""));
+            let line = format!("{:<16} {:<10} {state:<8} {megabytes:>7}  {id:<14} {eol}{note}", row.target, row.kind.unwrap_or("-"));
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        if rows.iter().any(|row| !row.current) {
+            writeln!(out, "\n`assay images build` makes what is missing or stale")?;
+        }
+        Ok(())
+    })
+}
+
+impl From<ImageRow> for Row {
+    fn from(row: ImageRow) -> Self {
+        let image = row.image.as_ref();
+        Self {
+            target: row.target.to_string(),
+            present: image.is_some(),
+            current: image.is_some_and(assay_sandbox::images::FoundImage::is_current),
+            kind: image.map(|image| image.kind.word()),
+            id: image.map(|image| image.id.clone()),
+            bytes: image.map(|image| image.size),
+            since: image.and_then(|image| image.since.clone()),
+            note: image.and_then(|image| image.note.clone()),
+            eol: row.eol.map(|eol| eol.to_string()),
+            eol_passed: row.eol_passed,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Recipes as the command line names them: names, files and folders, read and parsed.
+
+use std::path::{Path, PathBuf};
+
+use assay_recipe::Recipe;
+
+use crate::diagnostics::{self, Source};
+use crate::error::{CliError, ErrorKind};
+use crate::project::{Project, ReadError, read_bounded};
+use crate::terminal::Terminal;
+
+/// A recipe's file, read.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// Its text and what is wrong with it.
+    pub(crate) source: Source,
+    /// The recipe; `None` if it is invalid.
+    pub(crate) recipe: Option<Recipe>,
+}
+
+/// Reads the recipes that are meant, in order, each once.
+///
+/// # Errors
+/// If one does not exist or cannot be read. One that is invalid is no error here.
+pub(crate) fn load(project: &Project, named: &[PathBuf]) -> Result<Vec<Loaded>, CliError> {
+    let mut files = Vec::new();
+    if named.is_empty() {
+        let folder = project.recipes();
+        if !folder.is_dir() {
+            return Err(CliError::usage(format!("there is no folder `{}`", folder.display()))
+                .hint("name a recipe's file, or run this in a project"));
+        }
+        files = in_folder(&folder)?;
+    }
+    for path in named {
+        if path.is_dir() {
+            files.extend(in_folder(path)?);
+        } else if path.exists() {
+            files.push(path.clone());
+        } else {
+            files.push(by_name(project, path)?);
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    files.retain(|file| seen.insert(file.clone()));
+    files.iter().map(|file| load_file(project, file)).collect()
+}
+
+/// Reads recipes and ends with their diagnostics printed if any is invalid.
+///
+/// # Errors
+/// As [`load`], and if a recipe is invalid.
+pub(crate) fn load_valid(terminal: &Terminal, project: &Project, named: &[PathBuf]) -> Result<Vec<(Recipe, Source)>, CliError> {
+    let loaded = load(project, named)?;
+    let mut valid = Vec::new();
+    let mut invalid = 0;
+    for Loaded { source, recipe } in loaded {
+        match recipe {
+            Some(recipe) if !source.is_invalid() => valid.push((recipe, source)),
+            Some(_) | None => {
+                diagnostics::print(terminal, &source);
+                invalid += 1;
+            }
+        }
+    }
+    if invalid > 0 {
+        terminal.message(&format!("{invalid} of {} recipes are invalid; `assay explain CODE` says more", valid.len() + invalid));
+        return Err(CliError::said(ErrorKind::Recipe));
+    }
+    Ok(valid)
+}
+
+fn load_file(project: &Project, path: &Path) -> Result<Loaded, CliError> {
+    let bytes = read_bounded(path).map_err(|error| match error {
+        ReadError::NotAFile(_) => CliError::new(ErrorKind::Recipe, error).hint("a recipe is one TOML file"),
+        ReadError::Io(..) => CliError::usage(error),
+    })?;
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    let (text, mut parsed) = assay_recipe::parse_bytes(stem, &bytes);
+    project.apply_lints(&mut parsed.diagnostics);
+    let source = Source {
+        name: path.display().to_string(),
+        text: text.into_owned(),
+        diagnostics: parsed.diagnostics,
+    };
+    Ok(Loaded { source, recipe: parsed.value })
+}
+
+/// The recipes of a folder, sorted by name; folders below it are not read.
+fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
+    let fault = |error: std::io::Error| CliError::usage(ReadError::Io(folder.to_owned(), error));
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(fault)? {
+        let path = entry.map_err(fault)?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        return Err(CliError::usage(format!("there is no recipe in `{}`", folder.display()))
+            .hint("a recipe is a file whose name ends in `.toml`"));
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The file of a recipe that is named without one.
+fn by_name(project: &Project, name: &Path) -> Result<PathBuf, CliError> {
+    let folder = project.recipes();
+    let file = name.to_str().filter(|text| text.parse::<assay_wire::name::RecipeName>().is_ok());
+    if let Some(path) = file.map(|text| folder.join(format!("{text}.toml"))).filter(|path| path.exists()) {
+        return Ok(path);
+    }
+    let shown = name.display().to_string();
+    let mut error = CliError::usage(format!("there is no recipe `{}`", shown.escape_debug()));
+    let known: Vec<String> = in_folder(&folder)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    if let Some(nearest) = known.iter().find(|known| known.contains(&shown) || shown.contains(known.as_str())) {
+        error = error.hint(format!("did you mean `{nearest}`?"));
+    }
+    Err(error.hint(format!("looked for a file of that name, and in `{}`", folder.display())))
+}

@@ -1,0 +1,69 @@
+//! The `assay` command: arguments in, one verb, an exit code out. One file per verb; what verbs
+//! share: [`args`] (the command line), [`error`] (kinds and exit codes), [`terminal`] (the only
+//! module that prints), [`project`], [`load`] and [`cells`] (what is selected), [`world`] (what a run
+//! needs), [`diagnostics`] and [`progress`] (what is shown), [`cache`] and [`time`].
+
+mod args;
+mod cache;
+mod cells;
+mod check;
+mod diagnostics;
+mod doctor;
+mod error;
+mod explain;
+mod images;
+mod load;
+mod plan;
+mod progress;
+mod project;
+mod report;
+mod shell;
+mod snapshot;
+mod terminal;
+mod test;
+mod time;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Verb};
+use crate::error::CliError;
+use crate::terminal::Terminal;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let terminal = Terminal::new(&cli.global);
+    match dispatch(&terminal, &cli.verb) {
+        Ok(code) => code,
+        Err(error) => {
+            terminal.error(&error);
+            ExitCode::from(error.kind.exit_code())
+        }
+    }
+}
+
+fn dispatch(terminal: &Terminal, verb: &Verb) -> Result<ExitCode, CliError> {
+    let done = |result: Result<(), CliError>| result.map(|()| ExitCode::SUCCESS);
+    match verb {
+        Verb::Check(arguments) => done(check::run(terminal, arguments)),
+        Verb::Explain { code } => done(explain::run(terminal, code.as_deref())),
+        Verb::Plan(arguments) => done(plan::run(terminal, arguments)),
+        Verb::Snapshot(verb) => done(snapshot::run(terminal, verb)),
+        Verb::Report { run } => report::run(terminal, run.as_deref()),
+        Verb::Test(arguments) => wait(test::run(terminal, arguments))?,
+        Verb::Shell(arguments) => done(wait(shell::run(terminal, arguments))?),
+        Verb::Images(verb) => done(wait(images::run(terminal, verb))?),
+        Verb::Doctor { sweep } => done(wait(doctor::run(terminal, *sweep))?),
+    }
+}
+
+/// Runs what waits for the world. The runtime is not waited for afterwards: a thread that reads a
+/// terminal would never end.
+fn wait<T>(future: impl Future<Output = T>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::infrastructure)?;
+    let done = runtime.block_on(future);
+    runtime.shutdown_background();
+    Ok(done)
+}

@@ -1,0 +1,201 @@
+//! The project around the current folder: its root, its settings, its targets, its expectations.
+//! A single recipe file works without any project.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use assay_recipe::expected::TargetPattern;
+use assay_recipe::when::{Arch, Libc};
+use assay_recipe::{Diagnostic, Expectations, MAX_RECIPE_BYTES, Project as Settings};
+use assay_sandbox::images::set::Definitions;
+use assay_wire::name::TargetId;
+
+use crate::diagnostics::{self, Source};
+use crate::error::{CliError, ErrorKind};
+use crate::terminal::Terminal;
+
+/// The file that marks a project's root.
+const MARK: &str = "assay.toml";
+
+/// What is known of the project around the current folder.
+#[derive(Debug)]
+pub(crate) struct Project {
+    /// Its root, relative to the current folder where that is shorter; `None` outside a project.
+    pub(crate) root: Option<PathBuf>,
+    /// `assay.toml`; empty outside a project.
+    settings: Settings,
+    /// `expected.toml`; empty where there is none.
+    pub(crate) expectations: Expectations,
+    /// Every target with a definition.
+    pub(crate) definitions: Definitions,
+}
+
+impl Project {
+    /// Looks for a project upward from the current folder and reads its files.
+    ///
+    /// # Errors
+    /// If a file of the project is invalid; its diagnostics are printed.
+    pub(crate) fn find(terminal: &Terminal) -> Result<Self, CliError> {
+        let root = find_root();
+        let at = |name: &str| root.as_deref().unwrap_or(Path::new("")).join(name);
+        let (mut settings, mut expectations) = (Settings::default(), Expectations::default());
+        if root.is_some() {
+            settings = read(terminal, &at(MARK), |text| {
+                let parsed = assay_recipe::parse_project(text);
+                (parsed.value, parsed.diagnostics)
+            })?;
+            let expected = at("expected.toml");
+            if expected.exists() {
+                expectations = read(terminal, &expected, |text| {
+                    let parsed = assay_recipe::parse_expected(text);
+                    (parsed.value, parsed.diagnostics)
+                })?;
+            }
+        }
+        let folder = settings.paths.base_images.as_ref().map_or("base-images", |path| path.value.as_str());
+        let folder = root.is_some().then(|| at(folder));
+        let definitions = Definitions::load(folder.as_deref()).map_err(|faults| {
+            faults.iter().for_each(|fault| terminal.message(&crate::terminal::plain(&fault.to_string())));
+            CliError::usage("an image definition is invalid")
+        })?;
+        Ok(Self { root, settings, expectations, definitions })
+    }
+
+    /// A path of the project as the user would name it.
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.as_deref().unwrap_or(Path::new("")).join(name)
+    }
+
+    /// The folder of recipes.
+    pub(crate) fn recipes(&self) -> PathBuf {
+        self.path(self.settings.paths.recipes.as_ref().map_or("recipes", |path| path.value.as_str()))
+    }
+
+    /// The folder of plan snapshots.
+    pub(crate) fn plan_snapshots(&self) -> PathBuf {
+        self.path(self.settings.paths.snapshots.as_ref().map_or("snapshots", |path| path.value.as_str())).join("plans")
+    }
+
+    /// The folder of runs.
+    pub(crate) fn runs(&self) -> PathBuf {
+        self.path(".assay/runs")
+    }
+
+    /// How long a server may stay silent, if the project says.
+    pub(crate) fn network_timeout(&self) -> Option<std::time::Duration> {
+        self.settings.network.timeout.as_ref().map(|timeout| timeout.value)
+    }
+
+    /// Gives diagnostics the levels the project wants.
+    pub(crate) fn apply_lints(&self, diagnostics: &mut Vec<Diagnostic>) {
+        self.settings.lints.apply(diagnostics);
+    }
+
+    /// The targets that are meant: those the patterns match, else the project's.
+    ///
+    /// # Errors
+    /// If a pattern is malformed or matches nothing, or the project names an unknown target.
+    pub(crate) fn targets(&self, patterns: &[String]) -> Result<Vec<assay_plan::Target>, CliError> {
+        let known: Vec<&TargetId> = self.definitions.iter().map(|placed| &placed.definition.id).collect();
+        let names = || known.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ");
+        let mut chosen: Vec<&TargetId> = Vec::new();
+        let mut choose = |id| {
+            if !chosen.contains(&id) {
+                chosen.push(id);
+            }
+        };
+        if patterns.is_empty() {
+            match &self.settings.targets {
+                None => known.iter().for_each(|id| choose(id)),
+                Some(named) => {
+                    for target in named {
+                        let id = known.iter().find(|id| ***id == target.value).ok_or_else(|| {
+                            CliError::usage(format!("`{MARK}` names the target `{}`, which has no definition", target.value))
+                                .hint(format!("known targets: {}", names()))
+                        })?;
+                        choose(id);
+                    }
+                }
+            }
+        }
+        for text in patterns {
+            let pattern: TargetPattern = if text == "all" { "*" } else { text.as_str() }
+                .parse()
+                .map_err(|fault: assay_recipe::text::TextFault| CliError::usage(fault.message))?;
+            let before = known.iter().filter(|id| pattern.matches(id)).map(|id| choose(id)).count();
+            if before == 0 {
+                return Err(CliError::usage(format!("no target matches `{}`", text.escape_debug()))
+                    .hint(format!("known targets: {}", names())));
+            }
+        }
+        Ok(chosen.into_iter().filter_map(|id| self.target(id)).collect())
+    }
+
+    /// The target of this name, from its definition.
+    pub(crate) fn target(&self, id: &TargetId) -> Option<assay_plan::Target> {
+        let definition = &self.definitions.get(id)?.definition;
+        // The two crates do not know each other; their words are the same.
+        let arch: Arch = definition.architecture.word().parse().ok()?;
+        let libc: Option<Libc> = definition.libc.word().parse().ok();
+        Some(assay_plan::Target::from_os_release(id.clone(), arch, libc, definition.os_release.text()))
+    }
+}
+
+/// The nearest folder upward that holds the mark, as `.`, `..`, `../..`, … so that paths below it
+/// read as the user would write them.
+fn find_root() -> Option<PathBuf> {
+    let current = std::env::current_dir().ok()?;
+    let mut up = PathBuf::new();
+    for folder in current.ancestors() {
+        if folder.join(MARK).is_file() {
+            return Some(up);
+        }
+        up.push("..");
+    }
+    None
+}
+
+/// Reads a file of the project.
+fn read<T>(
+    terminal: &Terminal,
+    path: &Path,
+    parse: impl FnOnce(&str) -> (Option<T>, Vec<Diagnostic>),
+) -> Result<T, CliError> {
+    let bytes = read_bounded(path).map_err(|fault| CliError::new(ErrorKind::Usage, fault))?;
+    let (text, fault) = assay_recipe::decode(&bytes);
+    let (value, diagnostics) = match fault {
+        Some(fault) => (None, vec![fault]),
+        None => parse(&text),
+    };
+    let source = Source { name: path.display().to_string(), text: text.into_owned(), diagnostics };
+    diagnostics::print(terminal, &source);
+    value.ok_or_else(|| CliError::usage(format!("`{}` is invalid", source.name)))
+}
+
+/// A file that is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// It is a folder, a device, a pipe.
+    #[error("`{}` is not a regular file", .0.display())]
+    NotAFile(PathBuf),
+    /// The file system said no.
+    #[error("read `{}`", .0.display())]
+    Io(PathBuf, #[source] std::io::Error),
+}
+
+/// Reads a file written by a person: at most one byte more than may be in it, so that the parser
+/// can say that it is too long.
+///
+/// # Errors
+/// If it is no regular file or cannot be read.
+pub(crate) fn read_bounded(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let io = |error| ReadError::Io(path.to_owned(), error);
+    // Asked before it is opened: opening a pipe would wait for somebody to write.
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
+        return Err(ReadError::NotAFile(path.to_owned()));
+    }
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_RECIPE_BYTES as u64 + 1).read_to_end(&mut bytes)).map_err(io)?;
+    Ok(bytes)
+}

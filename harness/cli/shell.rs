@@ -1,0 +1,151 @@
+//! `assay shell`: a person in the sandbox of a cell, over the same wire and the same proxy.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use assay_run::shell::{ShellSpec, run_shell};
+use assay_run::{Context, Journal};
+use assay_sandbox::images::find;
+use assay_sandbox::session::{SandboxSpec, Session};
+use assay_sandbox::sweep::kept_sandboxes;
+use assay_wire::control::TerminalSize;
+use assay_wire::name::CellId;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::args::ShellArgs;
+use crate::error::CliError;
+use crate::project::Project;
+use crate::terminal::Terminal;
+use crate::test::new_run;
+use crate::world::World;
+
+/// The recipe part of a cell that is only a target.
+const NO_RECIPE: &str = "shell";
+
+/// Opens a shell and waits for its end.
+pub(crate) async fn run(terminal: &Terminal, arguments: &ShellArgs) -> Result<(), CliError> {
+    let project = Project::find(terminal)?;
+    let text = &arguments.cell;
+    let cell: CellId = if text.contains(':') { text.parse() } else { format!("{text}:{NO_RECIPE}").parse() }
+        .map_err(CliError::usage)?;
+    let target = project.targets(&[cell.target.to_string()])?.remove(0);
+    let world = World::connect(terminal, &project).await?;
+    let kept = kept_sandboxes(&world.backend, &world.owner).await.map_err(CliError::infrastructure)?;
+    let kept = kept.into_iter().find(|kept| kept.cell == cell);
+    let run = kept.as_ref().map_or_else(new_run, |kept| Ok(kept.run.clone()))?;
+    let lease = world.leases.acquire(&run).map_err(CliError::infrastructure)?;
+    let mut session = match &kept {
+        Some(kept) => {
+            terminal.progress(&format!("the kept sandbox of {cell}; what lay on tmpfs is lost"));
+            Session::reopen(&world.backend, kept, &world.executor).await
+        }
+        None => {
+            terminal.progress(&format!("a fresh sandbox of {}: no recipe has run in it", cell.target));
+            let spec = fresh(&world, &project, &cell, &run).await?;
+            Session::start(&world.backend, &spec).await
+        }
+    }
+    .map_err(|error| {
+        let hint = error.hint();
+        let mut error = CliError::infrastructure(error);
+        error.hints.extend(hint);
+        error
+    })?;
+    let spoken = speak(&world, &cell, &target, arguments.root, &mut session, &lease).await;
+    let ended = match &kept {
+        Some(_) => session.keep(SystemTime::now()).await.map(|_| ()),
+        None => session.close().await,
+    };
+    spoken?;
+    ended.map_err(CliError::infrastructure)
+}
+
+async fn fresh(world: &World, project: &Project, cell: &CellId, run: &assay_wire::name::RunId) -> Result<SandboxSpec, CliError> {
+    let missing = || {
+        CliError::infrastructure(format!("there is no image of {}", cell.target))
+            .hint(format!("run `assay images build {}`", cell.target))
+    };
+    let placed = project.definitions.get(&cell.target).ok_or_else(missing)?;
+    let image = find(&world.engine, placed, &world.cache).await.map_err(CliError::infrastructure)?.ok_or_else(missing)?;
+    Ok(SandboxSpec {
+        run: run.clone(),
+        owner: world.owner.clone(),
+        cell: cell.clone(),
+        image: image.id,
+        executor: Arc::clone(&world.executor),
+        limits: world.limits,
+        created: SystemTime::now(),
+    })
+}
+
+async fn speak(
+    world: &World,
+    cell: &CellId,
+    target: &assay_plan::Target,
+    root: bool,
+    session: &mut Session,
+    lease: &assay_sandbox::lease::Lease,
+) -> Result<(), CliError> {
+    let journal = lease.folder().map_err(CliError::infrastructure)?.join("shell.jsonl");
+    let _ = std::fs::remove_file(&journal);
+    let journal = Journal::create(lease.run().clone(), &journal, Box::new(|_| ())).map_err(CliError::infrastructure)?;
+    let (_interrupt, interrupted) = watch::channel(false);
+    let context = Arc::new(Context {
+        journal: Arc::new(journal),
+        store: Arc::clone(&world.store),
+        fetcher: world.fetcher.clone(),
+        proxy: world.proxy.clone(),
+        certificate: world.certificate.clone(),
+        backend: world.backend.clone(),
+        owner: world.owner.clone(),
+        executor: Arc::clone(&world.executor),
+        limits: world.limits,
+        cell_time: Duration::MAX,
+        keep_failed: false,
+        interrupted,
+    });
+    let spec = ShellSpec { cell: cell.clone(), harness: assay_plan::harness_env(target), root, size: size() };
+    let (tell, sizes) = mpsc::unbounded_channel();
+    let mut resized = signal(SignalKind::window_change()).map_err(CliError::infrastructure)?;
+    let watcher = tokio::spawn(async move { while resized.recv().await.is_some() && tell.send(size()).is_ok() {} });
+    let raw = RawTerminal::enter();
+    let spoken = run_shell(&context, session, &spec, tokio::io::stdin(), tokio::io::stdout(), sizes).await;
+    drop(raw);
+    watcher.abort();
+    spoken.map_err(CliError::infrastructure)
+}
+
+fn size() -> TerminalSize {
+    tcgetwinsize(std::io::stdout())
+        .map_or(TerminalSize { rows: 24, columns: 80 }, |size| TerminalSize { rows: size.ws_row, columns: size.ws_col })
+}
+
+/// The terminal without its line discipline; as it was, once dropped.
+struct RawTerminal {
+    before: Option<Termios>,
+}
+
+impl RawTerminal {
+    fn enter() -> Self {
+        let stdin = std::io::stdin();
+        let before = stdin.is_terminal().then(|| tcgetattr(&stdin).ok()).flatten();
+        if let Some(before) = &before {
+            let mut raw = before.clone();
+            raw.make_raw();
+            // A terminal that cannot be made raw still works, line by line.
+            let _ = tcsetattr(&stdin, OptionalActions::Flush, &raw);
+        }
+        Self { before }
+    }
+}
+
+impl Drop for RawTerminal {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, before);
+        }
+    }
+}

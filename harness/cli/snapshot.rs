@@ -1,0 +1,205 @@
+//! `assay snapshot`: plans against what was reviewed. Files are insta's, so that `cargo insta
+//! review` works on them, too: `check` leaves a `.snap.new` beside a snapshot that is missing or
+//! different, except in CI.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use assay_plan::snapshot::{SnapshotMeta, compare_snapshot, encode_snapshot};
+use assay_plan::snapshot_text;
+use assay_wire::event::SnapshotFinding;
+use assay_wire::name::{RecipeName, TargetId};
+use serde::Serialize;
+
+use crate::args::{Selection, SnapshotVerb};
+use crate::cells::{Library, PlannedCell, select};
+use crate::check::plural;
+use crate::error::{CliError, ErrorKind};
+use crate::project::{Project, read_bounded};
+use crate::terminal::Terminal;
+
+#[derive(Serialize)]
+struct Document {
+    schema: &'static str,
+    version: u32,
+    snapshots: Vec<Row>,
+    orphaned: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    file: String,
+    finding: SnapshotFinding,
+}
+
+/// Compares or accepts.
+pub(crate) fn run(terminal: &Terminal, verb: &SnapshotVerb) -> Result<(), CliError> {
+    let project = Project::find(terminal)?;
+    match verb {
+        SnapshotVerb::Check(selection) => check(terminal, &project, selection),
+        SnapshotVerb::Accept(selection) => accept(terminal, &project, selection),
+    }
+}
+
+/// How a cell's plan compares with its snapshot; not judged outside a project, nor for a set.
+pub(crate) fn finding(project: &Project, cell: &PlannedCell) -> Result<SnapshotFinding, CliError> {
+    let ([recipe], Some(_)) = (cell.cell.recipes.as_slice(), &project.root) else {
+        return Ok(SnapshotFinding::NotJudged);
+    };
+    let file = file_of(project, recipe, &cell.target.id);
+    let text = if file.exists() {
+        let bytes = read_bounded(&file).map_err(CliError::usage)?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    } else {
+        None
+    };
+    Ok(compare_snapshot(text.as_deref(), &snapshot_text(&cell.plan)))
+}
+
+fn check(terminal: &Terminal, project: &Project, selection: &Selection) -> Result<(), CliError> {
+    let (library, cells) = plans(terminal, project, selection)?;
+    let mut rows = Vec::new();
+    for cell in &cells {
+        let recipe = &cell.cell.recipes[0];
+        let file = file_of(project, recipe, &cell.target.id);
+        let finding = finding(project, cell)?;
+        leave_new(&library, cell, &file, &finding)?;
+        rows.push(Row { file: file.display().to_string(), finding });
+    }
+    let orphaned = orphans(project, selection, &library)?;
+    let bad = rows.iter().filter(|row| row.finding != SnapshotFinding::Same).count() + orphaned.len();
+    if terminal.is_json() {
+        let orphaned = orphaned.iter().map(|path| path.display().to_string()).collect();
+        terminal.json(&Document { schema: "assay-snapshots", version: 1, snapshots: rows, orphaned })?;
+    } else {
+        terminal.result(|out| {
+            for row in &rows {
+                match &row.finding {
+                    SnapshotFinding::Same | SnapshotFinding::NotJudged => {}
+                    SnapshotFinding::Missing => writeln!(out, "missing    {}", row.file)?,
+                    SnapshotFinding::Different { diff } => writeln!(out, "different  {}\n{}", row.file, crate::terminal::plain_lines(diff))?,
+                }
+            }
+            orphaned.iter().try_for_each(|path| writeln!(out, "orphaned   {}", path.display()))
+        })?;
+    }
+    if bad == 0 {
+        terminal.progress(&format!("{} as reviewed", plural(cells.len(), "plan")));
+        return Ok(());
+    }
+    terminal.message(&format!("{bad} of {} not as reviewed; look at them, then `assay snapshot accept`", plural(cells.len(), "plan")));
+    Err(CliError::said(ErrorKind::Snapshot))
+}
+
+fn accept(terminal: &Terminal, project: &Project, selection: &Selection) -> Result<(), CliError> {
+    let (library, cells) = plans(terminal, project, selection)?;
+    let mut written = 0;
+    for cell in &cells {
+        let file = file_of(project, &cell.cell.recipes[0], &cell.target.id);
+        if finding(project, cell)? != SnapshotFinding::Same {
+            write(&file, &encoded(&library, cell))?;
+            written += 1;
+        }
+        remove(&pending(&file))?;
+    }
+    let orphaned = orphans(project, selection, &library)?;
+    orphaned.iter().try_for_each(|path| remove(path))?;
+    terminal.progress(&format!("{} written, {} removed", plural(written, "snapshot"), orphaned.len()));
+    Ok(())
+}
+
+/// The plans that have snapshots: one recipe each, in a project.
+fn plans(terminal: &Terminal, project: &Project, selection: &Selection) -> Result<(Library, Vec<PlannedCell>), CliError> {
+    if project.root.is_none() {
+        return Err(CliError::usage("there is no project here").hint("an `assay.toml` marks a project's root; it may be empty"));
+    }
+    if selection.together {
+        return Err(CliError::usage("a snapshot is of one recipe").hint("leave out --together"));
+    }
+    let targets = project.targets(&selection.on)?;
+    select(terminal, project, selection, &targets)
+}
+
+/// Snapshots of recipes that are not there any more, or on targets that are not the project's.
+/// With recipes or targets named, only what lies among those is looked at.
+fn orphans(project: &Project, selection: &Selection, library: &Library) -> Result<Vec<PathBuf>, CliError> {
+    let folder = project.plan_snapshots();
+    let targets: BTreeSet<TargetId> = project.targets(&[])?.into_iter().map(|target| target.id).collect();
+    let everything = selection.recipes.recipes.is_empty();
+    let mut orphaned = Vec::new();
+    for recipe_folder in entries(&folder)? {
+        let name = recipe_folder.file_name().and_then(|name| name.to_str()?.parse::<RecipeName>().ok());
+        let known = name.is_some_and(|name| library.asked.contains(&name));
+        if !known && !everything {
+            continue;
+        }
+        let files = if recipe_folder.is_dir() { entries(&recipe_folder)? } else { vec![recipe_folder] };
+        for file in files {
+            let target = file.file_name().and_then(|name| name.to_str()?.strip_suffix(".snap")?.parse::<TargetId>().ok());
+            let is_new = file.extension().is_some_and(|extension| extension == "new");
+            if !is_new && !(known && target.is_some_and(|target| targets.contains(&target))) {
+                orphaned.push(file);
+            }
+        }
+    }
+    Ok(orphaned)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
+    let fault = |error: std::io::Error| CliError::usage(format!("read `{}`: {error}", folder.display()));
+    let mut paths = Vec::new();
+    if folder.exists() {
+        for entry in std::fs::read_dir(folder).map_err(fault)? {
+            paths.push(entry.map_err(fault)?.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn file_of(project: &Project, recipe: &RecipeName, target: &TargetId) -> PathBuf {
+    project.plan_snapshots().join(recipe.as_str()).join(format!("{target}.snap"))
+}
+
+fn pending(file: &Path) -> PathBuf {
+    file.with_extension("snap.new")
+}
+
+fn encoded(library: &Library, cell: &PlannedCell) -> String {
+    let recipe = &cell.cell.recipes[0];
+    let meta = SnapshotMeta {
+        source: library.file(recipe).to_owned(),
+        expression: format!("assay plan {recipe} --on {}", cell.target.id),
+    };
+    encode_snapshot(&snapshot_text(&cell.plan), &meta)
+}
+
+/// Leaves what the snapshot would be for `cargo insta review`, or removes what an earlier check
+/// left.
+fn leave_new(library: &Library, cell: &PlannedCell, file: &Path, finding: &SnapshotFinding) -> Result<(), CliError> {
+    match finding {
+        SnapshotFinding::Same | SnapshotFinding::NotJudged => remove(&pending(file)),
+        SnapshotFinding::Missing | SnapshotFinding::Different { .. } => {
+            if std::env::var_os("CI").is_some() { Ok(()) } else { write(&pending(file), &encoded(library, cell)) }
+        }
+    }
+}
+
+/// Writes beside the file, then renames: a snapshot is never half a snapshot.
+fn write(file: &Path, text: &str) -> Result<(), CliError> {
+    let fault = |error: std::io::Error| CliError::infrastructure(format!("write `{}`: {error}", file.display()));
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).map_err(fault)?;
+    }
+    let beside = file.with_extension("snap.tmp");
+    std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, file)).map_err(fault)
+}
+
+fn remove(file: &Path) -> Result<(), CliError> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(CliError::infrastructure(format!("remove `{}`: {error}", file.display())))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

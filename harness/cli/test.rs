@@ -1,0 +1,247 @@
+//! `assay test`: the matrix, from recipe text to a judged record. Read it for the whole pipeline:
+//! load → plan → images → run → fold → report.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use assay_observe::Record;
+use assay_recipe::expected::Need;
+use assay_run::{CellJob, Context, Journal, run_cells};
+use assay_sandbox::images::{FoundImage, SourceKind, find};
+use assay_sandbox::sweep::{Kept, sweep};
+use assay_wire::event::{Body, Capture, CellPlanned, Expected, Image, ImageKind, Origin, RunStarted, SnapshotFinding};
+use assay_wire::name::{RunId, TargetId, Variant};
+use tokio::sync::watch;
+
+use crate::args::TestArgs;
+use crate::cells::{PlannedCell, select};
+use crate::error::{CliError, ErrorKind};
+use crate::progress::Progress;
+use crate::project::Project;
+use crate::terminal::Terminal;
+use crate::world::World;
+use crate::{report, snapshot, time};
+
+/// Runs the cells that are selected and judges them.
+pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<ExitCode, CliError> {
+    let project = Project::find(terminal)?;
+    let world = World::connect(terminal, &project).await;
+    let mut targets = project.targets(&arguments.selection.on)?;
+    let images = match &world {
+        Ok(world) => images_of(world, &project, &targets).await?,
+        Err(_) => BTreeMap::new(),
+    };
+    if arguments.selection.on.is_empty() && world.is_ok() {
+        leave_out_unavailable(terminal, &mut targets, &images);
+    }
+    let (_, cells) = select(terminal, &project, &arguments.selection, &targets)?;
+    if arguments.list {
+        return list(terminal, &cells, &images);
+    }
+    // Everything that is wrong with the recipes has been said before the world is complained of.
+    let world = world?;
+    let jobs = cells.into_iter().map(|cell| job(&world, &project, cell, &images)).collect::<Result<Vec<_>, _>>()?;
+    let record = run_jobs(terminal, &project, &world, arguments, jobs).await?;
+    report::print(terminal, &record)?;
+    Ok(ExitCode::from(assay_observe::exit_code(&record).number()))
+}
+
+async fn images_of(world: &World, project: &Project, targets: &[assay_plan::Target]) -> Result<BTreeMap<TargetId, FoundImage>, CliError> {
+    let mut images = BTreeMap::new();
+    for target in targets {
+        if let Some(placed) = project.definitions.get(&target.id) {
+            let image = find(&world.engine, placed, &world.cache).await.map_err(CliError::infrastructure)?;
+            images.extend(image.map(|image| (target.id.clone(), image)));
+        }
+    }
+    Ok(images)
+}
+
+/// Without `--on` only targets that can run here are meant; which are not is said.
+fn leave_out_unavailable(terminal: &Terminal, targets: &mut Vec<assay_plan::Target>, images: &BTreeMap<TargetId, FoundImage>) {
+    if images.is_empty() {
+        return;
+    }
+    let without: Vec<String> =
+        targets.iter().filter(|target| !images.contains_key(&target.id)).map(|target| target.id.to_string()).collect();
+    if !without.is_empty() {
+        let names = without.join(" ");
+        terminal.progress(&format!("left out, without an image here: {names} (`assay images build {names}` makes them)"));
+        targets.retain(|target| images.contains_key(&target.id));
+    }
+}
+
+fn list(terminal: &Terminal, cells: &[PlannedCell], images: &BTreeMap<TargetId, FoundImage>) -> Result<ExitCode, CliError> {
+    let names: Vec<String> = cells.iter().map(|cell| cell.cell.to_string()).collect();
+    if terminal.is_json() {
+        terminal.json(&serde_json::json!({ "schema": "assay-cells", "version": 1, "cells": names }))?;
+    } else {
+        terminal.result(|out| {
+            cells.iter().try_for_each(|cell| {
+                let image = images.get(&cell.target.id).map_or("no image", |image| image.kind.word());
+                let note = if cell.plan.unsupported.is_some() { "  unsupported" } else { "" };
+                writeln!(out, "{:<40} {image}{note}", cell.cell.to_string())
+            })
+        })?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A cell as the runner takes it.
+fn job(world: &World, project: &Project, cell: PlannedCell, images: &BTreeMap<TargetId, FoundImage>) -> Result<CellJob, CliError> {
+    let snapshot: SnapshotFinding = snapshot::finding(project, &cell)?;
+    let expected = expected(project, &cell);
+    let image = images.get(&cell.target.id);
+    let not_run = not_run(world, &cell, image, expected.as_ref());
+    let planned = CellPlanned {
+        plan: cell.plan,
+        harness: cell.harness,
+        locations: cell.locations,
+        image: image.map(|image| Image {
+            target: image.target.clone(),
+            variant: Variant::Minimal,
+            id: image.id.clone(),
+            kind: match image.kind {
+                SourceKind::Registry => ImageKind::Registry,
+                SourceKind::Bootstrap => ImageKind::Bootstrap,
+                SourceKind::Lab => ImageKind::Lab,
+                SourceKind::Tarball => ImageKind::Tarball,
+            },
+            note: image.note.clone(),
+        }),
+        capture: Capture::Manifest,
+        expected,
+        snapshot,
+    };
+    Ok(CellJob { cell: cell.cell, planned, not_run })
+}
+
+/// Why a cell is not started, if it is not.
+fn not_run(world: &World, cell: &PlannedCell, image: Option<&FoundImage>, expected: Option<&Expected>) -> Option<String> {
+    if cell.plan.unsupported.is_some() {
+        return None;
+    }
+    if cell.target.arch.as_str() != world.architecture {
+        return Some(format!("no executor for {}", cell.target.arch.as_str()));
+    }
+    let needs = expected.map_or(&[][..], |row| row.needs.as_slice());
+    if let Some(need) = needs.iter().find(|need| !world.meets(need)) {
+        return Some(format!("`{need}` is not to be had here"));
+    }
+    if image.is_none() && !cell.plan.ops.is_empty() {
+        return Some(format!("there is no image of {}: run `assay images build {}`", cell.target.id, cell.target.id));
+    }
+    None
+}
+
+/// The row of `expected.toml` for a cell of one recipe.
+fn expected(project: &Project, cell: &PlannedCell) -> Option<Expected> {
+    let [recipe] = cell.cell.recipes.as_slice() else { return None };
+    let row = project.expectations.find(recipe, &cell.target.id)?;
+    let today = time::date(time::now());
+    Some(Expected {
+        outcome: row.outcome.value,
+        phase: row.phase.as_ref().map(|phase| phase.value),
+        reason: row.reason.as_ref().map(|reason| reason.value),
+        because: row.link.as_ref().map(|link| link.value.as_str().to_owned()).unwrap_or_default(),
+        expired: row.expires.as_ref().is_some_and(|day| day.value.to_string() < today),
+        needs: row.needs.iter().map(|need: &assay_recipe::Spanned<Need>| need.value.to_string()).collect(),
+    })
+}
+
+/// Runs the jobs and folds what the journal says.
+async fn run_jobs(
+    terminal: &Terminal,
+    project: &Project,
+    world: &World,
+    arguments: &TestArgs,
+    jobs: Vec<CellJob>,
+) -> Result<Record, CliError> {
+    let run = new_run()?;
+    let lease = world.leases.acquire(&run).map_err(CliError::infrastructure)?;
+    let swept = sweep(&world.backend, &world.owner, &world.leases, Kept::Spare { now: SystemTime::now() })
+        .await
+        .map_err(CliError::infrastructure)?;
+    if !swept.removed.is_empty() {
+        terminal.progress(&format!("removed what dead runs left behind: {}", swept.removed.join(" ")));
+    }
+    let path: PathBuf = project.runs().join(run.as_str()).join("journal.jsonl");
+    let progress = Progress::start(terminal, jobs.len());
+    let listener = progress.listener();
+    let journal = Arc::new(Journal::create(run.clone(), &path, listener).map_err(CliError::infrastructure)?);
+    let record = |body| journal.append(None, Origin::Runner, body).map_err(CliError::infrastructure);
+    record(Body::RunStarted(RunStarted {
+        harness: env!("CARGO_PKG_VERSION").to_owned(),
+        started: time::rfc3339(time::now()),
+        arguments: std::env::args().skip(1).collect(),
+        project: project.root.as_ref().map(|root| root.display().to_string()),
+        allow_unmet_needs: arguments.allow_unmet_needs,
+    }))?;
+    let (interrupt, interrupted) = watch::channel(false);
+    let signals = tokio::spawn(watch_signals(*terminal, interrupt));
+    let parallel = arguments.jobs.map_or_else(default_parallel, usize::from);
+    let context = Context {
+        journal: Arc::clone(&journal),
+        store: Arc::clone(&world.store),
+        fetcher: world.fetcher.clone(),
+        proxy: world.proxy.clone(),
+        certificate: world.certificate.clone(),
+        backend: world.backend.clone(),
+        owner: world.owner.clone(),
+        executor: Arc::clone(&world.executor),
+        limits: world.limits,
+        cell_time: arguments.timeout,
+        keep_failed: arguments.keep_failed,
+        interrupted: interrupted.clone(),
+    };
+    let ran = run_cells(Arc::new(context), jobs, parallel).await;
+    let was_interrupted = *interrupted.borrow();
+    signals.abort();
+    progress.finish();
+    ran.map_err(CliError::infrastructure)?;
+    record(Body::RunEnded { interrupted: was_interrupted })?;
+    drop(lease);
+    terminal.progress(&format!("journal: {}", path.display()));
+    let events = journal.events().map_err(CliError::infrastructure)?;
+    assay_observe::fold(events).map_err(CliError::infrastructure)
+}
+
+/// One sandbox for each core.
+fn default_parallel() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The first signal ends the run in order; the second ends the process at once, and the next run
+/// sweeps.
+async fn watch_signals(terminal: Terminal, interrupt: watch::Sender<bool>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut ctrl_c), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else { return };
+    let mut received = 0;
+    loop {
+        tokio::select! {
+            _ = ctrl_c.recv() => {}
+            _ = term.recv() => {}
+        }
+        received += 1;
+        if received > 1 {
+            std::process::exit(i32::from(ErrorKind::Interrupted.exit_code()));
+        }
+        terminal.message("interrupted: removing the sandboxes; once more to leave them to the next run");
+        interrupt.send_replace(true);
+    }
+}
+
+/// A new run's identity: sortable by time, unique by chance.
+pub(crate) fn new_run() -> Result<RunId, CliError> {
+    let (year, month, day, hour, minute, second) = time::civil(time::now());
+    let mut random = [0; 3];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(CliError::infrastructure)?;
+    let [a, b, c] = random;
+    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{a:02x}{b:02x}{c:02x}")
+        .parse()
+        .map_err(CliError::infrastructure)
+}
+

@@ -1,0 +1,104 @@
+//! What a run needs of the world: the engine, the caches, the proxy, the executor. Connected once.
+
+use std::net::ToSocketAddrs as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use assay_content::fetch::{FetchPolicy, Fetcher};
+use assay_content::lab_hosts::LabHosts;
+use assay_content::proxy::{CertificateAuthority, Proxy, ProxyConfig};
+use assay_content::store::Store;
+use assay_content::upstream::UpstreamProxies;
+use assay_sandbox::docker::engine::Engine;
+use assay_sandbox::images::lab::LabManifest;
+use assay_sandbox::lease::{Leases, OwnerId};
+use assay_sandbox::session::{Backend, SandboxLimits};
+
+use crate::error::CliError;
+use crate::project::Project;
+use crate::terminal::Terminal;
+use crate::{cache, images};
+
+/// The executor, built for this architecture by the build script.
+static EXECUTOR: &[u8] = include_bytes!(env!("ASSAY_EXECUTOR"));
+
+/// What a run needs of the world.
+pub(crate) struct World {
+    /// The engine.
+    pub(crate) engine: Engine,
+    /// The engine as what starts sandboxes.
+    pub(crate) backend: Backend,
+    /// This user's cache folder.
+    pub(crate) cache: PathBuf,
+    /// Which runs are alive.
+    pub(crate) leases: Leases,
+    /// Whose sandboxes these are.
+    pub(crate) owner: OwnerId,
+    /// Verified bytes.
+    pub(crate) store: Arc<Store>,
+    /// The way out for declared content.
+    pub(crate) fetcher: Fetcher,
+    /// The way out for sandboxes.
+    pub(crate) proxy: Proxy,
+    /// The certificate the proxy shows, PEM.
+    pub(crate) certificate: String,
+    /// The executor's binary.
+    pub(crate) executor: Arc<[u8]>,
+    /// Its architecture, in an image definition's words.
+    pub(crate) architecture: &'static str,
+    /// What bounds each sandbox.
+    pub(crate) limits: SandboxLimits,
+}
+
+impl World {
+    /// Connects to everything. Nothing is started or changed.
+    ///
+    /// # Errors
+    /// If the engine does not answer, or a cache folder cannot be used.
+    pub(crate) async fn connect(terminal: &Terminal, project: &Project) -> Result<Self, CliError> {
+        let engine = images::connect().await?;
+        let cache = cache::folder()?;
+        let lab = lab_hosts(&cache)?;
+        let upstream = UpstreamProxies::from_environment().map_err(CliError::usage)?;
+        let authority = Arc::new(CertificateAuthority::generate().map_err(CliError::infrastructure)?);
+        let mut policy = FetchPolicy::default();
+        if let Some(timeout) = project.network_timeout() {
+            policy.idle_time = timeout;
+        }
+        let config = ProxyConfig { lab: lab.clone(), upstream: upstream.clone(), ..ProxyConfig::default() };
+        if terminal.verbose {
+            terminal.message(&format!("engine: {}", engine.host()));
+        }
+        Ok(Self {
+            backend: Backend::docker(engine.clone()).await.map_err(CliError::infrastructure)?,
+            engine,
+            leases: Leases::of(&cache),
+            owner: OwnerId::of_this_machine(&cache).map_err(CliError::infrastructure)?,
+            store: Arc::new(Store::open(cache.join("content")).map_err(CliError::infrastructure)?),
+            fetcher: Fetcher::new(policy, lab, upstream),
+            certificate: authority.certificate_pem(),
+            proxy: Proxy::new(config, authority),
+            executor: Arc::from(EXECUTOR),
+            architecture: match env!("ASSAY_EXECUTOR_ARCH").as_bytes() {
+                b"aarch64" => "arm64",
+                _ => "amd64",
+            },
+            limits: SandboxLimits::default(),
+            cache,
+        })
+    }
+
+    /// True if a need of `expected.toml` is met here.
+    pub(crate) fn meets(&self, need: &str) -> bool {
+        let Some(host) = need.strip_prefix("host:") else { return false };
+        let Ok(addresses) = (host, 443).to_socket_addrs() else { return false };
+        addresses.into_iter().any(|address| std::net::TcpStream::connect_timeout(&address, Duration::from_secs(3)).is_ok())
+    }
+}
+
+/// The lab's repositories, if they are built.
+fn lab_hosts(cache: &std::path::Path) -> Result<LabHosts, CliError> {
+    let manifest = LabManifest::read(cache).map_err(CliError::infrastructure)?;
+    Ok(LabHosts { repositories: manifest.map(|manifest| cache.join("lab").join(manifest.repositories.path)) })
+}

@@ -1,0 +1,236 @@
+//! Gaps in what was captured: what a run could not see, it says.
+//!
+//! A gap makes a cell fail whatever else happened, because nothing the record says of it can then
+//! be trusted to be all. Paths the engine lists for reasons of its own are explained here, and
+//! nowhere else.
+
+use std::fmt;
+
+use assay_wire::event::ManifestPoint;
+use assay_wire::program::{HARNESS_FOLDER, Pass, USER};
+use serde::Serialize;
+
+use crate::record::CellFacts;
+
+/// One thing that could not be captured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gap {
+    /// The executor could not do its own work.
+    Broken {
+        /// What it said.
+        message: String,
+    },
+    /// Facts that cannot all be true: the stream was damaged or forged.
+    Contradiction {
+        /// Which.
+        message: String,
+    },
+    /// A manifest had more lines than are kept.
+    Omitted {
+        /// Which manifest.
+        after: ManifestPoint,
+        /// How many lines were left out.
+        lines: u64,
+    },
+    /// The engine lists paths as changed that no manifest saw.
+    Unseen {
+        /// The paths, escaped.
+        paths: Vec<String>,
+    },
+    /// An op was neither performed nor skipped although nothing had failed.
+    Unperformed {
+        /// Its position in the plan.
+        op: u32,
+        /// Which apply.
+        pass: Pass,
+    },
+    /// No manifest was taken after the second apply.
+    NoLastManifest,
+    /// The engine's own list was not compared.
+    NotCrossChecked,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken { message } => write!(f, "the executor broke off: {message}"),
+            Self::Contradiction { message } => write!(f, "contradictory facts: {message}"),
+            Self::Omitted { after, lines } => {
+                write!(
+                    f,
+                    "{lines} lines of the manifest after {} were left out",
+                    Point(after)
+                )
+            }
+            Self::Unseen { paths } => {
+                let (first, more) = (paths.first().map_or("", String::as_str), paths.len());
+                write!(f, "the engine lists changes no manifest saw: `{first}`")?;
+                if more > 1 {
+                    write!(f, " and {} more", more - 1)
+                } else {
+                    Ok(())
+                }
+            }
+            Self::Unperformed {
+                op,
+                pass: Pass::First,
+            } => {
+                write!(f, "op {op} has no end although nothing failed")
+            }
+            Self::Unperformed {
+                op,
+                pass: Pass::Second,
+            } => {
+                write!(
+                    f,
+                    "op {op} has no end in the second apply although nothing failed"
+                )
+            }
+            Self::NoLastManifest => write!(f, "there is no manifest after the second apply"),
+            Self::NotCrossChecked => {
+                write!(
+                    f,
+                    "the manifests were not compared with the engine's own list"
+                )
+            }
+        }
+    }
+}
+
+/// A manifest's place in words.
+struct Point<'a>(&'a ManifestPoint);
+
+impl fmt::Display for Point<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ManifestPoint::Baseline => f.write_str("the start"),
+            ManifestPoint::Op(op) => write!(f, "op {op}"),
+            ManifestPoint::SecondApply => f.write_str("the second apply"),
+        }
+    }
+}
+
+/// What damaged a capture, whatever else happened in the cell.
+#[must_use]
+pub fn damage(facts: &CellFacts) -> Vec<Gap> {
+    let broken = facts.broken.iter().map(|message| Gap::Broken {
+        message: message.clone(),
+    });
+    let contradictions = facts.contradictions.iter();
+    let contradictions = contradictions.map(|message| Gap::Contradiction {
+        message: message.clone(),
+    });
+    let omitted = facts.manifests.iter().filter_map(|manifest| {
+        let lines = manifest.stats.as_ref()?.omitted;
+        (lines > 0).then(|| Gap::Omitted {
+            after: manifest.after.clone(),
+            lines,
+        })
+    });
+    let unseen = unexplained(facts);
+    let unseen = (!unseen.is_empty()).then_some(Gap::Unseen { paths: unseen });
+    broken
+        .chain(contradictions)
+        .chain(omitted)
+        .chain(unseen)
+        .collect()
+}
+
+/// What is wanting for a pass in a cell where nothing failed: every op's end in both applies, the
+/// manifest after the second, and the cross-check.
+#[must_use]
+pub fn missing_evidence(facts: &CellFacts) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    let plan = &facts.planned.plan;
+    for pass in [Pass::First, Pass::Second] {
+        for (op, known) in plan.ops.iter().zip(&facts.ops) {
+            let due = pass == Pass::First || !op.once;
+            let done = known
+                .performance(pass)
+                .is_some_and(|performance| performance.ending.is_some() || performance.skipped());
+            if due && !done {
+                gaps.push(Gap::Unperformed { op: op.id.0, pass });
+            }
+        }
+    }
+    let applies = plan.ops.iter().any(|op| !op.once);
+    if applies && facts.manifest(&ManifestPoint::SecondApply).is_none() {
+        gaps.push(Gap::NoLastManifest);
+    }
+    if !plan.ops.is_empty() && facts.cross_check.is_none() {
+        gaps.push(Gap::NotCrossChecked);
+    }
+    gaps
+}
+
+/// Paths an engine makes or mounts over by itself, with what is below them.
+const ENGINE_PATHS: &[&str] = &[
+    "/dev",
+    "/proc",
+    "/sys",
+    "/etc/hosts",
+    "/etc/hostname",
+    "/etc/resolv.conf",
+    "/etc/mtab",
+    "/.dockerenv",
+    "/run/.containerenv",
+];
+
+/// What the executor writes before the first manifest where it has to add the user.
+const USER_PATHS: &[&str] = &["/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"];
+
+/// Paths of the engine's list that nothing explains.
+fn unexplained(facts: &CellFacts) -> Vec<String> {
+    let unseen = facts
+        .cross_check
+        .as_ref()
+        .map_or(&[][..], |check| &check.unseen);
+    if unseen.is_empty() {
+        return Vec::new();
+    }
+    let home = format!("/home/{USER}");
+    let mut known: Vec<&str> = ENGINE_PATHS.to_vec();
+    known.push(HARNESS_FOLDER);
+    // A sandbox that calls its root a mount explains nothing by it.
+    known.extend(
+        facts
+            .mounts()
+            .into_iter()
+            .filter(|mount| !mount.trim_matches('/').is_empty()),
+    );
+    if facts.user.is_some_and(|user| user.added) {
+        known.extend(USER_PATHS);
+        known.push(&home);
+    }
+    let manifests = facts.manifests.iter();
+    let mut seen: Vec<&str> = manifests
+        .flat_map(|manifest| &manifest.paths)
+        .map(|change| change.path.as_str())
+        .collect();
+    seen.extend(&known);
+    seen.sort_unstable();
+    let explained = |path: &str| {
+        known.iter().any(|known| is_at_or_below(path, known)) || holds_any_of(path, &seen)
+    };
+    unseen
+        .iter()
+        .filter(|path| !explained(path))
+        .cloned()
+        .collect()
+}
+
+fn is_at_or_below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// True if one of these sorted paths lies below this folder: an engine lists a folder as changed
+/// when something in it is, which alters nothing but the folder's time.
+fn holds_any_of(folder: &str, sorted: &[&str]) -> bool {
+    let below = format!("{}/", folder.trim_end_matches('/'));
+    let from = sorted.partition_point(|path| *path < below.as_str());
+    sorted
+        .get(from)
+        .is_some_and(|path| path.starts_with(&below))
+}

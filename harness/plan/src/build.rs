@@ -1,0 +1,570 @@
+//! The plan of a set on a target: what becomes of every step, then the ops of those that apply, in
+//! the order of [`crate::order`].
+
+use assay_packages::VersionRequest;
+use assay_recipe::Recipe;
+use assay_recipe::model::{
+    Action, Check, GroupAdd, Manual, RequireCommand, Requirement, RequirementKind, Step,
+};
+use assay_recipe::name::Manager;
+use assay_recipe::template::Placeholder;
+use assay_recipe::when::Family;
+use assay_wire::name::{RecipeName, StepId, StepRef, Variant};
+use assay_wire::plan::{Disposition, Expects, Plan, PlannedStep};
+use assay_wire::source::Span;
+
+use crate::applies::Seen;
+use crate::fault::{Fault, FaultCode, Place};
+use crate::manager::arch_word;
+use crate::ops::{NameTaken, Ops, Wanted};
+use crate::order::{At, Kind, Run, order};
+use crate::presence::{self, Question};
+use crate::repository::Repository;
+use crate::request::{Contradiction, Request, contradictions};
+use crate::set::{dependencies, ordered};
+use crate::target::{EffectiveDistro, Target};
+
+/// The ordered ops of a set on a target. The set holds everything its recipes depend on (see
+/// [`crate::closure`]); its order does not matter beyond what `depends_on` leaves open.
+///
+/// # Errors
+/// Only for what makes a set unplannable: a dependency that is not in the set, a circle of
+/// dependencies, two recipes or repositories of one name, and ranges of one package that no version
+/// meets. Everything else is a plan, on every target.
+pub fn plan(set: &[&Recipe], target: &Target) -> Result<Plan, Vec<Fault>> {
+    let set = ordered(set)?;
+    let depends_on = dependencies(&set);
+    let recipes: Vec<Considered<'_>> = set
+        .iter()
+        .map(|recipe| Considered::new(recipe, target))
+        .collect();
+    let unsupported = unsupported(&recipes, &depends_on, target);
+    let mut plan = Plan {
+        target: target.id.clone(),
+        variant: Variant::Minimal,
+        recipes: set
+            .iter()
+            .map(|recipe| recipe.metadata.name.value.clone())
+            .collect(),
+        unsupported,
+        steps: recipes.iter().flat_map(Considered::planned_steps).collect(),
+        content: Vec::new(),
+        ops: Vec::new(),
+    };
+    if plan.unsupported.is_some() {
+        for step in &mut plan.steps {
+            if !matches!(step.disposition, Disposition::Dropped { .. }) {
+                let reason = format!("nothing of this set is installed on {}", target.id);
+                step.disposition = Disposition::Dropped { reason };
+            }
+        }
+        return Ok(plan);
+    }
+    let faults = range_faults(&recipes, target);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    add_ops(&mut plan, &recipes, depends_on, target.manager())?;
+    Ok(plan)
+}
+
+/// The effective distribution of one recipe of a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecipeDistro {
+    /// The recipe.
+    pub recipe: RecipeName,
+    /// The nearest distribution of the target's chain that it names, else the target's own; `None`
+    /// where the target states none.
+    pub distro: Option<EffectiveDistro>,
+}
+
+/// The effective distribution of every recipe of a set on a target, for `--explain`.
+#[must_use]
+pub fn effective_distros(set: &[&Recipe], target: &Target) -> Vec<RecipeDistro> {
+    let distro = |recipe: &&Recipe| RecipeDistro {
+        recipe: recipe.metadata.name.value.clone(),
+        distro: Seen::by(recipe, target).distro,
+    };
+    set.iter().map(distro).collect()
+}
+
+/// A recipe on a target: every entry with what becomes of it.
+struct Considered<'r> {
+    recipe: &'r Recipe,
+    requires: Vec<Result<Question, String>>,
+    steps: Vec<Result<Applied<'r>, String>>,
+    checks: Vec<Result<&'r Check, String>>,
+}
+
+/// A step that applies, as far as it can be said without its neighbours.
+enum Applied<'r> {
+    Install(Manager, Wanted),
+    Repository(Repository),
+    GroupAdd(&'r GroupAdd),
+    RequireCommand(&'r RequireCommand),
+    Manual(&'r Manual),
+}
+
+impl<'r> Considered<'r> {
+    fn new(recipe: &'r Recipe, target: &Target) -> Self {
+        let seen = Seen::by(recipe, target);
+        let steps = recipe
+            .steps
+            .iter()
+            .map(|step| apply(recipe, step, &seen))
+            .collect();
+        let requires = recipe
+            .requires
+            .iter()
+            .map(|requirement| require(requirement, &seen))
+            .collect();
+        let check = |check: &'r Check| {
+            seen.holds(check.when.as_ref().map(|when| &when.value))
+                .map(|()| check)
+        };
+        Self {
+            recipe,
+            requires,
+            steps,
+            checks: recipe.checks.iter().map(check).collect(),
+        }
+    }
+
+    fn name(&self) -> &RecipeName {
+        &self.recipe.metadata.name.value
+    }
+
+    fn step_ref(&self, step: &Step) -> StepRef {
+        StepRef {
+            recipe: self.name().clone(),
+            step: step.id.value.clone(),
+        }
+    }
+
+    /// The steps that apply, with their references.
+    fn applied(&self) -> Vec<(StepRef, &Applied<'r>)> {
+        let steps = self.recipe.steps.iter().zip(&self.steps);
+        steps
+            .filter_map(|(step, applied)| Some((self.step_ref(step), applied.as_ref().ok()?)))
+            .collect()
+    }
+
+    /// The steps that install packages or add repositories, on whatever target.
+    fn installing_steps(&self) -> impl Iterator<Item = (Family, &Result<Applied<'r>, String>)> {
+        let steps = self.recipe.steps.iter().zip(&self.steps);
+        steps.filter_map(|(step, applied)| Some((step.action.family()?, applied)))
+    }
+
+    /// Why none of them applies; `None` if one does. Steps for other families say nothing where one
+    /// for this family has a reason of its own.
+    fn installs_nothing(&self, target: &Target) -> Option<String> {
+        let mut families: Vec<&str> = Vec::new();
+        let mut reasons: Vec<&str> = Vec::new();
+        for (family, applied) in self.installing_steps() {
+            let reason = applied.as_ref().err()?;
+            let (list, word) = if target.family() == Some(family) {
+                (&mut reasons, reason.as_str())
+            } else {
+                (&mut families, family.as_str())
+            };
+            if !list.contains(&word) {
+                list.push(word);
+            }
+        }
+        if reasons.is_empty() {
+            let here = target.family().map_or("unknown", Family::as_str);
+            return Some(format!(
+                "its installs are for {}, the family here is {here}",
+                families.join(" and ")
+            ));
+        }
+        Some(reasons.join("; "))
+    }
+
+    /// Every entry in the author's order with what becomes of it. How many ops stand before a manual
+    /// step is not known yet.
+    fn planned_steps(&self) -> Vec<PlannedStep> {
+        let mut planned = Vec::new();
+        let mut add =
+            |step: StepRef, action: &str, description: Option<String>, reason: Option<&String>| {
+                let disposition =
+                    reason.map_or(Disposition::Applies, |reason| Disposition::Dropped {
+                        reason: reason.clone(),
+                    });
+                planned.push(PlannedStep {
+                    step,
+                    action: action.to_owned(),
+                    description,
+                    disposition,
+                });
+            };
+        for (at, question) in self.requires.iter().enumerate() {
+            add(
+                numbered(self.name(), "requires", at),
+                "requires",
+                None,
+                question.as_ref().err(),
+            );
+        }
+        for (step, applied) in self.recipe.steps.iter().zip(&self.steps) {
+            let description = step.description.as_ref().map(|text| text.value.clone());
+            add(
+                self.step_ref(step),
+                step.action.name(),
+                description,
+                applied.as_ref().err(),
+            );
+        }
+        for (at, check) in self.checks.iter().enumerate() {
+            let description = Some(self.recipe.checks[at].name.value.clone());
+            add(
+                numbered(self.name(), "check", at),
+                "check",
+                description,
+                check.as_ref().err(),
+            );
+        }
+        planned
+    }
+}
+
+/// What becomes of a step; the one reason if nothing does.
+fn apply<'r>(recipe: &Recipe, step: &'r Step, seen: &Seen<'_>) -> Result<Applied<'r>, String> {
+    seen.fits(&step.action)?;
+    seen.holds(step.when.as_ref().map(|when| &when.value))?;
+    let value = |placeholder| {
+        placeholder_value(
+            placeholder,
+            seen,
+            step.action.family().and_then(|_| seen.target.manager()),
+        )
+    };
+    match &step.action {
+        Action::Install(install) => {
+            let step = StepRef {
+                recipe: recipe.metadata.name.value.clone(),
+                step: step.id.value.clone(),
+            };
+            let request = |package: &assay_recipe::model::PackageRequest| Request {
+                name: package.name.value.to_string(),
+                version: package.version.value.clone(),
+                steps: vec![step.clone()],
+            };
+            let requests = install.packages.iter().map(request).collect();
+            Ok(Applied::Install(
+                install.manager,
+                Wanted {
+                    requests,
+                    recommends: install.recommends,
+                },
+            ))
+        }
+        Action::AptRepo(repo) => Repository::apt(repo, value)
+            .map(Applied::Repository)
+            .map_err(|missing| unfilled(missing, seen)),
+        Action::DnfRepo(repo) => Repository::dnf(repo, value)
+            .map(Applied::Repository)
+            .map_err(|missing| unfilled(missing, seen)),
+        Action::GroupAdd(group_add) => Ok(Applied::GroupAdd(group_add)),
+        Action::RequireCommand(require) => Ok(Applied::RequireCommand(require)),
+        Action::Manual(manual) => Ok(Applied::Manual(manual)),
+    }
+}
+
+/// What becomes of a requirement; the one reason if nothing does.
+fn require(requirement: &Requirement, seen: &Seen<'_>) -> Result<Question, String> {
+    seen.holds(requirement.when.as_ref().map(|when| &when.value))?;
+    match &requirement.kind {
+        RequirementKind::Command { command, minimum } => {
+            Ok(presence::command(&command.value, minimum.as_ref()))
+        }
+        RequirementKind::Package {
+            package,
+            min_version,
+        } => {
+            let manager = seen
+                .target
+                .manager()
+                .ok_or("no package manager of this target can be asked for a package")?;
+            let minimum = min_version
+                .as_ref()
+                .map(|version| version.value.to_string());
+            Ok(presence::package(manager, package.value.as_str(), minimum))
+        }
+    }
+}
+
+/// The value of a placeholder: that of the effective distribution.
+fn placeholder_value<'s>(
+    placeholder: Placeholder,
+    seen: &'s Seen<'_>,
+    manager: Option<Manager>,
+) -> Option<&'s str> {
+    let distro = seen.distro.as_ref()?;
+    match placeholder {
+        Placeholder::Distro => Some(distro.id.as_str()),
+        Placeholder::Codename => distro.codename.as_deref(),
+        Placeholder::VersionId => distro.version.as_deref(),
+        Placeholder::Arch => manager.map(|manager| arch_word(manager, seen.target.arch)),
+    }
+}
+
+fn unfilled(missing: Placeholder, seen: &Seen<'_>) -> String {
+    let of = seen
+        .distro
+        .as_ref()
+        .map_or_else(|| "this target".to_owned(), |distro| distro.id.to_string());
+    format!("`{{{}}}` of {of} is not known here", missing.as_str())
+}
+
+/// Why nothing is installed here: every recipe that nobody in the set depends on and that installs
+/// something on other targets installs nothing on this one. What they depend on does not count: a
+/// package that only prepares an install is not what was asked for.
+fn unsupported(
+    recipes: &[Considered<'_>],
+    depends_on: &[Vec<usize>],
+    target: &Target,
+) -> Option<String> {
+    let mut sentences: Vec<String> = Vec::new();
+    for (at, considered) in recipes.iter().enumerate() {
+        let installs = considered.installing_steps().next().is_some();
+        if !installs
+            || depends_on
+                .iter()
+                .any(|dependencies| dependencies.contains(&at))
+        {
+            continue;
+        }
+        let because = considered.installs_nothing(target)?;
+        sentences.push(format!(
+            "`{}` installs nothing on {}: {because}",
+            considered.name(),
+            target.id
+        ));
+    }
+    (!sentences.is_empty()).then(|| sentences.join(" · "))
+}
+
+/// Ranges of one package that no version meets, over all installs of the set.
+fn range_faults(recipes: &[Considered<'_>], target: &Target) -> Vec<Fault> {
+    let Some(manager) = target.manager() else {
+        return Vec::new();
+    };
+    let requests: Vec<Request> = recipes
+        .iter()
+        .flat_map(Considered::applied)
+        .filter_map(|(_, applied)| match applied {
+            Applied::Install(_, wanted) => Some(wanted.requests.clone()),
+            Applied::Repository(_)
+            | Applied::GroupAdd(_)
+            | Applied::RequireCommand(_)
+            | Applied::Manual(_) => None,
+        })
+        .flatten()
+        .collect();
+    let fault = |found: Contradiction| {
+        let Contradiction {
+            package,
+            first: (first, a),
+            second: (second, b),
+        } = found;
+        let message = format!(
+            "no version of `{package}` meets both `{a}` (`{}`) and `{b}` (`{}`)",
+            first.recipe, second.recipe
+        );
+        let place = |step: &StepRef, range: &assay_packages::VersionRange| {
+            let request = VersionRequest::Range(range.clone());
+            Place::new(
+                &step.recipe,
+                request_span(recipes, step, &package, &request),
+                format!("wants `{range}`"),
+            )
+        };
+        Fault::new(FaultCode::ContradictingRanges, message, place(&first, &a))
+            .and(place(&second, &b))
+            .help("widen one of the ranges, or do not use both together")
+    };
+    contradictions(manager.rules(), &requests)
+        .into_iter()
+        .map(fault)
+        .collect()
+}
+
+/// Where a step asks for this version of a package.
+fn request_span(
+    recipes: &[Considered<'_>],
+    step: &StepRef,
+    package: &str,
+    version: &VersionRequest,
+) -> Span {
+    let found = find_step(recipes, step);
+    let requests = found.into_iter().flat_map(|step| match &step.action {
+        Action::Install(install) => install.packages.as_slice(),
+        Action::AptRepo(_)
+        | Action::DnfRepo(_)
+        | Action::GroupAdd(_)
+        | Action::RequireCommand(_)
+        | Action::Manual(_) => &[],
+    });
+    let mut of_package = requests.filter(|request| {
+        request.name.value.as_str() == package && request.version.value == *version
+    });
+    of_package
+        .next()
+        .map(|request| request.version.span)
+        .unwrap_or_default()
+}
+
+fn find_step<'r>(recipes: &[Considered<'r>], step: &StepRef) -> Option<&'r Step> {
+    let considered = recipes
+        .iter()
+        .find(|considered| *considered.name() == step.recipe)?;
+    considered
+        .recipe
+        .steps
+        .iter()
+        .find(|other| other.id.value == step.step)
+}
+
+/// Adds the ops of everything that applies.
+fn add_ops(
+    plan: &mut Plan,
+    recipes: &[Considered<'_>],
+    depends_on: Vec<Vec<usize>>,
+    manager: Option<Manager>,
+) -> Result<(), Vec<Fault>> {
+    let mut ops = Ops::default();
+    let mut faults = Vec::new();
+    for considered in recipes {
+        for (at, question) in considered.requires.iter().enumerate() {
+            if let Ok(question) = question {
+                ops.ask(
+                    vec![numbered(considered.name(), "requires", at)],
+                    question.clone(),
+                    Expects::Requirement,
+                );
+            }
+        }
+    }
+    let applied: Vec<Vec<(StepRef, &Applied<'_>)>> =
+        recipes.iter().map(Considered::applied).collect();
+    let runs: Vec<Run> = applied
+        .iter()
+        .zip(depends_on)
+        .map(|(steps, dependencies)| Run {
+            kinds: steps.iter().map(|(_, applied)| applied.kind()).collect(),
+            dependencies,
+        })
+        .collect();
+    let order = order(&runs);
+    let at = |(recipe, step): &At| &applied[*recipe][*step];
+    let wanted = |steps: &[At]| {
+        let wanted = steps.iter().filter_map(|place| match at(place).1 {
+            Applied::Install(_, wanted) => Some(wanted),
+            Applied::Repository(_)
+            | Applied::GroupAdd(_)
+            | Applied::RequireCommand(_)
+            | Applied::Manual(_) => None,
+        });
+        wanted.collect::<Vec<_>>()
+    };
+    if let Some(manager) = manager {
+        ops.install(manager, &wanted(&order.before));
+    }
+    for (step, applied) in order.repositories.iter().map(at) {
+        if let Applied::Repository(repository) = applied {
+            add_repository(&mut ops, &mut faults, recipes, step, repository);
+        }
+    }
+    if let Some(manager) = manager {
+        ops.install(manager, &wanted(&order.after));
+    }
+    for (step, applied) in order.rest.iter().map(at) {
+        match applied {
+            Applied::Install(manager, wanted) => ops.install(*manager, &[wanted]),
+            Applied::Repository(repository) => {
+                add_repository(&mut ops, &mut faults, recipes, step, repository)
+            }
+            Applied::GroupAdd(group_add) => ops.group(step, group_add),
+            Applied::RequireCommand(require) => {
+                let question = presence::command(&require.command.value, require.minimum.as_ref());
+                ops.ask(vec![step.clone()], question, Expects::Command);
+            }
+            Applied::Manual(manual) => {
+                let after = ops.count();
+                if let Some(planned) = plan.steps.iter_mut().find(|planned| planned.step == *step) {
+                    planned.disposition = Disposition::Manual {
+                        text: manual.text.value.clone(),
+                        after,
+                    };
+                }
+            }
+        }
+    }
+    for considered in recipes {
+        for (at, check) in considered.checks.iter().enumerate() {
+            if let Ok(check) = check {
+                ops.check(numbered(considered.name(), "check", at), check);
+            }
+        }
+    }
+    (plan.ops, plan.content) = ops.finish();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults)
+    }
+}
+
+fn add_repository(
+    ops: &mut Ops,
+    faults: &mut Vec<Fault>,
+    recipes: &[Considered<'_>],
+    step: &StepRef,
+    repository: &Repository,
+) {
+    if let Err(NameTaken { name, by }) = ops.repository(step, repository) {
+        let place = |step: &StepRef, words: &str| {
+            let span = find_step(recipes, step)
+                .map(|found| found.action_span)
+                .unwrap_or_default();
+            Place::new(&step.recipe, span, words)
+        };
+        let message =
+            format!("two different repositories have the name `{name}`: `{by}` and `{step}`");
+        let fault = Fault::new(
+            FaultCode::RepositoryConflict,
+            message,
+            place(step, "this one"),
+        )
+        .and(place(&by, "has it already"));
+        faults.push(fault.help("give one of them another `name`"));
+    }
+}
+
+impl Applied<'_> {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Install(..) => Kind::Install,
+            Self::Repository(_) => Kind::Repository,
+            Self::GroupAdd(_) | Self::RequireCommand(_) | Self::Manual(_) => Kind::Other,
+        }
+    }
+}
+
+/// The reference of the entry at this position of `[[requires]]` or `[[check]]`: `requires-1`.
+///
+/// # Panics
+/// Never: a word and a number are inside the grammar of a step's id.
+fn numbered(recipe: &RecipeName, word: &str, at: usize) -> StepRef {
+    let step: StepId = format!("{word}-{}", at + 1)
+        .parse()
+        .expect("a word and a number are a step's id");
+    StepRef {
+        recipe: recipe.clone(),
+        step,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! `group_add`: a user joins a group. shadow's tools write `/etc/group` and its backup anew even when
+//! nothing changes, so each op has a guard.
+
+use assay_recipe::model::GroupAdd;
+use assay_wire::plan::{Guard, SkipIf};
+
+/// One command with the question that makes it needless.
+pub(crate) struct Guarded {
+    /// The words.
+    pub(crate) argv: Vec<String>,
+    /// The question.
+    pub(crate) guard: Guard,
+}
+
+/// The commands of a step, in order. Without `create` a missing group is a failure in which
+/// usermod(8) names it.
+pub(crate) fn commands(step: &GroupAdd) -> Vec<Guarded> {
+    let (group, user) = (step.group.value.as_str(), step.user.value.as_str());
+    let words = |words: &[&str]| {
+        words
+            .iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let holds = |argv| Guard {
+        argv,
+        skip_if: SkipIf::ExitCode(0),
+    };
+    let mut commands = Vec::new();
+    if step.create {
+        commands.push(Guarded {
+            argv: words(&["groupadd", group]),
+            guard: holds(words(&["getent", "group", group])),
+        });
+    }
+    // Both names are of letters, digits, `_` and `-`, none of which an expression reads as anything else.
+    let member = format!("^{group}:[^:]*:[0-9]*:([^:]*,)?{user}(,[^:]*)?$");
+    commands.push(Guarded {
+        argv: words(&["usermod", "-aG", group, user]),
+        guard: holds(words(&["grep", "-qE", &member, "/etc/group"])),
+    });
+    commands
+}

@@ -1,0 +1,345 @@
+//! A plan as text for people. The same text is the body of its snapshot: what a reviewer reads and
+//! what runs come from one value.
+
+pub mod quote;
+
+use std::fmt::Write as _;
+
+use assay_wire::name::StepRef;
+use assay_wire::plan::{
+    Action, Disposition, Expects, FileContent, Guard, Limits, Op, Plan, PlannedStep, Presence,
+    Privilege, SkipIf, Subject,
+};
+use assay_wire::program::HarnessEnv;
+
+use quote::{command_line, visible, visible_line, word_of};
+
+/// The plan as text: its ops with the manual steps between them, each as one block; deterministic to
+/// the byte, without control characters. An unsupported set is a single line with the reason.
+#[must_use]
+pub fn render_plan(plan: &Plan) -> String {
+    if let Some(reason) = &plan.unsupported {
+        return format!("unsupported: {}\n", visible_line(reason));
+    }
+    let mut text = String::new();
+    for content in &plan.content {
+        line(
+            &mut text,
+            format_args!("content  {}  {}", content.step, word_of(&content.url)),
+        );
+        line(&mut text, format_args!("    sha256  {}", content.sha256));
+        text.push('\n');
+    }
+    let mut manual: Vec<(&PlannedStep, &str, u32)> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.disposition {
+            Disposition::Manual { text, after } => Some((step, text.as_str(), *after)),
+            Disposition::Applies | Disposition::Dropped { .. } => None,
+        })
+        .collect();
+    manual.sort_by_key(|(_, _, after)| *after);
+    let mut manual = manual.into_iter().peekable();
+    for (before, op) in (0u32..).zip(&plan.ops) {
+        while let Some((step, words, _)) = manual.next_if(|(_, _, after)| *after <= before) {
+            render_manual(&mut text, step, words);
+        }
+        render_op(&mut text, op);
+    }
+    for (step, words, _) in manual {
+        render_manual(&mut text, step, words);
+    }
+    if text.is_empty() {
+        text.push_str("nothing to do\n");
+    }
+    // Blocks end with a blank line; the text does not.
+    text.truncate(text.trim_end_matches('\n').len());
+    text.push('\n');
+    text
+}
+
+/// The body of the plan's snapshot: the same text.
+#[must_use]
+pub fn snapshot_text(plan: &Plan) -> String {
+    render_plan(plan)
+}
+
+/// What became of every step of the plan (`--explain`): its ops, or the one reason why it was
+/// dropped. `distros` are the effective distributions by recipe, see [`crate::effective_distros`].
+#[must_use]
+pub fn render_explanation(plan: &Plan, distros: &[crate::RecipeDistro]) -> String {
+    let mut text = String::new();
+    for recipe in &plan.recipes {
+        let effective = distros
+            .iter()
+            .find(|distro| distro.recipe == *recipe)
+            .and_then(|found| found.distro.as_ref());
+        let words = effective.map_or_else(
+            || "none".to_owned(),
+            |distro| {
+                let known = [&distro.version, &distro.codename].into_iter().flatten();
+                std::iter::once(distro.id.to_string())
+                    .chain(known.cloned())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            },
+        );
+        line(
+            &mut text,
+            format_args!("{recipe}  effective distribution: {}", visible_line(&words)),
+        );
+        for step in plan.steps.iter().filter(|step| step.step.recipe == *recipe) {
+            let what = match &step.disposition {
+                Disposition::Applies => format!("applies: {}", ops_of(plan, &step.step)),
+                Disposition::Manual { after, .. } => format!("manual, after {}", count(*after)),
+                Disposition::Dropped { reason } => format!("dropped: {}", visible_line(reason)),
+            };
+            line(
+                &mut text,
+                format_args!("    {}  {}  {what}", step.step.step, step.action),
+            );
+        }
+    }
+    text
+}
+
+/// What the harness adds, printed beside the plan.
+#[must_use]
+pub fn render_harness_env(env: &HarnessEnv) -> String {
+    let mut text = String::new();
+    let only_if = |path: &Option<assay_wire::name::GuestPath>| {
+        path.as_ref().map_or_else(String::new, |path| {
+            format!("  only if {} exists", word_of(path.as_str()))
+        })
+    };
+    for variable in &env.variables {
+        line(
+            &mut text,
+            format_args!(
+                "variable   {}={}{}",
+                variable.name,
+                word_of(&variable.value),
+                only_if(&variable.only_if_exists)
+            ),
+        );
+    }
+    for insertion in &env.insertions {
+        line(
+            &mut text,
+            format_args!(
+                "insertion  {} {}{}",
+                word_of(&insertion.program),
+                command_line(&insertion.words),
+                only_if(&insertion.only_if_exists)
+            ),
+        );
+    }
+    for store in &env.trust_stores {
+        line(
+            &mut text,
+            format_args!("trust      {}", word_of(store.as_str())),
+        );
+    }
+    for probe in &env.probes {
+        line(
+            &mut text,
+            format_args!(
+                "probe      {}  {}",
+                word_of(&probe.name),
+                command_line(&probe.argv)
+            ),
+        );
+    }
+    text
+}
+
+fn render_op(text: &mut String, op: &Op) {
+    let who = match op.privilege {
+        Privilege::Root => "root",
+        Privilege::User => "user",
+    };
+    line(text, format_args!("op {}  {who}  {}", op.id, steps_of(op)));
+    match &op.action {
+        Action::Run { argv } => line(text, format_args!("    {}", command_line(argv))),
+        Action::Write {
+            path,
+            mode,
+            owner,
+            content,
+        } => {
+            let owner = match owner {
+                Privilege::Root => "root",
+                Privilege::User => "user",
+            };
+            line(
+                text,
+                format_args!(
+                    "    write {}  mode {mode:04o}  owner {owner}",
+                    word_of(path.as_str())
+                ),
+            );
+            match content {
+                FileContent::Blob(sha256) => {
+                    line(text, format_args!("      bytes of sha256 {sha256}"))
+                }
+                FileContent::Text(content) => barred(text, "      ", content),
+            }
+        }
+    }
+    if let Some(guard) = &op.guard {
+        render_guard(text, guard);
+    }
+    render_expects(text, &op.expects);
+    render_limits(text, op.limits, &op.expects);
+    if op.once {
+        line(text, format_args!("    once"));
+    }
+    text.push('\n');
+}
+
+fn steps_of(op: &Op) -> String {
+    if op.steps.is_empty() {
+        return "refresh".to_owned();
+    }
+    op.steps
+        .iter()
+        .map(StepRef::to_string)
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+fn render_guard(text: &mut String, guard: &Guard) {
+    match &guard.skip_if {
+        SkipIf::ExitCode(code) => line(
+            text,
+            format_args!("    unless exit {code}: {}", command_line(&guard.argv)),
+        ),
+        SkipIf::Lines(lines) => {
+            line(
+                text,
+                format_args!(
+                    "    unless it prints exactly these lines: {}",
+                    command_line(&guard.argv)
+                ),
+            );
+            for expected in lines {
+                barred(text, "      ", &visible_line(expected));
+            }
+        }
+    }
+}
+
+fn render_expects(text: &mut String, expects: &Expects) {
+    match expects {
+        Expects::Success { failure_lines } => {
+            for failure in failure_lines {
+                line(
+                    text,
+                    format_args!("    fails if a line holds {}", word_of(failure)),
+                );
+            }
+        }
+        Expects::Requirement(presence) => {
+            render_presence(text, "required before anything else", presence)
+        }
+        Expects::Command(presence) => render_presence(text, "required here", presence),
+        Expects::Check {
+            name,
+            exit_code,
+            stdout_contains,
+            stderr_contains,
+        } => {
+            line(text, format_args!("    check: {}", visible_line(name)));
+            line(text, format_args!("      exit code {exit_code}"));
+            for (channel, texts) in [
+                ("output", stdout_contains),
+                ("error output", stderr_contains),
+            ] {
+                for contained in texts {
+                    line(
+                        text,
+                        format_args!("      {channel} contains {}", word_of(contained)),
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn render_presence(text: &mut String, when: &str, presence: &Presence) {
+    let subject = match &presence.subject {
+        Subject::Command(name) => format!("command {}", word_of(name)),
+        Subject::Package(name) => format!("package {}", word_of(name)),
+    };
+    line(text, format_args!("    {when}: {subject}"));
+    let Some(probe) = &presence.version else {
+        return;
+    };
+    let bound = match (&probe.range, &probe.minimum) {
+        (Some(range), _) => Some(range.clone()),
+        (None, Some(minimum)) => Some(format!(">={minimum}")),
+        (None, None) => None,
+    };
+    if let Some(bound) = bound {
+        line(
+            text,
+            format_args!(
+                "      version {}, found by {}",
+                visible_line(&bound),
+                word_of(&probe.regex)
+            ),
+        );
+    }
+}
+
+/// Limits are shown where they are the author's.
+fn render_limits(text: &mut String, limits: Limits, expects: &Expects) {
+    if matches!(expects, Expects::Check { .. }) && limits != Limits::QUERY {
+        line(text, format_args!("      at most {} s", limits.seconds));
+    }
+}
+
+fn render_manual(text: &mut String, step: &PlannedStep, words: &str) {
+    line(text, format_args!("manual  {}", step.step));
+    barred(text, "    ", words);
+    text.push('\n');
+}
+
+fn ops_of(plan: &Plan, step: &StepRef) -> String {
+    let ids: Vec<String> = plan
+        .ops
+        .iter()
+        .filter(|op| op.steps.contains(step))
+        .map(|op| op.id.to_string())
+        .collect();
+    match ids.as_slice() {
+        [] => "no op".to_owned(),
+        [one] => format!("op {one}"),
+        several => format!("ops {}", several.join(", ")),
+    }
+}
+
+fn count(ops: u32) -> String {
+    match ops {
+        0 => "no op".to_owned(),
+        1 => "op 1".to_owned(),
+        several => format!("op {several}"),
+    }
+}
+
+fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = text.write_fmt(words);
+    text.push('\n');
+}
+
+/// Lines of a longer text, each behind a bar.
+fn barred(text: &mut String, indent: &str, words: &str) {
+    for words in visible(words).split_terminator('\n') {
+        let space = if words.is_empty() { "" } else { " " };
+        line(text, format_args!("{indent}|{space}{words}"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! What concerns several cells or none that failed: manual steps, snapshot findings, refused
+//! requests, attempts that broke off, what images are, and what the harness itself added.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use assay_observe::{CellRecord, Record};
+use assay_wire::event::{RequestDecision, SnapshotFinding};
+use assay_wire::program::HarnessEnv;
+
+use super::page::{Colour, Page};
+use super::{cell_title, snapshot_differs};
+use crate::sanitise;
+
+/// Most lines of one snapshot's difference; the snapshot command shows all.
+const DIFF_LINES: usize = 60;
+/// Most lines of one manual step's text.
+const MANUAL_LINES: usize = 30;
+/// Most refused requests named.
+const REFUSED: usize = 20;
+
+/// Writes every section that has something to say.
+pub(super) fn write(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
+    manual(record, page)?;
+    snapshots(record, page)?;
+    requests(record, page)?;
+    retries(record, page)?;
+    images(record, page)?;
+    harness(record, page)
+}
+
+fn manual(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
+    let mut texts: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
+    for cell in &record.cells {
+        for (step, text) in cell.facts.manual_steps() {
+            let key = (step.to_string(), text);
+            texts
+                .entry(key)
+                .or_default()
+                .push(cell.facts.cell.target.as_str());
+        }
+    }
+    if texts.is_empty() {
+        return Ok(());
+    }
+    section(page, "by hand")?;
+    for ((step, text), targets) in texts {
+        page.field("step", &format!("{step} on {}", joined(targets)))?;
+        let width = page.quote_width();
+        page.quote(&sanitise::block(text, MANUAL_LINES, width))?;
+    }
+    Ok(())
+}
+
+fn snapshots(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
+    let findings: Vec<&CellRecord> = record
+        .cells
+        .iter()
+        .filter(|cell| snapshot_differs(cell))
+        .collect();
+    if findings.is_empty() {
+        return Ok(());
+    }
+    section(page, "snapshots")?;
+    for cell in findings {
+        let target = &cell.facts.cell.target;
+        let names: Vec<&str> = cell
+            .facts
+            .cell
+            .recipes
+            .iter()
+            .map(|name| name.as_str())
+            .collect();
+        let names = names.join(" ");
+        match &cell.facts.planned.snapshot {
+            SnapshotFinding::Missing => page.field("missing", &format!("{names} on {target}"))?,
+            SnapshotFinding::Different { diff } => {
+                page.field("differs", &format!("{names} on {target}"))?;
+                let width = page.quote_width();
+                page.quote(&sanitise::block(diff, DIFF_LINES, width))?;
+            }
+            SnapshotFinding::NotJudged | SnapshotFinding::Same => {}
+        }
+        page.command(
+            "accept",
+            &format!("assay snapshot accept {names} --on {target}"),
+        )?;
+    }
+    Ok(())
+}
+
+fn requests(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
+    let mut refused: BTreeMap<(String, &str, &str, &str), usize> = BTreeMap::new();
+    for cell in &record.cells {
+        for request in &cell.facts.requests {
+            let (RequestDecision::Refused { reason } | RequestDecision::Failed { reason }) =
+                &request.decision
+            else {
+                continue;
+            };
+            let key = (
+                cell_title(cell),
+                request.method.as_str(),
+                request.url.as_str(),
+                reason.as_str(),
+            );
+            *refused.entry(key).or_default() += 1;
+        }
+    }
+    if refused.is_empty() {
+        return Ok(());
+    }
+    section(page, "requests without an answer")?;
+    let more = refused.len().saturating_sub(REFUSED);
+    for ((cell, method, url, reason), times) in refused.into_iter().take(REFUSED) {
+        let times = if times == 1 {
+            String::new()
+        } else {
+            format!(" ({times} times)")
+        };
+        page.field("", &format!("{cell}: {method} {url}: {reason}{times}"))?;
+    }
+    if more > 0 {
+        page.field("", &format!("and {more} more"))?;
+    }
+    Ok(())
+}
+
+fn retries(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
+    let retried: Vec<(&CellRecord, String)> = record
+        .cells
+        .iter()
+        .flat_map(|cell| {
+            let failed = cell.facts.attempts.iter().filter(|attempt| {
+                attempt
+                    .failure
+                    .as_ref()
+                    .is_some_and(|failure| failure.retried)
+            });
+            failed.filter_map(move |attempt| {
+                let failure = attempt.failure.as_ref()?;
+                let number = attempt.number;
+                Some((
+                    cell,
+                    format!("attempt {number} broke off: {}", failure.message),
+                ))
+            })
+        })
+        .collect();
+    if retried.is_empty() {
+        return Ok(());
+    }
+    section(page, "tried again")?;
+    for (cell, message) in retried {
+        page.field("", &format!("{}: {message}", cell_title(cell)))?;
+    }
+    Ok(())
+}
+
+fn images(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
+    let mut notes: BTreeMap<(&str, &str), ()> = BTreeMap::new();
+    for image in record
+        .cells
+        .iter()
+        .filter_map(|cell| cell.facts.planned.image.as_ref())
+    {
+        if let Some(note) = &image.note {
+            notes.insert((image.target.as_str(), note), ());
+        }
+    }
+    if notes.is_empty() {
+        return Ok(());
+    }
+    section(page, "images")?;
+    for (target, note) in notes.into_keys() {
+        page.field("", &format!("{target}: {note}"))?;
+    }
+    Ok(())
+}
+
+/// What the harness put into sandboxes, once for all cells: promise 7 wants it listed.
+fn harness(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
+    let mut added: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for cell in record.cells.iter().filter(|cell| cell.facts.user.is_some()) {
+        let target = cell.facts.cell.target.as_str();
+        let user = cell.facts.user.filter(|user| user.added).map(|user| {
+            format!(
+                "user `dev` ({}:{}) in passwd, group and shadow",
+                user.uid, user.gid
+            )
+        });
+        for line in user
+            .into_iter()
+            .chain(environment(&cell.facts.planned.harness))
+        {
+            let targets = added.entry(line).or_default();
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
+    }
+    if added.is_empty() {
+        return Ok(());
+    }
+    section(page, "added by the harness")?;
+    for (line, targets) in added {
+        page.field("", &format!("{line} on {}", joined(targets)))?;
+    }
+    Ok(())
+}
+
+fn environment(harness: &HarnessEnv) -> impl Iterator<Item = String> {
+    let only = |path: &Option<assay_wire::name::GuestPath>| {
+        path.as_ref()
+            .map_or(String::new(), |path| format!(" where {path} exists"))
+    };
+    let variables = harness.variables.iter().map(move |variable| {
+        let assignment = format!("{}={}", variable.name, variable.value);
+        format!(
+            "variable {}{}",
+            sanitise::command(&[assignment], 200),
+            only(&variable.only_if_exists)
+        )
+    });
+    let insertions = harness.insertions.iter().map(move |insertion| {
+        let words = sanitise::command(&insertion.words, 200);
+        format!(
+            "words {words} after {}{}",
+            insertion.program,
+            only(&insertion.only_if_exists)
+        )
+    });
+    variables.chain(insertions)
+}
+
+fn section(page: &mut Page<'_>, title: &str) -> io::Result<()> {
+    page.blank()?;
+    page.coloured(Colour::Bold, title)
+}
+
+/// Names once each, in order.
+fn joined(mut names: Vec<&str>) -> String {
+    names.sort_unstable();
+    names.dedup();
+    names.join(", ")
+}

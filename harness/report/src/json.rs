@@ -1,0 +1,147 @@
+//! The record as one JSON document: everything a machine may ask for, in a fixed order.
+//!
+//! Strings are whole and unchanged in meaning; characters a terminal would obey are written as JSON
+//! escapes (RFC 8259 section 7), so that even this document can be shown.
+
+use std::io::{self, Write};
+
+use assay_observe::record::RunInfo;
+use assay_observe::{CellRecord, ExitCode, Record, exit_code};
+use serde::Serialize;
+
+use crate::human::Counts;
+use crate::sanitise::is_hidden;
+
+/// The document's name.
+pub const SCHEMA: &str = "assay-record";
+
+/// The document's version: a field that changes its meaning or goes away raises it.
+pub const VERSION: u32 = 1;
+
+/// Writes a record as JSON, one document on one line, in many small pieces: give it a buffer.
+///
+/// # Errors
+/// If the writer fails.
+pub fn json(record: &Record, out: &mut dyn Write) -> io::Result<()> {
+    let code = exit_code(record);
+    let document = Document {
+        schema: SCHEMA,
+        version: VERSION,
+        exit: Exit {
+            code: code.number(),
+            kind: code,
+        },
+        counts: Counts::of(record),
+        run: &record.run,
+        cells: &record.cells,
+    };
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Shown);
+    document.serialize(&mut serializer)?;
+    out.write_all(b"\n")
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    version: u32,
+    exit: Exit,
+    counts: Counts,
+    run: &'a RunInfo,
+    cells: &'a [CellRecord],
+}
+
+#[derive(Serialize)]
+struct Exit {
+    code: u8,
+    kind: ExitCode,
+}
+
+/// Compact JSON whose strings hold no character that a terminal would obey.
+struct Shown;
+
+impl serde_json::ser::Formatter for Shown {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        // Nearly every string is plain; looking at its bytes is enough to know.
+        if fragment.bytes().all(|byte| matches!(byte, 0x20..0x7f)) {
+            return writer.write_all(fragment.as_bytes());
+        }
+        let mut plain = 0;
+        for (at, character) in fragment.char_indices().filter(|(_, c)| is_hidden(*c)) {
+            writer.write_all(&fragment.as_bytes()[plain..at])?;
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            plain = at + character.len_utf8();
+        }
+        writer.write_all(&fragment.as_bytes()[plain..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use assay_observe::fold_journal;
+
+    use super::*;
+    use crate::sample;
+
+    fn rendered(record: &Record) -> String {
+        let mut out = Vec::new();
+        json(record, &mut out).expect("memory takes everything");
+        String::from_utf8(out).expect("JSON is UTF-8")
+    }
+
+    #[test]
+    fn the_document_of_the_sample() {
+        let text = rendered(&sample::record());
+        let mut value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        // One cell in full shows every field; of the others their judgement is enough.
+        let cells = value["cells"].as_array_mut().expect("a list of cells");
+        for cell in cells
+            .iter_mut()
+            .filter(|cell| cell["facts"]["cell"] != "ubuntu-24.04:twice")
+        {
+            cell["facts"] = cell["facts"]["cell"].take();
+        }
+        insta::assert_json_snapshot!(shortened(value));
+    }
+
+    /// The middle of a text of several kilobytes says nothing a snapshot should hold.
+    fn shortened(value: serde_json::Value) -> serde_json::Value {
+        use serde_json::Value;
+        match value {
+            Value::String(text) if text.len() > 400 => {
+                format!("{}… {} bytes", &text[..20], text.len()).into()
+            }
+            Value::Array(items) => items.into_iter().map(shortened).collect(),
+            Value::Object(fields) => fields
+                .into_iter()
+                .map(|(name, value)| (name, shortened(value)))
+                .collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+        }
+    }
+
+    #[test]
+    fn nothing_a_terminal_obeys_is_written_and_nothing_is_lost() {
+        let record = sample::record();
+        let text = rendered(&record);
+        assert!(!text.trim_end_matches('\n').chars().any(is_hidden));
+        let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        let texts = value.to_string();
+        assert!(
+            texts.contains('\u{202e}'),
+            "the hostile text is there in full"
+        );
+        assert!(value.to_string().contains("\\u001b]0;"));
+    }
+
+    #[test]
+    fn a_record_from_a_journal_gives_the_same_bytes() {
+        let again = fold_journal(&sample::log().journal()).expect("a good journal");
+        assert_eq!(rendered(&again), rendered(&sample::record()));
+    }
+}

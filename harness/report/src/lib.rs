@@ -1,0 +1,20 @@
+//! Records to text: one record, one function per format.
+//!
+//! - No file, process, clock, environment, network or terminal is touched here: a function gets a
+//!   record, options and a writer. Whether there is a terminal, how wide it is and whether it has
+//!   colours, the CLI finds out.
+//! - Nothing is judged here: outcome, verdict and exit code are `observe`'s.
+//! - Whatever came from a recipe or a sandbox passes [`sanitise`] on its way out, without exception.
+//! - `run` and `sandbox` are never imported: any report can be made again from a stored journal.
+//!
+//! Read [`sanitise`] first, then [`human`] (matrix, failures, summary), then [`json`].
+
+pub mod human;
+pub mod json;
+pub mod sanitise;
+
+pub use human::{HumanOptions, human};
+pub use json::json;
+
+#[cfg(test)]
+mod sample;

@@ -1,0 +1,285 @@
+//! One attempt of one cell: declared content is brought in, a sandbox started, the program driven,
+//! the engine's list compared, the sandbox ended – whatever happens on the way.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use assay_content::fetch::{FetchError, Fetcher};
+use assay_content::lab_hosts::LabError;
+use assay_content::proxy::Proxy;
+use assay_content::store::Store;
+use assay_sandbox::lease::OwnerId;
+use assay_sandbox::session::{Backend, SandboxLimits, SandboxSpec, Session};
+use assay_wire::digest::Digest;
+use assay_wire::event::{
+    Body, CellEnded, CellPlanned, ContentReady, ContentRefused, Envelope, InfraCause, Origin, SandboxStarted,
+};
+use assay_wire::name::CellId;
+use assay_wire::outcome::OutcomeKind;
+use assay_wire::plan::Content;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::drive::{Driver, ServeConnection};
+use crate::fault::Fault;
+use crate::journal::Journal;
+
+/// A cell to be run.
+#[derive(Debug, Clone)]
+pub struct CellJob {
+    /// Its identity.
+    pub cell: CellId,
+    /// Everything a report needs to know of it.
+    pub planned: CellPlanned,
+    /// Why it is not to be started, if it is not.
+    pub not_run: Option<String>,
+}
+
+/// What the cells of a run share.
+pub struct Context {
+    /// Where facts go.
+    pub journal: Arc<Journal>,
+    /// Where declared content is kept.
+    pub store: Arc<Store>,
+    /// How it is fetched.
+    pub fetcher: Fetcher,
+    /// Who answers the sandboxes' connections.
+    pub proxy: Proxy,
+    /// The certificate it shows for what it intercepts, PEM.
+    pub certificate: String,
+    /// What starts sandboxes.
+    pub backend: Backend,
+    /// Whose sandboxes they are.
+    pub owner: OwnerId,
+    /// The executor's binary.
+    pub executor: Arc<[u8]>,
+    /// What bounds each sandbox.
+    pub limits: SandboxLimits,
+    /// What bounds each attempt.
+    pub cell_time: Duration,
+    /// True if the sandbox of a failed cell is stopped and kept.
+    pub keep_failed: bool,
+    /// Turns true when the run is interrupted.
+    pub interrupted: watch::Receiver<bool>,
+}
+
+/// How an attempt ended without a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AttemptEnd {
+    /// As far as it goes.
+    Finished,
+    /// By an interruption.
+    Cancelled,
+}
+
+impl Context {
+    /// Makes one attempt.
+    pub(crate) async fn attempt(self: &Arc<Self>, job: &CellJob) -> Result<AttemptEnd, Fault> {
+        let plan = &job.planned.plan;
+        let Some(blobs) = self.bring_content(job).await? else {
+            return Ok(AttemptEnd::Finished);
+        };
+        if plan.ops.is_empty() {
+            // Every step is a human's, or none applies here: there is nothing to start a sandbox for.
+            return Ok(AttemptEnd::Finished);
+        }
+        let asked = Instant::now();
+        let mut session = Session::start(&self.backend, &self.spec(job)).await?;
+        let mut interrupted = self.interrupted.clone();
+        let driven = tokio::select! {
+            driven = self.drive(job, &mut session, blobs, asked) => driven,
+            // A sender that is gone never interrupts.
+            () = async { if interrupted.wait_for(|now| *now).await.is_err() { std::future::pending().await } } => {
+                Ok(AttemptEnd::Cancelled)
+            }
+        };
+        let keep = self.keep_failed && self.has_failed(job, &driven);
+        let ended = if keep { session.keep(SystemTime::now()).await.map(|_| ()) } else { session.close().await };
+        // What the attempt showed counts more than how its sandbox went; the sweep gets the rest.
+        match (driven, ended) {
+            (Ok(end), Ok(()) | Err(_)) => Ok(end),
+            (Err(fault), _) => Err(fault),
+        }
+    }
+
+    async fn drive(
+        self: &Arc<Self>,
+        job: &CellJob,
+        session: &mut Session,
+        blobs: Vec<(Digest, Vec<u8>)>,
+        asked: Instant,
+    ) -> Result<AttemptEnd, Fault> {
+        let channel = session.channel().ok_or_else(|| Fault::lost("its stream was taken before".into()))?;
+        let deadline = Instant::now() + self.cell_time;
+        let mut driver =
+            Driver::new(job.cell.clone(), Arc::clone(&self.journal), self.serve_connection(), deadline, channel);
+        let driven = async {
+            let hello = driver.hello(Digest::of(&self.executor)).await?;
+            let started = SandboxStarted {
+                engine: session.engine().to_owned(),
+                sandbox: session.name().to_owned(),
+                executor_sha256: hello.executor_sha256,
+                start_ms: u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX),
+            };
+            self.record(job, Body::SandboxStarted(started))?;
+            for (sha256, bytes) in blobs {
+                driver.send_blob(sha256, bytes).await?;
+            }
+            driver.run(&job.planned.plan, &job.planned.harness, Some(self.certificate.clone())).await?;
+            Ok(())
+        };
+        if let Err(fault) = driven.await {
+            return Err(self.explain(fault, session).await);
+        }
+        let listed = session.changes().await?;
+        driver.cross_check(&listed)?;
+        Ok(AttemptEnd::Finished)
+    }
+
+    /// A lost sandbox is often a lost engine, or an executor that left last words.
+    async fn explain(&self, fault: Fault, session: &Session) -> Fault {
+        let Fault::Lost { message } = fault else { return fault };
+        let why = session.why_lost().await;
+        if why.cause() != InfraCause::SandboxLost {
+            return Fault::Sandbox(why);
+        }
+        match session.read_stderr_tail() {
+            words if words.is_empty() => Fault::lost(format!("{message} ({why})")),
+            words => Fault::lost(format!("{message} ({why}); its last words were: {words}")),
+        }
+    }
+
+    /// Fetches what the plan names. `None`: something is not to be had as declared, which is
+    /// recorded and decides the cell.
+    async fn bring_content(&self, job: &CellJob) -> Result<Option<Vec<(Digest, Vec<u8>)>>, Fault> {
+        let mut blobs = Vec::new();
+        let mut refused = false;
+        for content in &job.planned.plan.content {
+            let stored = self.store.contains(&content.sha256);
+            match self.fetch(content).await? {
+                Ok(bytes) => {
+                    let ready = ContentReady {
+                        step: content.step.clone(),
+                        url: content.url.clone(),
+                        sha256: content.sha256,
+                        bytes: bytes.len() as u64,
+                        stored,
+                    };
+                    self.record(job, Body::ContentReady(ready))?;
+                    blobs.push((content.sha256, bytes));
+                }
+                Err(refusal) => {
+                    refused = true;
+                    self.record(job, Body::ContentRefused(refusal))?;
+                }
+            }
+        }
+        Ok((!refused).then_some(blobs))
+    }
+
+    async fn fetch(&self, content: &Content) -> Result<Result<Vec<u8>, ContentRefused>, Fault> {
+        let (fetcher, store) = (self.fetcher.clone(), Arc::clone(&self.store));
+        let (url, sha256) = (content.url.clone(), content.sha256);
+        let fetched = tokio::task::spawn_blocking(move || {
+            fetcher.fetch_verified(&url, &sha256, &store)?;
+            store.get(&sha256).map_err(|source| FetchError::Store { url, source })
+        });
+        let error = match fetched.await {
+            Ok(Ok(Some(bytes))) => return Ok(Ok(bytes)),
+            Ok(Ok(None)) => {
+                return Err(Fault::Storage { message: format!("`{sha256}` is not in the store any more") });
+            }
+            Ok(Err(error)) => error,
+            Err(panicked) => return Err(Fault::lost(format!("fetching `{}` broke: {panicked}", content.url))),
+        };
+        let refused = |actual, evidence| ContentRefused {
+            step: content.step.clone(),
+            url: content.url.clone(),
+            expected: content.sha256,
+            actual,
+            evidence,
+            message: explain_chain(&error),
+        };
+        match &error {
+            FetchError::Mismatch(mismatch) => {
+                Ok(Err(refused(Some(mismatch.actual), Some(mismatch.evidence.display().to_string()))))
+            }
+            FetchError::Store { .. } => Err(Fault::Storage { message: explain_chain(&error) }),
+            FetchError::Unreachable { .. } | FetchError::Tls { .. } | FetchError::Lab { source: LabError::NotBuilt, .. } => {
+                Err(unreachable(&error))
+            }
+            FetchError::Status { .. } if error.retry_helps() => Err(unreachable(&error)),
+            FetchError::Url(_)
+            | FetchError::PlainHttp { .. }
+            | FetchError::RefusedAddress { .. }
+            | FetchError::Status { .. }
+            | FetchError::Redirect { .. }
+            | FetchError::TooLarge { .. }
+            | FetchError::Lab { .. } => Ok(Err(refused(None, None))),
+        }
+    }
+
+    pub(crate) fn serve_connection(&self) -> ServeConnection {
+        let proxy = self.proxy.clone();
+        Arc::new(move |end, peer| {
+            let proxy = proxy.clone();
+            tokio::spawn(async move { proxy.serve(end, peer).await });
+        })
+    }
+
+    fn spec(&self, job: &CellJob) -> SandboxSpec {
+        SandboxSpec {
+            run: self.journal.run().clone(),
+            owner: self.owner.clone(),
+            cell: job.cell.clone(),
+            image: job.planned.image.as_ref().map_or_else(String::new, |image| image.id.clone()),
+            executor: Arc::clone(&self.executor),
+            limits: self.limits,
+            created: SystemTime::now(),
+        }
+    }
+
+    /// True if the facts recorded so far make this cell a failure. Only asked for when failed
+    /// sandboxes are kept, so reading the journal again costs nobody else anything.
+    fn has_failed(&self, job: &CellJob, driven: &Result<AttemptEnd, Fault>) -> bool {
+        if !matches!(driven, Ok(AttemptEnd::Finished)) {
+            return false;
+        }
+        let Ok(mut events) = self.journal.events() else { return false };
+        if let Some(last) = events.last().cloned() {
+            let body = Body::CellEnded(CellEnded::Finished);
+            events.push(Envelope { cell: Some(job.cell.clone()), seq: last.seq + 1, body, ..last });
+        }
+        assay_observe::fold(events).is_ok_and(|record| {
+            record.cells.iter().any(|cell| cell.facts.cell == job.cell && cell.outcome.kind() == OutcomeKind::Failed)
+        })
+    }
+
+    pub(crate) fn record(&self, job: &CellJob, body: Body) -> Result<(), Fault> {
+        Ok(self.journal.append(Some(&job.cell), Origin::Runner, body)?)
+    }
+}
+
+/// A host that content comes from, for the moment.
+fn unreachable(error: &FetchError) -> Fault {
+    Fault::Host {
+        message: explain_chain(error),
+        hint: error.hint().map(Into::into),
+        // The fetcher has tried several times already.
+        transient: false,
+    }
+}
+
+/// An error with what caused it, on one line.
+pub(crate) fn explain_chain(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let text = inner.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        source = inner.source();
+    }
+    message
+}

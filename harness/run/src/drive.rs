@@ -1,0 +1,404 @@
+//! One sandbox driven through one program: what arrives is written to the journal, and after every
+//! op the next directive is chosen. Facts are recorded here, never judged: the only questions asked
+//! of `observe` are whether to go on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use assay_content::proxy::PeerInfo;
+use assay_observe::{judge_presence, op_failed};
+use assay_sandbox::session::{Change, ChangeKind, Channel as Stream};
+use assay_wire::PROTOCOL;
+use assay_wire::control::{Channel, Directive, Hello, Purpose, ToExecutor, ToRunner};
+use assay_wire::digest::Digest;
+use assay_wire::event::{
+    Body, Captured, CrossChecked, Ending, ExecutorEvent, Limit, ManifestPoint, Origin, Output, Request,
+};
+use assay_wire::manifest::escape_path;
+use assay_wire::name::CellId;
+use assay_wire::plan::{Expects, Op, OpId, Plan};
+use assay_wire::program::{HARNESS_FOLDER, HarnessEnv, Pass, Program, ProgramOp};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::fault::Fault;
+use crate::journal::Journal;
+use crate::link::{Incoming, Link};
+use crate::manifest::{ManifestReader, NetChanges};
+use crate::output::Capture;
+
+/// How long the executor may take to introduce itself, to prepare, or to take a manifest.
+const ANSWER: Duration = Duration::from_secs(120);
+
+/// How long past an op's own time limit the runner waits for the executor to enforce it.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Most paths of a comparison that are recorded.
+const MAX_UNSEEN: usize = 1000;
+
+/// Serves one connection of the sandbox: the proxy, with a place to report requests to.
+pub(crate) type ServeConnection = Arc<dyn Fn(tokio::io::DuplexStream, PeerInfo) + Send + Sync>;
+
+/// The driver of one attempt of one cell.
+pub(crate) struct Driver {
+    cell: CellId,
+    journal: Arc<Journal>,
+    serve: ServeConnection,
+    peer: PeerInfo,
+    deadline: Instant,
+    link: Link,
+    arrivals: mpsc::Receiver<Incoming>,
+    outputs: BTreeMap<u32, (Channel, Capture)>,
+    manifests: BTreeMap<u32, ManifestReader>,
+    finished: Finished,
+    running: Option<(OpId, Pass, Instant)>,
+    needles: BTreeMap<OpId, Vec<String>>,
+    net: NetChanges,
+}
+
+/// What closed streams left behind until the event that follows them.
+#[derive(Default)]
+struct Finished {
+    stdout: Captured,
+    stderr: Captured,
+    manifest: Option<ManifestReader>,
+}
+
+/// How an op went.
+struct OpEnd {
+    skipped: bool,
+    ending: Option<Ending>,
+    stdout: Captured,
+    stderr: Captured,
+}
+
+impl Driver {
+    /// Takes over a session's channel.
+    pub(crate) fn new(
+        cell: CellId,
+        journal: Arc<Journal>,
+        serve: ServeConnection,
+        deadline: Instant,
+        channel: Stream,
+    ) -> Self {
+        let (link, arrivals) = Link::start(channel.reader, channel.writer);
+        let peer = {
+            let (journal, cell) = (Arc::clone(&journal), cell.clone());
+            PeerInfo::new(move |request: Request| {
+                // A journal that failed stays failed: the cell's next own fact reports it.
+                let _ = journal.append(Some(&cell), Origin::Runner, Body::Request(request));
+            })
+        };
+        Self {
+            cell,
+            journal,
+            serve,
+            peer,
+            deadline,
+            link,
+            arrivals,
+            outputs: BTreeMap::new(),
+            manifests: BTreeMap::new(),
+            finished: Finished::default(),
+            running: None,
+            needles: BTreeMap::new(),
+            net: NetChanges::default(),
+        }
+    }
+
+    /// Waits for the executor's `Hello` and checks who speaks.
+    pub(crate) async fn hello(&mut self, sent: Digest) -> Result<Hello, Fault> {
+        match self.message(ANSWER).await? {
+            ToRunner::Hello(hello) if hello.protocol != PROTOCOL => {
+                Err(Fault::lost(format!("the executor speaks protocol {}, not {PROTOCOL}", hello.protocol)))
+            }
+            ToRunner::Hello(hello) if hello.executor_sha256 != sent => {
+                Err(Fault::lost("the executor that answers is not the one that was sent".into()))
+            }
+            ToRunner::Hello(hello) => Ok(hello),
+            other => Err(unexpected("`Hello`", &other)),
+        }
+    }
+
+    /// Sends verified bytes; returns once the executor has checked them.
+    pub(crate) async fn send_blob(&mut self, sha256: Digest, bytes: Vec<u8>) -> Result<(), Fault> {
+        let (_, mut end) = self.link.open(Purpose::Blob { sha256, bytes: bytes.len() as u64 });
+        let sent = async {
+            end.write_all(&bytes).await?;
+            end.shutdown().await?;
+            end.read_to_end(&mut Vec::new()).await
+        };
+        match tokio::time::timeout(ANSWER, sent).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(Fault::lost(format!("the executor did not take the bytes `{sha256}`: {error}"))),
+            Err(_) => Err(Fault::lost(format!("the executor did not take the bytes `{sha256}` in time"))),
+        }
+    }
+
+    /// Runs a plan to where it goes: all of it, or to the op that decides.
+    pub(crate) async fn run(
+        &mut self,
+        plan: &Plan,
+        harness: &HarnessEnv,
+        certificate: Option<String>,
+    ) -> Result<(), Fault> {
+        let runs = program_of(plan);
+        self.send_program(Program { harness: harness.clone(), certificate, runs: runs.clone() }).await?;
+        self.manifest(ManifestPoint::Baseline).await?;
+
+        let (mut unmet, mut failed_verification, mut second_ran) = (false, false, false);
+        for (index, ProgramOp { pass, op }) in runs.iter().enumerate() {
+            if *pass == Pass::Second && failed_verification {
+                break;
+            }
+            self.needles.insert(op.id, failure_lines(op));
+            let end = self.perform(op, *pass).await?;
+            let Some(ending) = &end.ending else { continue };
+            if matches!(ending, Ending::Limit(_)) {
+                return Ok(());
+            }
+            if *pass == Pass::Second {
+                second_ran = true;
+            } else if !end.skipped {
+                self.manifest(ManifestPoint::Op(op.id)).await?;
+            }
+            match &op.expects {
+                Expects::Success { .. } => {
+                    if op_failed(op, ending, &end.stdout, &end.stderr) {
+                        self.link.send(&ToExecutor::Directive(Directive::Stop));
+                        return Ok(());
+                    }
+                }
+                Expects::Requirement(presence) => {
+                    unmet |= !judge_presence(presence, ending, &end.stdout, &end.stderr).met();
+                    let last = !matches!(
+                        runs.get(index + 1),
+                        Some(ProgramOp { op: Op { expects: Expects::Requirement(_), .. }, .. })
+                    );
+                    if last && unmet {
+                        self.link.send(&ToExecutor::Directive(Directive::Stop));
+                        return Ok(());
+                    }
+                }
+                Expects::Command(_) | Expects::Check { .. } => {
+                    failed_verification |= op_failed(op, ending, &end.stdout, &end.stderr);
+                }
+            }
+        }
+        let repeats = runs.iter().any(|run| run.pass == Pass::Second);
+        if repeats && (second_ran || !failed_verification) {
+            self.manifest(ManifestPoint::SecondApply).await?;
+        }
+        self.link.send(&ToExecutor::Directive(Directive::Stop));
+        Ok(())
+    }
+
+    /// Sends a program and waits until the sandbox is prepared.
+    pub(crate) async fn send_program(&mut self, program: Program) -> Result<(), Fault> {
+        self.link.send(&ToExecutor::Program(Box::new(program)));
+        match self.event(ANSWER).await? {
+            ExecutorEvent::Ready { .. } => Ok(()),
+            other => Err(Fault::lost(format!("it reported {other:?} instead of being ready"))),
+        }
+    }
+
+    /// The link, for streams beside the program.
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Keeps serving whatever arrives until the link is gone: for a shell, whose streams live
+    /// outside the program.
+    pub(crate) async fn serve_until_gone(&mut self) {
+        while let Ok(message) = self.message(Duration::MAX).await {
+            if matches!(message, ToRunner::Goodbye) {
+                return;
+            }
+        }
+    }
+
+    /// Compares the engine's own list of what came and went with what the manifests saw.
+    pub(crate) fn cross_check(&self, listed: &[Change]) -> Result<(), Fault> {
+        let unseen = listed
+            .iter()
+            .filter(|change| !change.path.starts_with(HARNESS_FOLDER))
+            .filter(|change| match change.kind {
+                ChangeKind::Added => !self.net.came(&change.path),
+                ChangeKind::Deleted => !self.net.went(&change.path),
+                // An engine lists what was opened for writing as modified, changed or not.
+                ChangeKind::Modified => false,
+            })
+            .map(|change| escape_path(change.path.as_bytes()))
+            .take(MAX_UNSEEN)
+            .collect();
+        self.record(Origin::Runner, Body::CrossChecked(CrossChecked { listed: listed.len() as u64, unseen }))
+    }
+
+    /// Lets the executor perform the next op and waits until it has.
+    async fn perform(&mut self, op: &Op, pass: Pass) -> Result<OpEnd, Fault> {
+        self.link.send(&ToExecutor::Directive(Directive::Continue));
+        let own = Duration::from_secs(u64::from(op.limits.seconds)) + GRACE;
+        self.running = Some((op.id, pass, Instant::now()));
+        loop {
+            let event = match self.event(own).await {
+                Err(Fault::Silent) => return self.out_of_time(op.id, pass),
+                other => other?,
+            };
+            match event {
+                ExecutorEvent::GuardAsked { op: id, held: true, .. } if id == op.id => {
+                    self.running = None;
+                    return Ok(OpEnd {
+                        skipped: true,
+                        ending: None,
+                        stdout: Captured::default(),
+                        stderr: Captured::default(),
+                    });
+                }
+                ExecutorEvent::GuardAsked { op: id, held: false, .. } if id == op.id => {}
+                ExecutorEvent::OpStarted { op: id, .. } if id == op.id => {}
+                ExecutorEvent::OpFinished { op: id, pass: reported, ending, .. } if id == op.id && reported == pass => {
+                    self.running = None;
+                    let stdout = std::mem::take(&mut self.finished.stdout);
+                    let stderr = std::mem::take(&mut self.finished.stderr);
+                    let output = Output { op: id, pass, stdout: stdout.clone(), stderr: stderr.clone() };
+                    self.record(Origin::Runner, Body::Output(output))?;
+                    return Ok(OpEnd { skipped: false, ending: Some(ending), stdout, stderr });
+                }
+                other => return Err(Fault::lost(format!("it reported {other:?} while op {} was running", op.id))),
+            }
+        }
+    }
+
+    /// The runner's own limit has passed: it says so in the executor's place.
+    fn out_of_time(&mut self, op: OpId, pass: Pass) -> Result<OpEnd, Fault> {
+        let started = self.running.take().map_or_else(Instant::now, |(_, _, started)| started);
+        let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        for (channel, capture) in std::mem::take(&mut self.outputs).into_values() {
+            self.finished.put(channel, capture);
+        }
+        let ending = Ending::Limit(Limit::Time);
+        let event = ExecutorEvent::OpFinished { op, pass, ending: ending.clone(), ms };
+        self.record(Origin::Runner, Body::Executor(event))?;
+        let stdout = std::mem::take(&mut self.finished.stdout);
+        let stderr = std::mem::take(&mut self.finished.stderr);
+        let output = Output { op, pass, stdout: stdout.clone(), stderr: stderr.clone() };
+        self.record(Origin::Runner, Body::Output(output))?;
+        Ok(OpEnd { skipped: false, ending: Some(ending), stdout, stderr })
+    }
+
+    /// Has a manifest taken and records what it shows.
+    async fn manifest(&mut self, after: ManifestPoint) -> Result<(), Fault> {
+        self.link.send(&ToExecutor::Directive(Directive::Manifest));
+        match self.event(ANSWER).await? {
+            ExecutorEvent::ManifestTaken { .. } => {}
+            other => return Err(Fault::lost(format!("it reported {other:?} instead of a manifest"))),
+        }
+        let reader = self.finished.manifest.take().unwrap_or_default();
+        let manifest = reader.finish(after).map_err(Fault::lost)?;
+        self.net.add(&manifest.paths);
+        self.record(Origin::Runner, Body::Manifest(manifest))
+    }
+
+    /// The next fact, written down.
+    async fn event(&mut self, patience: Duration) -> Result<ExecutorEvent, Fault> {
+        match self.message(patience).await? {
+            ToRunner::Event(event) => {
+                self.record(Origin::Executor, Body::Executor(event.clone()))?;
+                match event {
+                    ExecutorEvent::Broken { message } => Err(Fault::lost(message)),
+                    event => Ok(event),
+                }
+            }
+            other => Err(unexpected("an event", &other)),
+        }
+    }
+
+    /// The next message; streams are handled on the way.
+    async fn message(&mut self, patience: Duration) -> Result<ToRunner, Fault> {
+        let deadline = Instant::now().checked_add(patience).map_or(self.deadline, |end| end.min(self.deadline));
+        loop {
+            let arrived = tokio::time::timeout_at(deadline, self.arrivals.recv()).await;
+            match arrived {
+                Err(_) => return Err(Fault::Silent),
+                Ok(None) => return Err(Fault::lost("the sandbox's stream has ended".into())),
+                Ok(Some(Incoming::Gone(error))) => return Err(Fault::lost(error.to_string())),
+                Ok(Some(Incoming::Message(message))) => return Ok(message),
+                Ok(Some(Incoming::Opened(stream, purpose))) => self.opened(stream, purpose),
+                Ok(Some(Incoming::Bytes(stream, bytes))) => {
+                    if let Some((_, capture)) = self.outputs.get_mut(&stream) {
+                        capture.push(&bytes);
+                    } else if let Some(reader) = self.manifests.get_mut(&stream) {
+                        reader.push(&bytes).map_err(Fault::lost)?;
+                    }
+                    self.link.consumed(stream, bytes.len());
+                }
+                Ok(Some(Incoming::Closed(stream, error))) => {
+                    if let Some(error) = error {
+                        return Err(Fault::lost(format!("one of its streams broke: {error}")));
+                    }
+                    if let Some((channel, capture)) = self.outputs.remove(&stream) {
+                        self.finished.put(channel, capture);
+                    }
+                    if let Some(reader) = self.manifests.remove(&stream) {
+                        self.finished.manifest = Some(reader);
+                    }
+                }
+                Ok(Some(Incoming::Connection(purpose, end))) => self.connect(purpose, end),
+            }
+        }
+    }
+
+    fn opened(&mut self, stream: u32, purpose: Purpose) {
+        match purpose {
+            Purpose::Output { op, channel, .. } => {
+                let needles = self.needles.get(&op).map_or(&[][..], Vec::as_slice);
+                self.outputs.insert(stream, (channel, Capture::new(needles)));
+            }
+            Purpose::Manifest => {
+                self.manifests.insert(stream, ManifestReader::default());
+            }
+            Purpose::Connect { .. } | Purpose::Blob { .. } | Purpose::Pty { .. } => {}
+        }
+    }
+
+    fn connect(&self, purpose: Purpose, end: tokio::io::DuplexStream) {
+        let op = match purpose {
+            Purpose::Connect { op } => op,
+            Purpose::Output { .. } | Purpose::Manifest | Purpose::Blob { .. } | Purpose::Pty { .. } => None,
+        };
+        (self.serve)(end, self.peer.during(op));
+    }
+
+    fn record(&self, origin: Origin, body: Body) -> Result<(), Fault> {
+        Ok(self.journal.append(Some(&self.cell), origin, body)?)
+    }
+}
+
+impl Finished {
+    fn put(&mut self, channel: Channel, capture: Capture) {
+        match channel {
+            Channel::Stdout => self.stdout = capture.finish(),
+            Channel::Stderr => self.stderr = capture.finish(),
+        }
+    }
+}
+
+/// A plan as a program: its ops, then those that apply again.
+fn program_of(plan: &Plan) -> Vec<ProgramOp> {
+    let first = plan.ops.iter().map(|op| ProgramOp { pass: Pass::First, op: op.clone() });
+    let second = plan.ops.iter().filter(|op| op.applies() && !op.once);
+    first.chain(second.map(|op| ProgramOp { pass: Pass::Second, op: op.clone() })).collect()
+}
+
+fn failure_lines(op: &Op) -> Vec<String> {
+    match &op.expects {
+        Expects::Success { failure_lines } => failure_lines.clone(),
+        Expects::Requirement(_) | Expects::Command(_) | Expects::Check { .. } => Vec::new(),
+    }
+}
+
+fn unexpected(wanted: &str, got: &ToRunner) -> Fault {
+    Fault::lost(format!("it sent {got:?} instead of {wanted}"))
+}

@@ -1,0 +1,78 @@
+//! What ends an attempt without a verdict: faults of the world, each with its cause, what to do,
+//! and whether trying again can help.
+
+use assay_sandbox::error::SandboxError;
+use assay_wire::event::{AttemptFailed, InfraCause};
+
+use crate::cell::explain_chain;
+use crate::journal::JournalError;
+
+/// Longest message kept of what a sandbox or an engine says.
+const MESSAGE: usize = 500;
+
+/// A fault of the world.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// The engine, or the sandbox as the engine sees it.
+    #[error("{0}")]
+    Sandbox(#[from] SandboxError),
+    /// The sandbox ended, or what it sent is not what it may send.
+    #[error("the sandbox was lost: {message}")]
+    Lost {
+        /// What was seen.
+        message: String,
+    },
+    /// The sandbox did not answer in time.
+    #[error("the sandbox did not answer in time")]
+    Silent,
+    /// A host that declared content comes from.
+    #[error("{message}")]
+    Host {
+        /// What was seen.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+        /// True if trying again can help.
+        transient: bool,
+    },
+    /// The host's own disk.
+    #[error("{message}")]
+    Storage {
+        /// What was seen.
+        message: String,
+    },
+    /// The journal: nothing can be recorded any more, so the whole run ends.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+impl Fault {
+    /// The sandbox was lost, for this reason.
+    pub(crate) fn lost(message: String) -> Self {
+        Self::Lost { message: message.chars().take(MESSAGE).collect() }
+    }
+
+    /// True if another attempt can help.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Sandbox(error) => error.is_transient(),
+            Self::Lost { .. } | Self::Silent => true,
+            Self::Host { transient, .. } => *transient,
+            Self::Storage { .. } | Self::Journal(_) => false,
+        }
+    }
+
+    /// The fact to record.
+    pub(crate) fn to_event(&self, retried: bool) -> AttemptFailed {
+        let (cause, hint) = match self {
+            Self::Sandbox(error) => (error.cause(), error.hint()),
+            Self::Lost { .. } | Self::Silent => (InfraCause::SandboxLost, None),
+            Self::Host { hint, .. } => (InfraCause::HostUnreachable, hint.clone()),
+            Self::Storage { .. } | Self::Journal(_) => {
+                (InfraCause::HostStorage, Some("free some disk space, then run it again".to_owned()))
+            }
+        };
+        let message = explain_chain(self);
+        AttemptFailed { cause, message: message.chars().take(2 * MESSAGE).collect(), hint, retried }
+    }
+}

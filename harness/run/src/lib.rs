@@ -1,0 +1,21 @@
+//! The scheduler of cells and the journal: drives sessions, records what they report.
+//!
+//! It judges nothing (that is `observe`, from the journal) and prints nothing (a listener on the
+//! journal does). Modules in the order of a run: [`schedule`] (cells, attempts, retries),
+//! [`cell`] (one attempt: content, sandbox, program, end), `drive` (one program), `link` (the
+//! byte stream), `manifest` and `output` (what is folded as it arrives), [`journal`] (what is
+//! kept), [`shell`] (a person in a sandbox).
+
+pub mod cell;
+mod drive;
+mod fault;
+pub mod journal;
+mod link;
+mod manifest;
+mod output;
+pub mod schedule;
+pub mod shell;
+
+pub use cell::{CellJob, Context};
+pub use journal::{Journal, JournalError, Listener};
+pub use schedule::{RunError, run_cells};

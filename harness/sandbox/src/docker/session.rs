@@ -1,0 +1,425 @@
+//! A sandbox as a container: created, given its executor, attached, started, removed.
+//!
+//! [`DockerSession`] is one container. What every sandbox gets is in [`body`]; its bytes are
+//! unwrapped by [`attach`]; finding what dead runs left is in [`leftover`]. No exec and no copy
+//! happens once a container runs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use assay_wire::name::{CellId, RunId};
+use bollard::models::ChangeType;
+use bollard::query_parameters::{
+    AttachContainerOptions, CreateContainerOptions, RemoveContainerOptions,
+    UploadToContainerOptions,
+};
+
+use self::attach::{StderrTail, StdoutReader};
+use self::body::{container_body, executor_archive};
+use self::leftover::{kept_name, kept_time, sandbox_name};
+use super::engine::{Engine, EngineError};
+use crate::error::SandboxError;
+use crate::session::{Change, ChangeKind, Channel, KeptSandbox, SandboxSpec};
+
+mod attach;
+mod body;
+pub(crate) mod leftover;
+
+/// How long the engine may need to notice that a sandbox ended after its stream did.
+const END_NOTICED_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long an engine may need to finish a removal that somebody else has begun.
+const REMOVED_WITHIN: Duration = Duration::from_secs(20);
+
+/// One container.
+#[derive(Debug)]
+pub struct DockerSession {
+    container: Container,
+    version: String,
+    run: RunId,
+    cell: CellId,
+    /// In a mutex only so that a session may be shared between threads: it is never waited for.
+    channel: Mutex<Option<Channel>>,
+    stderr: StderrTail,
+}
+
+impl DockerSession {
+    /// As [`crate::session::Session::start`].
+    pub(crate) async fn start(
+        engine: &Engine,
+        version: &str,
+        spec: &SandboxSpec,
+    ) -> Result<Self, SandboxError> {
+        // A request that has been sent is carried out whether or not anybody waits for its
+        // answer. So a start is never cancelled half-way: if its caller goes away it goes on by
+        // itself, and what it started is dropped, and thereby removed, at its end.
+        let (engine, version, spec) = (engine.clone(), version.to_owned(), spec.clone());
+        let start = async move { Self::start_whole(&engine, &version, &spec).await };
+        tokio::spawn(start)
+            .await
+            .map_err(|error| EngineError::Protocol {
+                operation: "start the sandbox".to_owned(),
+                cause: error.to_string(),
+            })?
+    }
+
+    async fn start_whole(
+        engine: &Engine,
+        version: &str,
+        spec: &SandboxSpec,
+    ) -> Result<Self, SandboxError> {
+        let container = Container::new(engine, sandbox_name(&spec.run));
+        let options = CreateContainerOptions {
+            name: Some(container.name.clone()),
+            ..CreateContainerOptions::default()
+        };
+        let created = engine
+            .docker()
+            .create_container(Some(options), container_body(spec))
+            .await
+            .map_err(|error| engine.fault("create the sandbox", error));
+        match created {
+            Ok(_) => {}
+            Err(EngineError::Api { status: 404, .. }) => {
+                return Err(EngineError::ImageMissing {
+                    image: spec.image.clone(),
+                }
+                .into());
+            }
+            Err(error) => return Err(container.abandon(error).await),
+        }
+        match run_executor(&container, &spec.executor).await {
+            Ok((channel, stderr)) => Ok(Self {
+                container,
+                version: version.to_owned(),
+                run: spec.run.clone(),
+                cell: spec.cell.clone(),
+                channel: Mutex::new(Some(channel)),
+                stderr,
+            }),
+            Err(error) => Err(container.abandon(error).await),
+        }
+    }
+
+    /// As [`crate::session::Session::reopen`]. A sandbox that cannot be opened again stays kept.
+    pub(crate) async fn reopen(
+        engine: &Engine,
+        version: &str,
+        kept: &KeptSandbox,
+        executor: &Arc<[u8]>,
+    ) -> Result<Self, SandboxError> {
+        let mut container = Container::new(engine, kept.name.clone());
+        container.remove_on_drop = false;
+        match run_executor(&container, executor).await {
+            Ok((channel, stderr)) => Ok(Self {
+                container,
+                version: version.to_owned(),
+                run: kept.run.clone(),
+                cell: kept.cell.clone(),
+                channel: Mutex::new(Some(channel)),
+                stderr,
+            }),
+            Err(EngineError::Api { status: 404, .. }) => Err(SandboxError::NotKept {
+                sandbox: kept.name.clone(),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) fn channel(&mut self) -> Option<Channel> {
+        self.channel
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    pub(crate) async fn changes(&self) -> Result<Vec<Change>, SandboxError> {
+        let engine = &self.container.engine;
+        let listed = engine
+            .docker()
+            .container_changes(&self.container.name)
+            .await
+            .map_err(|error| engine.fault("list the changes of the sandbox", error))?;
+        let mut changes: Vec<Change> = listed
+            .unwrap_or_default()
+            .into_iter()
+            .map(|change| Change {
+                path: change.path,
+                kind: match change.kind {
+                    ChangeType::_0 => ChangeKind::Modified,
+                    ChangeType::_1 => ChangeKind::Added,
+                    ChangeType::_2 => ChangeKind::Deleted,
+                },
+            })
+            .collect();
+        changes.sort();
+        Ok(changes)
+    }
+
+    pub(crate) async fn why_lost(&self) -> SandboxError {
+        let Container { engine, name, .. } = &self.container;
+        if let Err(error) = engine.ping().await {
+            return died(error);
+        }
+        let deadline = tokio::time::Instant::now() + END_NOTICED_WITHIN;
+        loop {
+            let state = match engine.docker().inspect_container(name, None).await {
+                Ok(answer) => answer.state.unwrap_or_default(),
+                Err(error) => {
+                    let error = engine.fault("inspect the sandbox", error);
+                    return if status(&error) == Some(404) {
+                        self.lost("somebody removed it".to_owned())
+                    } else {
+                        died(error)
+                    };
+                }
+            };
+            if state.running == Some(true) && tokio::time::Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+            return self.lost(match (state.running, state.oom_killed, state.exit_code) {
+                (Some(true), _, _) => "its stream was cut while it still ran".to_owned(),
+                (_, Some(true), _) => "it ran out of memory".to_owned(),
+                (_, _, Some(code)) => format!("its executor ended with code {code}"),
+                (_, _, None) => "its executor ended".to_owned(),
+            });
+        }
+    }
+
+    fn lost(&self, how: String) -> SandboxError {
+        SandboxError::Lost {
+            sandbox: self.container.name.clone(),
+            how,
+            stderr: self.stderr.text(),
+        }
+    }
+
+    pub(crate) fn stderr_tail(&self) -> String {
+        self.stderr.text()
+    }
+
+    pub(crate) async fn close(&mut self) -> Result<(), SandboxError> {
+        drop(self.channel());
+        self.container
+            .engine
+            .remove_sandbox(&self.container.name)
+            .await?;
+        self.container.remove_on_drop = false;
+        Ok(())
+    }
+
+    /// A container's labels cannot change, its name can: the name alone says that it is kept and
+    /// since when, so that no second record can contradict the engine. It is renamed first: if
+    /// this process dies in between, what it meant to keep is kept.
+    pub(crate) async fn keep(&mut self, now: SystemTime) -> Result<KeptSandbox, SandboxError> {
+        let engine = self.container.engine.clone();
+        let name = kept_name(&self.container.name, now);
+        if name != self.container.name {
+            engine.rename_sandbox(&self.container.name, &name).await?;
+            self.container.name.clone_from(&name);
+        }
+        self.container.remove_on_drop = false;
+        drop(self.channel());
+        engine.stop_sandbox(&name).await?;
+        Ok(KeptSandbox {
+            kept: kept_time(&name).unwrap_or(now),
+            name,
+            run: self.run.clone(),
+            cell: self.cell.clone(),
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.container.name
+    }
+
+    pub(crate) fn engine_version(&self) -> &str {
+        &self.version
+    }
+}
+
+/// A container that is removed in the background if it is dropped with `remove_on_drop` set.
+#[derive(Debug)]
+struct Container {
+    engine: Engine,
+    name: String,
+    remove_on_drop: bool,
+}
+
+impl Container {
+    fn new(engine: &Engine, name: String) -> Self {
+        Self {
+            engine: engine.clone(),
+            name,
+            remove_on_drop: true,
+        }
+    }
+
+    /// Removes a container that could not be started, and tells why it could not.
+    async fn abandon(mut self, error: EngineError) -> SandboxError {
+        if self.engine.remove_sandbox(&self.name).await.is_ok() {
+            self.remove_on_drop = false;
+        }
+        error.into()
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // Without a runtime nothing can be sent: the next sweep removes it then.
+        if let (true, Ok(runtime)) = (self.remove_on_drop, tokio::runtime::Handle::try_current()) {
+            let (engine, name) = (self.engine.clone(), std::mem::take(&mut self.name));
+            runtime.spawn(async move {
+                // Nobody is left to be told; the next sweep tries again.
+                let _ = engine.remove_sandbox(&name).await;
+            });
+        }
+    }
+}
+
+/// Puts the executor into a container that does not run, attaches to it and starts it, in this
+/// order, so that no byte of its is missed.
+async fn run_executor(
+    container: &Container,
+    executor: &[u8],
+) -> Result<(Channel, StderrTail), EngineError> {
+    let Container { engine, name, .. } = container;
+    let docker = engine.docker();
+    let archive = executor_archive(executor).map_err(|error| EngineError::Source {
+        operation: "send the executor".to_owned(),
+        cause: error.to_string(),
+    })?;
+    let target = UploadToContainerOptions {
+        path: "/".to_owned(),
+        ..UploadToContainerOptions::default()
+    };
+    docker
+        .upload_to_container(name, Some(target), bollard::body_full(archive.into()))
+        .await
+        .map_err(|error| engine.fault("put the executor into the sandbox", error))?;
+    let attach = AttachContainerOptions {
+        stream: true,
+        stdin: true,
+        stdout: true,
+        stderr: true,
+        ..AttachContainerOptions::default()
+    };
+    let attached = docker
+        .attach_container(name, Some(attach))
+        .await
+        .map_err(|error| engine.fault("attach to the sandbox", error))?;
+    docker
+        .start_container(name, None)
+        .await
+        .map_err(|error| engine.fault("start the sandbox", error))?;
+    let stderr = StderrTail::default();
+    let channel = Channel {
+        reader: Box::new(StdoutReader::new(attached.output, stderr.clone())),
+        writer: Box::new(attached.input),
+    };
+    Ok((channel, stderr))
+}
+
+impl Engine {
+    /// Removes a container with its volumes, running or not. One that is gone already is as
+    /// wanted; one that somebody else is removing is waited for.
+    pub(crate) async fn remove_sandbox(&self, name: &str) -> Result<(), EngineError> {
+        let options = RemoveContainerOptions {
+            v: true,
+            force: true,
+            link: false,
+        };
+        let removed = self
+            .docker()
+            .remove_container(name, Some(options))
+            .await
+            .map_err(|error| self.fault("remove the sandbox", error));
+        match removed {
+            Ok(()) | Err(EngineError::Api { status: 404, .. }) => Ok(()),
+            Err(EngineError::Api {
+                status: 409,
+                operation,
+                message,
+            }) => {
+                self.wait_until_gone(
+                    name,
+                    EngineError::Api {
+                        status: 409,
+                        operation,
+                        message,
+                    },
+                )
+                .await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits for a removal begun by somebody else; `conflict` is told if it does not end.
+    async fn wait_until_gone(&self, name: &str, conflict: EngineError) -> Result<(), EngineError> {
+        let deadline = tokio::time::Instant::now() + REMOVED_WITHIN;
+        while tokio::time::Instant::now() < deadline {
+            match self.docker().inspect_container(name, None).await {
+                Ok(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(error) => {
+                    let error = self.fault("inspect the sandbox", error);
+                    return if status(&error) == Some(404) {
+                        Ok(())
+                    } else {
+                        Err(error)
+                    };
+                }
+            }
+        }
+        Err(conflict)
+    }
+
+    /// Kills whatever runs in a container. One that does not run is as wanted.
+    pub(crate) async fn stop_sandbox(&self, name: &str) -> Result<(), EngineError> {
+        let killed = self
+            .docker()
+            .kill_container(name, None)
+            .await
+            .map_err(|error| self.fault("stop the sandbox", error));
+        match killed {
+            Ok(()) | Err(EngineError::Api { status: 409, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn rename_sandbox(&self, from: &str, to: &str) -> Result<(), EngineError> {
+        let options = bollard::query_parameters::RenameContainerOptions {
+            name: to.to_owned(),
+        };
+        self.docker()
+            .rename_container(from, options)
+            .await
+            .map_err(|error| self.fault("rename the sandbox", error))
+    }
+}
+
+/// The fault to tell when an engine that was running a sandbox no longer answers as it should:
+/// not reaching it any more means that it died.
+fn died(error: EngineError) -> SandboxError {
+    if let EngineError::Unreachable { host, cause } = error {
+        let operation = "run the sandbox".to_owned();
+        EngineError::Died {
+            operation,
+            host,
+            cause,
+        }
+        .into()
+    } else {
+        error.into()
+    }
+}
+
+/// The status an engine refused with.
+fn status(error: &EngineError) -> Option<u16> {
+    if let EngineError::Api { status, .. } = error {
+        Some(*status)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,230 @@
+//! What a container is made of: what every sandbox gets, and the executor put into it.
+//!
+//! Nothing of the host, no network but loopback, few capabilities, bounds. What is not set here
+//! is the engine's default, its seccomp profile above all.
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use assay_wire::program::HARNESS_FOLDER;
+use bollard::models::{
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, ResourcesUlimits,
+};
+
+use crate::session::SandboxSpec;
+
+/// Label of the run.
+pub(super) const LABEL_RUN: &str = "assay.run";
+/// Label of the owner.
+pub(super) const LABEL_OWNER: &str = "assay.owner";
+/// Label of the cell.
+pub(super) const LABEL_CELL: &str = "assay.cell";
+/// Label of the moment of creation, in seconds since 1970.
+pub(super) const LABEL_CREATED: &str = "assay.created";
+
+/// Every capability of what runs in a sandbox (capabilities(7)); all others are dropped.
+const CAPABILITIES: [&str; 11] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "SETGID",
+    "SETUID",
+    "SETFCAP",
+    "SYS_CHROOT",
+    "KILL",
+    "AUDIT_WRITE",
+    "NET_BIND_SERVICE",
+];
+
+/// A tar archive of the executor at its place, owned by root.
+pub(super) fn executor_archive(executor: &[u8]) -> std::io::Result<Vec<u8>> {
+    let folder = HARNESS_FOLDER.trim_start_matches('/');
+    let header = |kind, mode, size| {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_size(size);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header
+    };
+    let mut archive = tar::Builder::new(Vec::with_capacity(executor.len() + 4096));
+    let mut entry = header(tar::EntryType::Directory, 0o755, 0);
+    archive.append_data(&mut entry, format!("{folder}/"), std::io::empty())?;
+    let mut entry = header(tar::EntryType::Regular, 0o755, executor.len() as u64);
+    archive.append_data(&mut entry, format!("{folder}/executor"), executor)?;
+    archive.into_inner()
+}
+
+/// What every sandbox gets.
+pub(super) fn container_body(spec: &SandboxSpec) -> ContainerCreateBody {
+    let created = spec
+        .created
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    let labels = HashMap::from([
+        (LABEL_RUN.to_owned(), spec.run.to_string()),
+        (LABEL_OWNER.to_owned(), spec.owner.to_string()),
+        (LABEL_CELL.to_owned(), spec.cell.to_string()),
+        (LABEL_CREATED.to_owned(), created.to_string()),
+    ]);
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        entrypoint: Some(vec![format!("{HARNESS_FOLDER}/executor")]),
+        cmd: Some(Vec::new()),
+        env: Some(Vec::new()),
+        user: Some("0:0".to_owned()),
+        working_dir: Some("/".to_owned()),
+        hostname: Some("sandbox".to_owned()),
+        labels: Some(labels),
+        tty: Some(false),
+        open_stdin: Some(true),
+        stdin_once: Some(true),
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        stop_signal: Some("SIGKILL".to_owned()),
+        // An image's own health check would be a command that nobody planned.
+        healthcheck: Some(HealthConfig {
+            test: Some(vec!["NONE".to_owned()]),
+            ..HealthConfig::default()
+        }),
+        host_config: Some(host_config(spec)),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn host_config(spec: &SandboxSpec) -> HostConfig {
+    let limits = &spec.limits;
+    let words = |list: &[&str]| Some(list.iter().map(|word| (*word).to_owned()).collect());
+    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    HostConfig {
+        network_mode: Some("none".to_owned()),
+        privileged: Some(false),
+        cap_drop: words(&["ALL"]),
+        cap_add: words(&CAPABILITIES),
+        // The executor's standard output is the wire: an engine's copy of it would fill the disk.
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("none".to_owned()),
+            config: None,
+        }),
+        init: Some(false),
+        auto_remove: Some(false),
+        memory: Some(bytes(limits.memory_bytes)),
+        // Memory and swap together: no swap beyond the memory.
+        memory_swap: Some(bytes(limits.memory_bytes)),
+        nano_cpus: Some(i64::from(limits.milli_cpus) * 1_000_000),
+        pids_limit: Some(i64::from(limits.pids)),
+        ulimits: Some(ulimits(limits.file_bytes)),
+        ..HostConfig::default()
+    }
+}
+
+/// Resource limits (setrlimit(2)), every one of them given: where the engine lacks
+/// `CAP_SYS_RESOURCE` it can lower its own but not raise them, and Podman's defaults are higher
+/// than what it may set. They are low enough for such an engine and high enough for what real
+/// machines run; `nproc` counts all processes of a user on the host, so the bound that counts for
+/// a sandbox is its pids limit.
+fn ulimits(file_bytes: u64) -> Vec<ResourcesUlimits> {
+    let file_bytes = i64::try_from(file_bytes).unwrap_or(i64::MAX);
+    [
+        ("core", 0, 0),
+        ("fsize", file_bytes, file_bytes),
+        ("nofile", 1024, 16_384),
+        ("nproc", 16_384, 16_384),
+    ]
+    .into_iter()
+    .map(|(name, soft, hard)| ResourcesUlimits {
+        name: Some(name.to_owned()),
+        soft: Some(soft),
+        hard: Some(hard),
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::lease::OwnerId;
+    use crate::session::SandboxLimits;
+
+    #[test]
+    fn the_executor_lies_in_its_folder_and_is_roots() {
+        let bytes = executor_archive(b"\x7fELF").expect("an archive in memory");
+        let mut archive = tar::Archive::new(bytes.as_slice());
+        let entries: Vec<(String, u32, u64, u64)> = archive
+            .entries()
+            .expect("entries")
+            .map(|entry| {
+                let entry = entry.expect("an entry");
+                let header = entry.header();
+                (
+                    entry.path().expect("a path").display().to_string(),
+                    header.mode().expect("a mode"),
+                    header.uid().expect("a uid"),
+                    header.size().expect("a size"),
+                )
+            })
+            .collect();
+        assert_eq!(
+            entries,
+            [
+                (".assay/".to_owned(), 0o755, 0, 0),
+                (".assay/executor".to_owned(), 0o755, 0, 4),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_sandbox_shares_nothing_with_the_host_and_is_bounded() {
+        let spec = SandboxSpec {
+            run: "r-1".parse().expect("a run"),
+            owner: OwnerId::of("m", 0, std::path::Path::new("/c")),
+            cell: "arch:jq".parse().expect("a cell"),
+            image: "sha256:00".to_owned(),
+            executor: Arc::from(b"x".as_slice()),
+            limits: SandboxLimits::default(),
+            created: SystemTime::UNIX_EPOCH,
+        };
+        let body = serde_json::to_value(container_body(&spec)).expect("JSON");
+        let host = &body["HostConfig"];
+        let set: Vec<&str> = host
+            .as_object()
+            .expect("an object")
+            .keys()
+            .map(String::as_str)
+            .collect();
+        assert_eq!(
+            set,
+            [
+                "AutoRemove",
+                "CapAdd",
+                "CapDrop",
+                "Init",
+                "LogConfig",
+                "Memory",
+                "MemorySwap",
+                "NanoCpus",
+                "NetworkMode",
+                "PidsLimit",
+                "Privileged",
+                "Ulimits",
+            ],
+            "nothing else is asked for: no mount, device, namespace or profile"
+        );
+        assert_eq!(host["NetworkMode"], "none");
+        assert_eq!(host["LogConfig"], serde_json::json!({ "Type": "none" }));
+        assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]));
+        assert_eq!(host["CapAdd"].as_array().map(Vec::len), Some(11));
+        assert_eq!(host["Memory"], host["MemorySwap"]);
+        assert_eq!(body["Entrypoint"], serde_json::json!(["/.assay/executor"]));
+        assert_eq!(body["Healthcheck"]["Test"], serde_json::json!(["NONE"]));
+        assert_eq!(body["Labels"]["assay.owner"], spec.owner.to_string());
+        assert_eq!(body["Labels"]["assay.cell"], "arch:jq");
+    }
+}

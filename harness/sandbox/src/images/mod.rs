@@ -1,0 +1,42 @@
+//! Base images: what each target's image is, making it, finding it, and what this machine lacks.
+//!
+//! A definition ([`Definition`], from [`Definitions::load`]) names the sources of a target's image;
+//! [`build`] makes it from the first source that gives it, [`find`] answers with the one a run
+//! uses, [`list`] with all of them, [`diagnose`] says what is missing and how to mend it.
+//!
+//! No host name of a package mirror stands here, no shell is given anything a definition says, and
+//! a stand-in is never passed off as the distribution itself ([`SourceKind::is_genuine`]).
+//!
+//! In reading order: [`definition`] with [`source`], [`os_release`] and [`date`]; [`set`];
+//! [`build`](build()) with `bootstrap`, [`lab`], `command`, [`rootfs`] and [`error`];
+//! [`inventory`]; [`mod@diagnose`].
+
+pub mod date;
+pub mod definition;
+pub mod os_release;
+pub mod source;
+
+pub mod set;
+
+mod bootstrap;
+pub mod build;
+pub mod command;
+pub mod error;
+pub mod lab;
+pub mod rootfs;
+
+pub mod diagnose;
+pub mod inventory;
+
+#[cfg(test)]
+mod container_tests;
+
+pub use build::{BuildOptions, BuiltImage, build};
+pub use date::Date;
+pub use definition::{Definition, DefinitionError};
+pub use diagnose::{Finding, Level, diagnose};
+pub use error::BuildError;
+pub use inventory::{FoundImage, ImageRow, State, find, list, repository_hosts};
+pub use rootfs::RepositoryHost;
+pub use set::{Definitions, Placed};
+pub use source::{Source, SourceKind};

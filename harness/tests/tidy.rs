@@ -1,0 +1,128 @@
+//! The shape of the tree, held by a test: which crate may use which, and what no file may hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The allowed edges between the crates of the workspace. An edge that is not here is a decision to
+/// be made in `harness/ARCHITECTURE.md`, not an oversight to be mended here.
+const EDGES: &[(&str, &[&str])] = &[
+    ("wire", &[]),
+    ("packages", &[]),
+    ("recipe", &["packages", "wire"]),
+    ("plan", &["packages", "recipe", "wire"]),
+    ("content", &["wire"]),
+    ("executor", &["wire"]),
+    ("sandbox", &["wire"]),
+    ("observe", &["packages", "wire"]),
+    ("run", &["content", "observe", "sandbox", "wire"]),
+    ("report", &["observe", "wire"]),
+    ("lab", &["wire"]),
+    ("testkit", &["wire"]),
+    ("cli", &["content", "observe", "packages", "plan", "recipe", "report", "run", "sandbox", "wire"]),
+];
+
+/// Crates that touch no file, process, clock, environment, network or terminal.
+const PURE: &[&str] = &["wire", "recipe", "packages", "plan", "observe", "report"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The `assay-*` crates a manifest names in the section of what it links, and of what it tests with.
+fn edges(manifest: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut linked, mut tested) = (BTreeSet::new(), BTreeSet::new());
+    let mut section = "";
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line.trim();
+        } else if let Some(rest) = line.strip_prefix("assay-") {
+            let name: String = rest.chars().take_while(|c| c.is_ascii_lowercase()).collect();
+            match section {
+                "[dependencies]" => linked.insert(name),
+                "[dev-dependencies]" => tested.insert(name),
+                _ => false,
+            };
+        }
+    }
+    (linked, tested)
+}
+
+#[test]
+fn crates_use_only_what_they_may() {
+    let allowed: BTreeMap<&str, BTreeSet<String>> =
+        EDGES.iter().map(|(from, to)| (*from, to.iter().map(ToString::to_string).collect())).collect();
+    for (name, may) in &allowed {
+        let path = if *name == "cli" { root().join("Cargo.toml") } else { root().join(format!("harness/{name}/Cargo.toml")) };
+        let manifest = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let (linked, tested) = edges(&manifest);
+        let extra: Vec<_> = linked.difference(may).collect();
+        assert!(extra.is_empty(), "`{name}` links {extra:?}, which it may not");
+        assert!(!linked.contains("lab"), "the lab is never linked");
+        assert!(!linked.contains("testkit"), "`{name}` links the testkit outside its tests");
+        let tested_with: Vec<_> = tested.iter().filter(|dev| *dev != "testkit" && !may.contains(*dev)).collect();
+        assert!(tested_with.is_empty(), "`{name}` is tested with {tested_with:?}, which points the wrong way");
+    }
+    let members: BTreeSet<_> = fs::read_dir(root().join("harness"))
+        .expect("harness/")
+        .filter_map(|entry| {
+            let path = entry.expect("an entry").path();
+            path.join("Cargo.toml").exists().then(|| path.file_name()?.to_str().map(str::to_owned)).flatten()
+        })
+        .collect();
+    let named: BTreeSet<_> = allowed.keys().filter(|name| **name != "cli").map(ToString::to_string).collect();
+    assert_eq!(members, named, "every crate stands in the table of edges");
+}
+
+#[test]
+fn pure_crates_ban_io() {
+    for name in PURE {
+        let path = root().join(format!("harness/{name}/clippy.toml"));
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for banned in ["std::fs::", "std::process::Command::new", "std::env::", "SystemTime::now", "Instant::now"] {
+            assert!(text.contains(banned), "`{name}`'s clippy.toml does not ban `{banned}`");
+        }
+    }
+}
+
+#[test]
+fn an_engine_client_lives_in_one_folder_and_toml_in_its_own() {
+    for (path, text) in sources() {
+        let path = path.strip_prefix(root()).expect("below the root").display().to_string();
+        if text.contains("bollard::") && !path.contains("/tests/") {
+            assert!(path.starts_with("harness/sandbox/src/docker/"), "{path} uses bollard");
+        }
+        if text.contains("hyper::") && !path.contains("/tests/") {
+            assert!(path.starts_with("harness/content/src/proxy/"), "{path} uses hyper");
+        }
+    }
+}
+
+#[test]
+fn every_module_says_what_it_is_for_and_none_is_a_warehouse() {
+    for (path, text) in sources() {
+        let name = path.strip_prefix(root()).expect("below the root").display().to_string();
+        assert!(text.starts_with("//!"), "{name} does not open with what it is for");
+        let lines = text.lines().count();
+        assert!(lines <= 750, "{name} has {lines} lines: is there a room of its own in it?");
+    }
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    walk(&root().join("harness"), &mut found);
+    assert!(found.len() > 50, "the walk finds the sources");
+    found
+}
+
+fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+    for entry in fs::read_dir(folder).expect("a folder of the tree") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("source text");
+            found.push((path, text));
+        }
+    }
+}
