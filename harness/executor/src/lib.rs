@@ -1,0 +1,36 @@
+//! The executor: PID 1 of every sandbox, at the inner end of the one byte stream that leads in.
+//!
+//! It performs the ops of a program in order and reports facts. What it may not do:
+//!
+//! - it knows no distribution: every word it runs comes from the program, chosen by `plan`;
+//! - it judges nothing: that is `observe`'s;
+//! - it reaches nothing outside the sandbox except through the stream it was started with;
+//! - it trusts nothing it finds inside: every read is bounded, no link of a walked tree is
+//!   followed, no child holds a descriptor of the stream or can reach one.
+//!
+//! Read in the order of a session: [`start`] (becoming PID 1 that no child can reach into),
+//! [`mux`] (frames, credits, streams), [`session`] (program, directives, ops), [`launch`] and
+//! [`spawn`] (a process with the ids of its user), [`reap`], [`supervise`] and [`account`]
+//! (limits), [`write`] (files), [`users`], [`surroundings`] (what the harness adds), [`tunnel`]
+//! (connections out), [`terminal`] (shells), [`manifest`] (the file system as seen).
+
+mod account;
+mod blobs;
+mod fault;
+mod launch;
+mod loopback;
+mod manifest;
+mod mux;
+mod reap;
+mod session;
+mod spawn;
+mod start;
+mod supervise;
+mod surroundings;
+mod terminal;
+mod tunnel;
+mod users;
+mod wake;
+mod write;
+
+pub use start::main;

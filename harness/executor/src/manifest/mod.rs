@@ -1,0 +1,192 @@
+//! Manifests: the file system as it is, told as what changed since the manifest before.
+//!
+//! [`mod@walk`] goes through the tree, [`look`] reads single objects, [`record`] holds what was seen
+//! in little memory, and this file compares and sends.
+//! The first manifest of a session is remembered and tells nothing. Whether a change matters is
+//! `observe`'s to say.
+
+mod look;
+mod record;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use assay_wire::control::Purpose;
+use assay_wire::event::ExecutorEvent;
+use assay_wire::manifest::{MAX_LINES, ManifestLine, PathChange, StateChange, escape_path};
+
+use self::record::{Item, Tree};
+use self::walk::walk;
+use crate::mux::{CHUNK, Mux, Stream, StreamBroken};
+
+/// What was seen last.
+#[derive(Debug, Default)]
+pub(crate) struct Manifests {
+    tree: Option<Tree>,
+    states: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Manifests {
+    /// Takes a manifest and sends what changed. `answers` are the probes' names and what they
+    /// printed, asked just before so that what asking changed belongs to the same manifest.
+    pub(crate) fn take(
+        &mut self,
+        mux: &'static Mux,
+        answers: Vec<(String, Vec<u8>)>,
+        started: Instant,
+    ) -> ExecutorEvent {
+        let walked = walk(Path::new("/"), self.tree.as_ref());
+        let states = answers
+            .into_iter()
+            .map(|(probe, answer)| (probe, lines(&answer)))
+            .collect();
+        let stream = mux.open(Purpose::Manifest, None);
+        let mut sender = LineSender::new(&stream);
+        if let Some(before) = &self.tree {
+            // A runner that breaks the stream does not want the rest.
+            let _ = send_paths(&mut sender, before, &walked.tree)
+                .and_then(|()| send_states(&mut sender, &self.states, &states))
+                .and_then(|()| sender.flush());
+        }
+        stream.close(None);
+        let omitted = sender.omitted;
+        self.tree = Some(walked.tree);
+        self.states = states;
+        ExecutorEvent::ManifestTaken {
+            entries: self
+                .tree
+                .as_ref()
+                .map_or(0, |tree| tree.items().len() as u64),
+            hashed: walked.hashed,
+            omitted,
+            unreadable: walked.unreadable,
+            mounts: walked.mounts,
+            ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// The set of an answer's lines.
+fn lines(answer: &[u8]) -> BTreeSet<String> {
+    answer
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(escape_path)
+        .collect()
+}
+
+/// Sends what differs between two trees, in order of the paths.
+fn send_paths(
+    sender: &mut LineSender<'_>,
+    before: &Tree,
+    after: &Tree,
+) -> Result<(), StreamBroken> {
+    let (mut old, mut new) = (
+        before.items().iter().peekable(),
+        after.items().iter().peekable(),
+    );
+    loop {
+        let (gone, came) = match (old.peek(), new.peek()) {
+            (None, None) => return Ok(()),
+            (Some(_), None) => (old.next(), None),
+            (None, Some(_)) => (None, new.next()),
+            (Some(o), Some(n)) => match o.path.cmp(&n.path) {
+                std::cmp::Ordering::Less => (old.next(), None),
+                std::cmp::Ordering::Greater => (None, new.next()),
+                std::cmp::Ordering::Equal => (old.next(), new.next()),
+            },
+        };
+        let differs = match (gone, came) {
+            (Some(gone), Some(came)) => !gone.node.looks_like(&came.node),
+            _ => true,
+        };
+        if let (true, Some(item)) = (differs, gone.or(came)) {
+            sender.send(|| {
+                ManifestLine::Path(PathChange {
+                    path: escape_path(&item.path),
+                    before: gone.map(Item::entry),
+                    after: came.map(Item::entry),
+                })
+            })?;
+        }
+    }
+}
+
+/// Sends the lines of probes that are new or gone, in order.
+fn send_states(
+    sender: &mut LineSender<'_>,
+    before: &BTreeMap<String, BTreeSet<String>>,
+    after: &BTreeMap<String, BTreeSet<String>>,
+) -> Result<(), StreamBroken> {
+    let none = BTreeSet::new();
+    let probes: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for probe in probes {
+        let old = before.get(probe).unwrap_or(&none);
+        let new = after.get(probe).unwrap_or(&none);
+        for line in old.symmetric_difference(new) {
+            sender.send(|| {
+                ManifestLine::State(StateChange {
+                    probe: probe.clone(),
+                    line: line.clone(),
+                    added: new.contains(line),
+                })
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Sends lines in large pieces, and only so many.
+struct LineSender<'s> {
+    stream: &'s Arc<Stream>,
+    pending: Vec<u8>,
+    sent: usize,
+    omitted: u64,
+}
+
+impl<'s> LineSender<'s> {
+    fn new(stream: &'s Arc<Stream>) -> Self {
+        Self {
+            stream,
+            pending: Vec::with_capacity(CHUNK),
+            sent: 0,
+            omitted: 0,
+        }
+    }
+
+    fn send(&mut self, line: impl FnOnce() -> ManifestLine) -> Result<(), StreamBroken> {
+        if self.sent == MAX_LINES {
+            self.omitted += 1;
+            return Ok(());
+        }
+        self.sent += 1;
+        serde_json::to_writer(&mut self.pending, &line()).expect("lines have string keys");
+        self.pending.push(b'\n');
+        if self.pending.len() >= CHUNK {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), StreamBroken> {
+        let result = self.stream.send(&self.pending);
+        self.pending.clear();
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_set_of_escaped_lines() {
+        assert_eq!(
+            lines(b"b 1\na\x1b 2\n\nb 1"),
+            BTreeSet::from(["a\\x1b 2".to_owned(), "b 1".to_owned()])
+        );
+    }
+}

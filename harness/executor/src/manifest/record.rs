@@ -1,0 +1,154 @@
+//! What a walk remembers of every object: enough to compare, to tell, and to know next time that
+//! a file need not be read again. Kept small, because a hostile tree may hold a million objects.
+
+use std::collections::{BTreeMap, HashMap};
+
+use assay_wire::digest::Digest;
+use assay_wire::manifest::{Entry, EntryKind};
+use rustix::fs::Statx;
+
+/// A walked tree, in order of the paths.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    items: Vec<Item>,
+    /// Position of an item by device and inode. Only looked up, never iterated.
+    by_identity: HashMap<(u64, u64), u32>,
+}
+
+/// One object and where it is.
+#[derive(Debug)]
+pub(super) struct Item {
+    /// The absolute path.
+    pub(super) path: Box<[u8]>,
+    /// What is there.
+    pub(super) node: Node,
+}
+
+/// One object.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) kind: EntryKind,
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) size: u64,
+    pub(super) sha256: Option<Digest>,
+    /// What few objects have.
+    pub(super) detail: Option<Box<Detail>>,
+    pub(super) identity: Identity,
+}
+
+/// What few objects have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Detail {
+    /// Where a link leads, or which device it is.
+    pub(super) points_to: Option<String>,
+    /// Extended attributes.
+    pub(super) xattrs: BTreeMap<String, Digest>,
+}
+
+/// By what an object is known again: as long as this is the same, content and attributes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    pub(super) size: u64,
+    changed: (i64, u32),
+    modified: (i64, u32),
+}
+
+impl Tree {
+    /// A tree of these items.
+    pub(super) fn new(mut items: Vec<Item>) -> Self {
+        items.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        let by_identity = items
+            .iter()
+            .zip(0_u32..)
+            .map(|(item, position)| {
+                let identity = &item.node.identity;
+                ((identity.device, identity.inode), position)
+            })
+            .collect();
+        Self { items, by_identity }
+    }
+
+    /// The items, in order of the paths.
+    pub(super) fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// The object known by this, if it is unchanged since.
+    pub(super) fn known(&self, kind: EntryKind, identity: &Identity) -> Option<&Node> {
+        let position = *self.by_identity.get(&(identity.device, identity.inode))?;
+        let node = &self.items.get(position as usize)?.node;
+        (node.kind == kind && node.identity == *identity).then_some(node)
+    }
+}
+
+impl Item {
+    /// The object as reported.
+    pub(super) fn entry(&self) -> Entry {
+        let Node {
+            kind,
+            mode,
+            uid,
+            gid,
+            size,
+            sha256,
+            ref detail,
+            ..
+        } = self.node;
+        let detail = detail.as_deref().cloned().unwrap_or_default();
+        Entry {
+            kind,
+            mode,
+            uid,
+            gid,
+            size,
+            sha256,
+            points_to: detail.points_to,
+            xattrs: detail.xattrs,
+        }
+    }
+}
+
+impl Node {
+    /// True if a report would say the same of both.
+    pub(super) fn looks_like(&self, other: &Self) -> bool {
+        (self.kind, self.mode, self.uid, self.gid, self.size)
+            == (other.kind, other.mode, other.uid, other.gid, other.size)
+            && self.sha256 == other.sha256
+            && self.detail == other.detail
+    }
+}
+
+impl Identity {
+    /// The identity in a result of statx(2).
+    pub(super) fn of(stat: &Statx) -> Self {
+        Self {
+            device: device(stat),
+            inode: stat.stx_ino,
+            size: stat.stx_size,
+            changed: (stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec),
+            modified: (stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec),
+        }
+    }
+
+    /// True if the last change lies before this moment (seconds and nanoseconds since 1970). The
+    /// kernel's time stamps are coarse: an object changed at about the time it was looked at may
+    /// change again without its stamp changing, and must be looked at anew.
+    pub(super) fn settled_before(&self, moment: (i64, u32)) -> bool {
+        self.changed < moment
+    }
+
+    /// The same object, never to be known again.
+    pub(super) fn unsettled(mut self) -> Self {
+        self.changed = (i64::MIN, 0);
+        self
+    }
+}
+
+/// The device of a result of statx(2) as one number.
+pub(super) fn device(stat: &Statx) -> u64 {
+    u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor)
+}

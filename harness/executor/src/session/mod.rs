@@ -1,0 +1,237 @@
+//! A session from `Hello` to `Goodbye`: blobs and the program arrive, the sandbox is prepared, and
+//! every directive is followed. How single ops are performed: [`perform`]; how a command is run
+//! for its answer: [`ask`].
+
+mod ask;
+mod perform;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::Instant;
+
+use assay_wire::PROTOCOL;
+use assay_wire::control::{Directive, Hello, Purpose, ToRunner};
+use assay_wire::digest::Digest;
+use assay_wire::event::ExecutorEvent;
+use assay_wire::plan::OpId;
+use assay_wire::program::{HARNESS_FOLDER, HarnessEnv, Program};
+
+use crate::blobs::Blobs;
+use crate::fault::Fault;
+use crate::manifest::Manifests;
+use crate::mux::{Incoming, Mux, read_frames};
+use crate::reap::{Reaper, lock};
+use crate::surroundings::TrustBundle;
+use crate::users::{User, ensure_dev};
+use crate::{terminal, tunnel};
+
+/// What every thread of a session shares.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Where everything is sent.
+    pub(crate) mux: &'static Mux,
+    /// Who waits for processes.
+    pub(crate) reaper: Reaper,
+    /// The op that runs, 0 for none.
+    current: AtomicU32,
+    machine: OnceLock<Machine>,
+    terminals: Mutex<BTreeMap<u32, Arc<OwnedFd>>>,
+}
+
+/// The prepared sandbox.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    /// What the harness adds.
+    pub(crate) harness: HarnessEnv,
+    /// The unprivileged user.
+    pub(crate) dev: User,
+}
+
+impl Session {
+    /// The op that runs, if one does.
+    pub(crate) fn current_op(&self) -> Option<OpId> {
+        Some(self.current.load(Ordering::Relaxed))
+            .filter(|id| *id != 0)
+            .map(OpId)
+    }
+
+    /// The sandbox, once it is prepared.
+    pub(crate) fn machine(&self) -> Option<&Machine> {
+        self.machine.get()
+    }
+
+    /// Remembers a terminal, to be resized.
+    pub(crate) fn remember_terminal(&self, stream: u32, terminal: &Arc<OwnedFd>) {
+        lock(&self.terminals).insert(stream, Arc::clone(terminal));
+    }
+
+    /// Forgets a terminal.
+    pub(crate) fn forget_terminal(&self, stream: u32) {
+        lock(&self.terminals).remove(&stream);
+    }
+
+    /// Takes what the runner sent; called by the reading thread, so it never waits.
+    fn take(&'static self, incoming: Incoming, control: &Sender<Incoming>) -> Result<(), Fault> {
+        match incoming {
+            Incoming::Opened(stream, Purpose::Pty { size, root }) => {
+                thread::Builder::new()
+                    .name("terminal".to_owned())
+                    .spawn(move || terminal::serve(self, &stream, size, root))
+                    .map_err(Fault::io("starting a thread for a shell"))?;
+                Ok(())
+            }
+            Incoming::Resize(stream, size) => {
+                // A shell that has not begun yet, or has just ended, is no fault.
+                if let Some(found) = lock(&self.terminals).get(&stream) {
+                    terminal::resize(found, size);
+                }
+                Ok(())
+            }
+            other @ (Incoming::Program(_) | Incoming::Directive(_) | Incoming::Opened(..)) => {
+                // The other end only goes when the process ends.
+                let _ = control.send(other);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Runs a session over a stream; returns only if it cannot begin.
+pub(crate) fn run(input: OwnedFd, output: OwnedFd) -> io::Result<()> {
+    let mux = Mux::leak(output);
+    let session: &'static Session = Box::leak(Box::new(Session {
+        mux,
+        reaper: Reaper::default(),
+        current: AtomicU32::new(0),
+        machine: OnceLock::new(),
+        terminals: Mutex::new(BTreeMap::new()),
+    }));
+    std::panic::set_hook(Box::new(move |panic| {
+        mux.fail(&Fault::Io {
+            what: "the executor panicked".to_owned(),
+            source: io::Error::other(panic.to_string()),
+        })
+    }));
+    let executor = fs::read("/proc/self/exe")?;
+    mux.send(&ToRunner::Hello(Hello {
+        protocol: PROTOCOL,
+        executor_sha256: Digest::of(&executor),
+    }));
+    drop(executor);
+    let (control, incoming) = mpsc::channel();
+    thread::Builder::new()
+        .name("reaper".to_owned())
+        .spawn(move || session.reaper.reap_for_ever())?;
+    thread::Builder::new()
+        .name("reader".to_owned())
+        .spawn(move || {
+            read_frames(mux, input, |incoming| session.take(incoming, &control));
+        })?;
+    match follow(session, &incoming) {
+        Ok(()) => mux.goodbye(),
+        Err(fault) => mux.fail(&fault),
+    }
+}
+
+/// Receives the program, prepares, and follows directives to the end.
+fn follow(session: &'static Session, incoming: &Receiver<Incoming>) -> Result<(), Fault> {
+    let program = receive_program(incoming)?;
+    let machine = prepare(session, &program)?;
+    let mut trust = TrustBundle::default();
+    let mut manifests = Manifests::default();
+    let mut runs = program.runs.iter();
+    loop {
+        match next_directive(incoming)? {
+            Directive::Stop => return Ok(()),
+            Directive::Continue => match runs.next() {
+                None => return Ok(()),
+                Some(run) => {
+                    if let Some(certificate) = &program.certificate {
+                        trust
+                            .refresh(&machine.harness.trust_stores, certificate)
+                            .map_err(Fault::io("keeping the bundle of trusted certificates"))?;
+                    }
+                    perform::perform(session, machine, run)?;
+                }
+            },
+            Directive::Manifest => {
+                let started = Instant::now();
+                let answers = ask::probe(session, machine)?;
+                let taken = manifests.take(session.mux, answers, started);
+                session.mux.report(taken);
+            }
+        }
+    }
+}
+
+fn receive_program(incoming: &Receiver<Incoming>) -> Result<Program, Fault> {
+    let mut blobs = Blobs::default();
+    loop {
+        match next(incoming)? {
+            Incoming::Opened(stream, Purpose::Blob { sha256, bytes }) => {
+                blobs.receive(stream, sha256, bytes)?;
+            }
+            Incoming::Program(program) => {
+                blobs.finish()?;
+                return Ok(*program);
+            }
+            other @ (Incoming::Opened(..) | Incoming::Directive(_) | Incoming::Resize(..)) => {
+                return Err(unexpected("a program", &other));
+            }
+        }
+    }
+}
+
+/// Makes the sandbox ready: the user, the tunnel.
+fn prepare(session: &'static Session, program: &Program) -> Result<&'static Machine, Fault> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(HARNESS_FOLDER)
+        .map_err(Fault::io(format!("making {HARNESS_FOLDER}")))?;
+    let (dev, user_added) = ensure_dev()?;
+    let (uid, gid) = (dev.uid, dev.gid);
+    let machine = session.machine.get_or_init(|| Machine {
+        harness: program.harness.clone(),
+        dev,
+    });
+    tunnel::listen(session)?;
+    session.mux.report(ExecutorEvent::Ready {
+        uid,
+        gid,
+        user_added,
+    });
+    Ok(machine)
+}
+
+fn next_directive(incoming: &Receiver<Incoming>) -> Result<Directive, Fault> {
+    match next(incoming)? {
+        Incoming::Directive(directive) => Ok(directive),
+        other @ (Incoming::Program(_) | Incoming::Opened(..) | Incoming::Resize(..)) => {
+            Err(unexpected("a directive", &other))
+        }
+    }
+}
+
+fn next(incoming: &Receiver<Incoming>) -> Result<Incoming, Fault> {
+    incoming
+        .recv()
+        .map_err(|_| Fault::Protocol("the reading thread is gone".to_owned()))
+}
+
+fn unexpected(wanted: &str, got: &Incoming) -> Fault {
+    let got = match got {
+        Incoming::Program(_) => "a program".to_owned(),
+        Incoming::Directive(directive) => format!("the directive {directive:?}"),
+        Incoming::Opened(stream, purpose) => format!("stream {} for {purpose:?}", stream.number()),
+        Incoming::Resize(stream, _) => format!("a size for stream {stream}"),
+    };
+    Fault::Protocol(format!("{wanted} was due, but {got} came"))
+}

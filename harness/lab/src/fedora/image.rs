@@ -1,0 +1,166 @@
+//! Builds the Fedora image and its base repository.
+//!
+//! Writes below the work folder it is given. `super::rpm` and `super::rpm_md` write
+//! the formats; what is in the image is data (`base-images/lab/fedora-44.toml`).
+
+use std::path::Path;
+
+use super::rpm::{Rpm, RpmError, write};
+use super::rpm_md::{IndexError, index};
+use crate::build::BuildError;
+use crate::build::material::{Material, each, write_repository};
+use crate::convert::{Dialect, Package};
+use crate::data::{Definition, FEDORA_BASE, Rules, key};
+use crate::files::{self, at};
+use crate::made_up::release_package;
+use crate::rootfs;
+
+/// Where the image keeps the key of its repository.
+const KEY_PATH: &str = "etc/pki/rpm-gpg/RPM-GPG-KEY-lab-base";
+/// Where the packages wait inside the root while they are registered.
+const INBOX: &str = "lab-inbox";
+/// dnf5's plugins: one of them makes a successful transaction exit with 1.
+const PLUGINS: &str = "etc/dnf/libdnf5-plugins";
+
+impl From<RpmError> for BuildError {
+    fn from(source: RpmError) -> Self {
+        Self::Format(Box::new(source))
+    }
+}
+
+impl From<IndexError> for BuildError {
+    fn from(source: IndexError) -> Self {
+        Self::Format(Box::new(source))
+    }
+}
+
+/// Builds `image` and the repository tree `repository` (the folder served as `fedora/`).
+///
+/// # Errors
+/// `BuildError`.
+pub(crate) fn build(
+    material: Material,
+    definition: &Definition,
+    rules: &Rules,
+    work: &Path,
+    image: &Path,
+    repository: &Path,
+) -> Result<(), BuildError> {
+    let key = key(FEDORA_BASE)?;
+    let dialect = Dialect::rpm(rules);
+    let root = rootfs::install(&material.cache, &material.set, work)?;
+    rootfs::strip(&root, &material.debs, rules)?;
+
+    let (mut packages, in_image) = material.convert(rules, &dialect)?;
+    let release = release_package(
+        definition,
+        |path| root.join(path).symlink_metadata().is_ok(),
+        vec![(KEY_PATH.to_owned(), key.public_armored()?)],
+    )?;
+    rootfs::place(&root, &release.entries)?;
+    packages.push(release);
+
+    let rpms: Vec<Rpm> = each(&packages, |package| write(package, &key))?;
+    let inbox = root.join(INBOX);
+    let installed = |package: &Package| {
+        in_image.contains(&package.name) || package.name == definition.release_package
+    };
+    let mut words = vec![
+        "rpm".to_owned(),
+        "-i".to_owned(),
+        "--justdb".to_owned(),
+        "--noscripts".to_owned(),
+        "--notriggers".to_owned(),
+    ];
+    for (_, rpm) in packages
+        .iter()
+        .zip(&rpms)
+        .filter(|(package, _)| installed(package))
+    {
+        files::write(&inbox.join(&rpm.file), &rpm.signed.bytes)?;
+        words.push(format!("/{INBOX}/{}", rpm.file));
+    }
+    rootfs::run_inside(&root, &["rpm", "--initdb"])?;
+    rootfs::run_inside(&root, &["rpm", "--import", &format!("/{KEY_PATH}")])?;
+    rootfs::run_inside(&root, &words.iter().map(String::as_str).collect::<Vec<_>>())?;
+    files::remove(&inbox)?;
+    disable_plugins(&root)?;
+    rootfs::empty_volatile(&root)?;
+    rootfs::pack(&root, image)?;
+
+    let offered: Vec<Rpm> = packages
+        .iter()
+        .zip(rpms)
+        .filter(|(package, _)| {
+            !rules
+                .image_only
+                .iter()
+                .any(|name| dialect.name(name) == package.name)
+        })
+        .map(|(_, rpm)| rpm)
+        .collect();
+    let base = repository.join("44/base");
+    write_repository(&base, index(&offered, &key)?)?;
+    write_repository(
+        &base,
+        offered
+            .into_iter()
+            .map(|rpm| (rpm.file, rpm.signed.bytes))
+            .collect(),
+    )?;
+    write_repository(
+        repository,
+        vec![
+            ("key.asc".to_owned(), key.public_armored()?),
+            ("key.gpg".to_owned(), key.public_binary()?),
+        ],
+    )
+}
+
+fn disable_plugins(root: &Path) -> Result<(), BuildError> {
+    let folder = root.join(PLUGINS);
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    for name in files::tree(&folder)?
+        .iter()
+        .filter(|name| name.ends_with(".conf"))
+    {
+        let path = folder.join(name);
+        let text = String::from_utf8_lossy(&files::read(&path)?).into_owned();
+        files::write(&path, disabled(&text).as_bytes())?;
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(&path, mode).map_err(at("change the mode of", &path))?;
+    }
+    Ok(())
+}
+
+fn disabled(text: &str) -> String {
+    let mut lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.split('=').next().map(str::trim) != Some("enabled"))
+        .collect();
+    match lines.iter().position(|line| line.trim() == "[main]") {
+        Some(main) => lines.insert(main + 1, "enabled = 0"),
+        None => lines.extend(["[main]", "enabled = 0"]),
+    }
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plugins_are_disabled_once() {
+        assert_eq!(
+            disabled("[main]\nname = a\nenabled = host-only\n"),
+            "[main]\nenabled = 0\nname = a\n"
+        );
+        assert_eq!(
+            disabled("[main]\nenabled=1\n[other]\n"),
+            "[main]\nenabled = 0\n[other]\n"
+        );
+        assert_eq!(disabled(""), "[main]\nenabled = 0\n");
+    }
+}

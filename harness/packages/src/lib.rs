@@ -1,0 +1,27 @@
+//! Package managers' data: how each of them orders versions, and ranges over those orders.
+//!
+//! - No file, process, clock, environment, network or terminal is touched here.
+//! - Nothing is downloaded and no package is installed: who compares, has the versions already.
+//! - No function panics, whatever text it is given; versions come from sandboxes and indexes.
+//!
+//! Read [`rules`] first (which comparator), then [`range`] (constraints over it), then the three
+//! comparators [`dpkg`], [`rpm`] and [`pacman`]. [`dotted`] compares what commands print about
+//! themselves, [`distro`] the `VERSION_ID` of os-release.
+
+pub mod rules;
+
+pub mod dpkg;
+pub mod pacman;
+pub mod rpm;
+
+pub mod distro;
+pub mod dotted;
+pub mod range;
+
+mod digits;
+#[cfg(test)]
+mod laws;
+
+pub use distro::{DistroVersion, DistroVersionRange};
+pub use range::{Constraint, Operator, RangeError, VersionRange, VersionRequest};
+pub use rules::{Rules, compare};

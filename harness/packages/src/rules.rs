@@ -1,0 +1,89 @@
+//! Which manager's rules order two versions.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{dpkg, pacman, rpm};
+
+/// Whose rules compare two package versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rules {
+    /// deb-version(7), Debian policy 5.6.12.
+    Dpkg,
+    /// rpm-version(7).
+    Rpm,
+    /// vercmp(8).
+    Pacman,
+}
+
+impl Rules {
+    /// Every set of rules.
+    pub const ALL: [Self; 3] = [Self::Dpkg, Self::Rpm, Self::Pacman];
+
+    /// The word as written in records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dpkg => "dpkg",
+            Self::Rpm => "rpm",
+            Self::Pacman => "pacman",
+        }
+    }
+
+    /// Compares a version that exists with the version a constraint names.
+    ///
+    /// It differs from [`compare`] for rpm only: a dependency that names no release, such as
+    /// `= 1.2`, is about every release of 1.2 (rpm-dependencies(7)). pacman ignores a missing
+    /// pkgrel in every comparison, dpkg in none.
+    #[must_use]
+    pub fn compare_with_bound(self, version: &str, bound: &str) -> Ordering {
+        match self {
+            Self::Dpkg => dpkg::compare(version, bound),
+            Self::Rpm => rpm::compare_for_dependency(version, bound),
+            Self::Pacman => pacman::compare(version, bound),
+        }
+    }
+}
+
+/// Compares two versions as the manager itself would.
+///
+/// A total order for dpkg and rpm. For pacman it is one among versions that all have a pkgrel, or
+/// all have none: between the two kinds the pkgrel is ignored, so `1-1` = `1` = `1-2`.
+#[must_use]
+pub fn compare(rules: Rules, a: &str, b: &str) -> Ordering {
+    match rules {
+        Rules::Dpkg => dpkg::compare(a, b),
+        Rules::Rpm => rpm::compare(a, b),
+        Rules::Pacman => pacman::compare(a, b),
+    }
+}
+
+impl fmt::Display for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_pair_differs_by_manager() {
+        // A letter suffix is newer for dpkg and rpm and older for pacman.
+        assert_eq!(compare(Rules::Dpkg, "1.0a", "1.0"), Ordering::Greater);
+        assert_eq!(compare(Rules::Rpm, "1.0a", "1.0"), Ordering::Greater);
+        assert_eq!(compare(Rules::Pacman, "1.0a", "1.0"), Ordering::Less);
+    }
+
+    #[test]
+    fn a_bound_without_release_is_about_every_release_for_rpm_only() {
+        assert_eq!(Rules::Rpm.compare_with_bound("1.2-3.fc44", "1.2"), Ordering::Equal);
+        assert_eq!(Rules::Pacman.compare_with_bound("1.2-3", "1.2"), Ordering::Equal);
+        assert_eq!(Rules::Dpkg.compare_with_bound("1.2-3", "1.2"), Ordering::Greater);
+        assert_eq!(compare(Rules::Rpm, "1.2-3", "1.2"), Ordering::Greater);
+    }
+}

@@ -1,0 +1,84 @@
+//! Recipe text → typed recipe and diagnostics; likewise `assay.toml` and `expected.toml`.
+//!
+//! - No file, process, clock, environment, network or terminal is touched here: the CLI reads
+//!   files and renders diagnostics.
+//! - No type of the `toml` crate leaves this crate, and no serde derive reads a recipe: tables are
+//!   walked by hand, because only so every fault of a file has its exact place, in one run.
+//! - No text makes anything here panic, overflow the stack or run longer than its length allows.
+//! - Nothing is decided about a target: what holds where is `plan`'s.
+//!
+//! In the order a text takes: [`document`] (TOML with recovery), `table` (walking it), `convert`
+//! and `step` (typed values), [`model`] (the result); [`name`], [`template`], [`pattern`] and
+//! [`when`] hold the grammars, [`diagnostic`], [`code`] and [`explain`] what can be wrong, and
+//! [`project`] and [`expected`] the two files beside the recipes.
+
+pub mod code;
+pub mod diagnostic;
+pub mod document;
+pub mod explain;
+pub mod expected;
+pub mod model;
+pub mod name;
+pub mod pattern;
+pub mod project;
+pub mod template;
+pub mod text;
+pub mod when;
+
+mod convert;
+mod old;
+mod step;
+mod table;
+
+use std::borrow::Cow;
+
+pub use code::Code;
+pub use diagnostic::{Diagnostic, Label, Severity, Spanned};
+pub use document::{MAX_RECIPE_BYTES, decode};
+pub use explain::{Explanation, explain};
+pub use expected::{Expectation, Expectations, parse_expected};
+pub use model::Recipe;
+pub use project::{Project, parse_project};
+
+use diagnostic::Faults;
+use document::with_document;
+
+/// What a text was found to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed<T> {
+    /// The value; `None` when any diagnostic is an error.
+    pub value: Option<T>,
+    /// Every fault, in the order of their places.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl<T> Parsed<T> {
+    /// True when any diagnostic is an error.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+}
+
+/// Parses a recipe. `stem` is the stem of its file, which its name must equal; `None` for a text
+/// that has no file.
+#[must_use]
+pub fn parse(stem: Option<&str>, text: &str) -> Parsed<Recipe> {
+    let mut faults = Faults::default();
+    let value = with_document(text, &mut faults, |entries, faults| convert::read_recipe(stem, text, entries, faults));
+    Parsed { value, diagnostics: faults.finish() }
+}
+
+/// Parses the bytes of a recipe's file, which may not be UTF-8 at all. Returns the text that the
+/// places of the diagnostics are about.
+#[must_use]
+pub fn parse_bytes<'b>(stem: Option<&str>, bytes: &'b [u8]) -> (Cow<'b, str>, Parsed<Recipe>) {
+    let (text, fault) = decode(bytes);
+    match fault {
+        Some(fault) => (text, Parsed { value: None, diagnostics: vec![fault] }),
+        None => {
+            let parsed = parse(stem, &text);
+            (text, parsed)
+        }
+    }
+}

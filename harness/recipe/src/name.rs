@@ -1,0 +1,571 @@
+//! Newtypes for every grammar of a recipe. Each has a private field and a `FromStr`: whoever holds
+//! a value of these types holds a text inside its grammar. No value can begin with `-` (the flag of
+//! a command's version excepted), hold a control character or anything but ASCII.
+//!
+//! URLs and other texts with placeholders are in [`crate::template`].
+
+use std::fmt;
+use std::str::FromStr;
+
+use assay_packages::{Rules, VersionRange};
+use assay_wire::digest::Digest;
+use assay_wire::name::{NameError, RecipeName, StepId, TargetId};
+
+use crate::code::Code;
+use crate::diagnostic::quote;
+use crate::text::{TextFault, strict};
+
+/// Which package manager a step speaks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Manager {
+    /// apt, on the debian family.
+    Apt,
+    /// dnf, on the rhel family.
+    Dnf,
+    /// pacman, on the arch family.
+    Pacman,
+}
+
+impl Manager {
+    /// Every manager.
+    pub const ALL: [Self; 3] = [Self::Apt, Self::Dnf, Self::Pacman];
+
+    /// The command's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Apt => "apt",
+            Self::Dnf => "dnf",
+            Self::Pacman => "pacman",
+        }
+    }
+
+    /// Whose rules compare its versions.
+    #[must_use]
+    pub fn rules(self) -> Rules {
+        match self {
+            Self::Apt => Rules::Dpkg,
+            Self::Dnf => Rules::Rpm,
+            Self::Pacman => Rules::Pacman,
+        }
+    }
+}
+
+/// A text with a value inside a grammar.
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $code:ident, $kind:literal, $grammar:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(String);
+
+        impl $type {
+            /// The grammar in words, for messages.
+            pub const GRAMMAR: &'static str = $grammar;
+
+            /// The value as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = TextFault;
+
+            fn from_str(text: &str) -> Result<Self, TextFault> {
+                strict($kind, text)?;
+                let check: fn(&str) -> Option<usize> = $check;
+                match check(text) {
+                    None => Ok(Self(text.to_owned())),
+                    Some(at) => Err(outside(Code::$code, $kind, $grammar, text, at)),
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// A group of `/etc/group`, as `groupadd` takes it on every supported distribution.
+    GroupName, InvalidGroupName, "group name",
+    "a lower-case letter or `_`, then at most 31 lower-case letters, digits, `_` and `-`",
+    |text| misfit(text, |b| b.is_ascii_lowercase() || b == b'_', |b| is_lower(b) || b"_-".contains(&b), 32)
+);
+name!(
+    /// A user of `/etc/passwd`, as `useradd` takes it on every supported distribution.
+    UserName, InvalidUserName, "user name",
+    "a lower-case letter or `_`, then at most 31 lower-case letters, digits, `_` and `-`",
+    |text| misfit(text, |b| b.is_ascii_lowercase() || b == b'_', |b| is_lower(b) || b"_-".contains(&b), 32)
+);
+name!(
+    /// The bare name of a command, looked up on PATH.
+    CommandName, InvalidCommand, "command",
+    "a bare name of letters, digits and `._+-@`, starting with a letter, digit or `_`, at most 255 bytes",
+    |text| misfit(text, |b| b.is_ascii_alphanumeric() || b == b'_', |b| b.is_ascii_alphanumeric() || b"._+-@".contains(&b), 255)
+);
+name!(
+    /// The name of a repository, also the stem of its file.
+    RepositoryName, InvalidRepositoryName, "repository name",
+    "lower-case letters, digits and `._-`, starting with a letter or digit, at most 64 bytes",
+    |text| misfit(text, is_lower, |b| is_lower(b) || b"._-".contains(&b), 64)
+);
+name!(
+    /// The `ID` of a distribution, os-release(5).
+    DistroId, InvalidDistro, "distribution",
+    "lower-case letters, digits and `._-`, starting with a letter or digit, at most 64 bytes",
+    |text| misfit(text, is_lower, |b| is_lower(b) || b"._-".contains(&b), 64)
+);
+name!(
+    /// A role a machine may have.
+    Role, InvalidRole, "role",
+    "lower-case letters, digits, `_` and `-`, starting with a letter, at most 64 bytes",
+    |text| misfit(text, |b| b.is_ascii_lowercase(), |b| is_lower(b) || b"_-".contains(&b), 64)
+);
+name!(
+    /// A version a command may print about itself.
+    CommandVersion, InvalidVersion, "version",
+    "a digit, then letters, digits and `.+~_-`, at most 100 bytes",
+    |text| misfit(text, |b| b.is_ascii_digit(), |b| b.is_ascii_alphanumeric() || b".+~_-".contains(&b), 100)
+);
+name!(
+    /// A minimum version of a package; which rules compare it, the target says.
+    PackageVersion, InvalidVersion, "version",
+    "a letter or digit, then letters, digits and `.+-~^:_`, at most 256 bytes",
+    |text| misfit(text, |b| b.is_ascii_alphanumeric(), |b| b.is_ascii_alphanumeric() || b".+-~^:_".contains(&b), 256)
+);
+
+impl PackageVersion {
+    /// The range of versions that are not older.
+    ///
+    /// # Panics
+    /// Never: every value is inside the grammar of a constraint's version.
+    #[must_use]
+    pub fn at_least(&self) -> VersionRange {
+        format!(">={}", self.0).parse().expect("the grammar of a package version is that of a constraint")
+    }
+}
+
+/// The name of a package, group of packages or provided file, valid for at least one manager.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PackageName(String);
+
+impl PackageName {
+    /// Reads a name as one manager takes it.
+    ///
+    /// - apt: Debian policy 5.6.1, without a final `-`, which apt-get(8) reads as "remove".
+    /// - dnf: the characters of a NEVRA, or `@group`, or the absolute path of a provided file.
+    /// - pacman: PKGBUILD(5) `pkgname`; groups have the same grammar.
+    ///
+    /// # Errors
+    /// With the bytes at fault, when the text is no such name.
+    pub fn for_manager(manager: Manager, text: &str) -> Result<Self, TextFault> {
+        let kind = "package name";
+        strict(kind, text)?;
+        let misfit_at = match manager {
+            Manager::Apt if text.ends_with('-') => {
+                let message = format!("the package name {} ends with `-`: apt would remove the package", quote(text));
+                return Err(TextFault::new(Code::OptionInjection, message).at(text.len() - 1..text.len()));
+            }
+            Manager::Apt if text.len() == 1 => Some(1),
+            Manager::Apt => misfit(text, is_lower, |b| is_lower(b) || b"+-.".contains(&b), MAX_PACKAGE_BYTES),
+            Manager::Dnf => rpm_misfit(text),
+            Manager::Pacman => misfit(
+                text,
+                |b| b.is_ascii_alphanumeric() || b"@_+".contains(&b),
+                |b| b.is_ascii_alphanumeric() || b"@._+-".contains(&b),
+                MAX_PACKAGE_BYTES,
+            ),
+        };
+        match misfit_at {
+            None => Ok(Self(text.to_owned())),
+            Some(at) => Err(outside(Code::InvalidPackageName, kind, Self::grammar(manager), text, at)),
+        }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A manager's grammar in words.
+    #[must_use]
+    pub fn grammar(manager: Manager) -> &'static str {
+        match manager {
+            Manager::Apt => "for apt: at least two lower-case letters, digits and `+-.`, starting with a letter or digit",
+            Manager::Dnf => "for dnf: letters, digits and `._+-`, starting with a letter or digit, or `@group`, or a file's absolute path",
+            Manager::Pacman => "for pacman: letters, digits and `@._+-`, not starting with `.`",
+        }
+    }
+}
+
+impl FromStr for PackageName {
+    type Err = TextFault;
+
+    /// Reads a name that at least one manager takes.
+    fn from_str(text: &str) -> Result<Self, TextFault> {
+        Manager::ALL
+            .into_iter()
+            .find_map(|manager| Self::for_manager(manager, text).ok())
+            .map_or_else(|| Self::for_manager(Manager::Dnf, text), Ok)
+    }
+}
+
+impl fmt::Display for PackageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Longest package name in bytes; the longest in Debian 13 has 87.
+const MAX_PACKAGE_BYTES: usize = 200;
+
+fn rpm_misfit(text: &str) -> Option<usize> {
+    let word = |b: u8| b.is_ascii_alphanumeric() || b"._+-".contains(&b);
+    match text.as_bytes() {
+        [b'@', group @ ..] => {
+            let group = std::str::from_utf8(group).unwrap_or_default();
+            misfit(group, |b| b.is_ascii_alphanumeric(), word, MAX_PACKAGE_BYTES).map(|at| at + 1)
+        }
+        [b'/', ..] => file_misfit(text),
+        _ => misfit(text, |b| b.is_ascii_alphanumeric() || b == b'_', word, MAX_PACKAGE_BYTES),
+    }
+}
+
+/// A provided file: an absolute path of plain characters, so that no manager takes it for a pattern.
+fn file_misfit(text: &str) -> Option<usize> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._+-@".contains(&b);
+    let strange = text.bytes().position(|b| !plain(b)).or((text.len() > 1024).then_some(text.len()));
+    let mut at = 1;
+    let mut parts = text.split('/').skip(1).map(|part| {
+        let start = at;
+        at += part.len() + 1;
+        (start, part)
+    });
+    strange.or_else(|| parts.find(|(_, part)| matches!(*part, "" | "." | "..")).map(|(start, _)| start))
+}
+
+/// The argument that makes a command print its version. It alone may begin with a hyphen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VersionFlag(String);
+
+impl VersionFlag {
+    /// The argument as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for VersionFlag {
+    fn default() -> Self {
+        Self("--version".to_owned())
+    }
+}
+
+impl FromStr for VersionFlag {
+    type Err = TextFault;
+
+    fn from_str(text: &str) -> Result<Self, TextFault> {
+        let kind = "version flag";
+        let hyphens = text.bytes().take_while(|b| *b == b'-').count();
+        let word = &text[hyphens..];
+        if hyphens == 0 || !word.is_empty() {
+            // A hyphen after the first two would be found by the grammar below.
+            strict(kind, word)?;
+        }
+        let belongs = |b: u8| b.is_ascii_alphanumeric() || b"._=-".contains(&b);
+        let at = if hyphens > 2 { Some(2) } else { misfit(word, |b| b.is_ascii_alphanumeric(), belongs, 64).map(|at| at + hyphens) };
+        match at {
+            None => Ok(Self(text.to_owned())),
+            Some(at) => {
+                let grammar = "at most two hyphens, then letters, digits and `._=-`, starting with a letter or digit";
+                Err(outside(Code::InvalidArgument, kind, grammar, text, at))
+            }
+        }
+    }
+}
+
+/// What an argument list begins with: the bare name of a command, or an absolute path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Program(String);
+
+impl Program {
+    /// The program as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Program {
+    type Err = TextFault;
+
+    fn from_str(text: &str) -> Result<Self, TextFault> {
+        if !text.starts_with('/') {
+            return text.parse::<CommandName>().map(|command| Self(command.0));
+        }
+        strict("command", text)?;
+        match file_misfit(text) {
+            None => Ok(Self(text.to_owned())),
+            Some(at) => Err(outside(Code::InvalidCommand, "command", "a bare name or an absolute path", text, at)),
+        }
+    }
+}
+
+/// One word of an argument list. It is never read by a shell, so it may hold anything that can be
+/// seen; it has no control characters, because no command line in use needs one and a report does
+/// not want one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Argument(String);
+
+impl Argument {
+    /// The argument as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Argument {
+    type Err = TextFault;
+
+    fn from_str(text: &str) -> Result<Self, TextFault> {
+        crate::text::readable("argument", text, &[])?;
+        if text.len() > 4096 {
+            return Err(TextFault::new(Code::InvalidArgument, format!("the argument has {} bytes; at most 4096 are allowed", text.len())));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// An OpenPGP fingerprint: 40 hex digits (version 4, RFC 4880 12.2) or 64 (version 6, RFC 9580
+/// 5.5.4.3), kept in upper case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// The fingerprint as upper-case hex.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = TextFault;
+
+    fn from_str(text: &str) -> Result<Self, TextFault> {
+        let kind = "fingerprint";
+        strict(kind, text)?;
+        let strange = text.bytes().position(|b| !b.is_ascii_hexdigit());
+        if strange.is_none() && matches!(text.len(), 40 | 64) {
+            return Ok(Self(text.to_ascii_uppercase()));
+        }
+        let fault = outside(Code::InvalidFingerprint, kind, "40 or 64 hex digits", text, strange.unwrap_or(text.len()));
+        let without: String = text.chars().filter(|c| *c != ' ').collect();
+        if without.len() < text.len() && without.parse::<Self>().is_ok() {
+            return Err(fault.help(format!("write it without spaces: `{without}`")));
+        }
+        Err(match text.len() {
+            8 | 16 => fault.help("a key id is not enough: other keys can have the same; write the whole fingerprint"),
+            _ => fault,
+        })
+    }
+}
+
+/// Reads a name whose type the wire owns.
+pub(crate) trait WireName: FromStr<Err = NameError> {
+    /// The code of a text outside its grammar.
+    const CODE: Code;
+    /// What it is, in words.
+    const KIND: &'static str;
+    /// Its grammar, in words.
+    const GRAMMAR: &'static str;
+
+    /// Reads it with the faults of a recipe.
+    fn read(text: &str) -> Result<Self, TextFault> {
+        strict(Self::KIND, text)?;
+        let at = text.bytes().position(|b| !(is_lower(b) || b"._+-".contains(&b))).unwrap_or(text.len());
+        text.parse().map_err(|_: NameError| outside(Self::CODE, Self::KIND, Self::GRAMMAR, text, at))
+    }
+}
+
+impl WireName for RecipeName {
+    const CODE: Code = Code::InvalidRecipeName;
+    const KIND: &'static str = "recipe name";
+    const GRAMMAR: &'static str = Self::GRAMMAR;
+}
+
+impl WireName for StepId {
+    const CODE: Code = Code::InvalidStepId;
+    const KIND: &'static str = "step id";
+    const GRAMMAR: &'static str = Self::GRAMMAR;
+}
+
+impl WireName for TargetId {
+    const CODE: Code = Code::InvalidTarget;
+    const KIND: &'static str = "target";
+    const GRAMMAR: &'static str = Self::GRAMMAR;
+}
+
+impl WireName for Digest {
+    const CODE: Code = Code::InvalidSha256;
+    const KIND: &'static str = "sha256";
+    const GRAMMAR: &'static str = "64 hex digits";
+}
+
+/// The fault of a text outside its grammar, pointing at the first byte that does not fit (or, at
+/// the end, at the whole text).
+pub(crate) fn outside(code: Code, kind: &str, grammar: &str, text: &str, at: usize) -> TextFault {
+    let fault = TextFault::new(code, format!("{} is not a {kind}", quote(text))).help(format!("a {kind} is: {grammar}"));
+    match text.get(at..).and_then(|rest| rest.chars().next()) {
+        Some(c) => {
+            let message = format!("{}: {} does not fit", fault.message, quote(&c.to_string()));
+            TextFault { message, ..fault }.at(at..at + c.len_utf8())
+        }
+        None => fault,
+    }
+}
+
+/// Offset of the first byte that does not fit, or the length when the text is empty or too long.
+pub(crate) fn misfit(text: &str, first: impl Fn(u8) -> bool, rest: impl Fn(u8) -> bool, most: usize) -> Option<usize> {
+    let strange = text.bytes().enumerate().position(|(at, b)| if at == 0 { !first(b) } else { !rest(b) });
+    strange.or((text.is_empty() || text.len() > most).then_some(text.len()))
+}
+
+fn is_lower(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn code<T: FromStr<Err = TextFault>>(text: &str) -> Option<Code> {
+        text.parse::<T>().err().map(|fault| fault.code)
+    }
+
+    #[test]
+    fn package_names_by_manager() {
+        let code = |manager, text| PackageName::for_manager(manager, text).err().map(|fault| fault.code);
+        for good in ["jq", "g++", "libstdc++-12-dev", "containerd.io", "0ad"] {
+            assert_eq!(code(Manager::Apt, good), None, "{good}");
+        }
+        for bad in ["j", "Jq", "jq;reboot", "jq rm", "jq/sid", "jq=1", "jq*", "$(id)", "`id`", "+jq", "jq_1", "a:b"] {
+            assert_eq!(code(Manager::Apt, bad), Some(Code::InvalidPackageName), "{bad}");
+        }
+        assert_eq!(code(Manager::Apt, "jq-"), Some(Code::OptionInjection));
+        for good in ["jq", "NetworkManager", "@development-tools", "/usr/bin/jq", "glibc.i686", "gcc-c++", "j"] {
+            assert_eq!(code(Manager::Dnf, good), None, "{good}");
+        }
+        for bad in ["@", "@-x", "/", "/usr/../x", "/usr//x", "/usr/bin/*", "jq*", "perl(JSON)", "http:x", "a b", "./x.rpm"] {
+            assert_eq!(code(Manager::Dnf, bad), Some(Code::InvalidPackageName), "{bad}");
+        }
+        for good in ["jq", "base-devel", "gtk+", "python-pip", "R"] {
+            assert_eq!(code(Manager::Pacman, good), None, "{good}");
+        }
+        for bad in [".jq", "extra/jq", "jq>1", "a b"] {
+            assert_eq!(code(Manager::Pacman, bad), Some(Code::InvalidPackageName), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_name_takes_an_option_a_control_character_or_a_disguise() {
+        for (bad, expected) in [
+            ("-x", Code::OptionInjection),
+            ("--yes", Code::OptionInjection),
+            ("a\nb", Code::ControlCharacter),
+            ("a\0", Code::ControlCharacter),
+            ("аpt", Code::LookAlikeCharacter),
+            ("a\u{200b}b", Code::LookAlikeCharacter),
+            ("a\u{202e}b", Code::LookAlikeCharacter),
+            ("", Code::EmptyValue),
+        ] {
+            assert_eq!(code::<GroupName>(bad), Some(expected), "{bad:?}");
+            assert_eq!(code::<UserName>(bad), Some(expected), "{bad:?}");
+            assert_eq!(code::<CommandName>(bad), Some(expected), "{bad:?}");
+            assert_eq!(code::<RepositoryName>(bad), Some(expected), "{bad:?}");
+            assert_eq!(code::<DistroId>(bad), Some(expected), "{bad:?}");
+            assert_eq!(code::<Role>(bad), Some(expected), "{bad:?}");
+            assert_eq!(code::<CommandVersion>(bad), Some(expected), "{bad:?}");
+            assert_eq!(code::<PackageVersion>(bad), Some(expected), "{bad:?}");
+            assert_eq!(code::<PackageName>(bad), Some(expected), "{bad:?}");
+            assert_eq!(code::<Fingerprint>(bad), Some(expected), "{bad:?}");
+            assert_eq!(RecipeName::read(bad).err().map(|fault| fault.code), Some(expected), "{bad:?}");
+            assert_eq!(StepId::read(bad).err().map(|fault| fault.code), Some(expected), "{bad:?}");
+            assert_eq!(TargetId::read(bad).err().map(|fault| fault.code), Some(expected), "{bad:?}");
+            assert_eq!(Digest::read(bad).err().map(|fault| fault.code), Some(expected), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn commands_are_bare_names() {
+        for good in ["jq", "x86_64-linux-gnu-gcc-12", "g++", "systemd-analyze", "python3.11", "7z"] {
+            assert_eq!(code::<CommandName>(good), None, "{good}");
+        }
+        for bad in ["/bin/sh", "a/b", "a b", "a;b", "a|b", "$x", "a&", ".", "..", "~", "a=b", "[", "a\\b", "'a'"] {
+            assert_eq!(code::<CommandName>(bad), Some(Code::InvalidCommand), "{bad}");
+        }
+    }
+
+    #[test]
+    fn version_flags_may_begin_with_two_hyphens() {
+        for good in ["--version", "-V", "-version", "version", "--version=short", "-v"] {
+            assert_eq!(code::<VersionFlag>(good), None, "{good}");
+        }
+        for bad in ["-", "--", "---version", "--version;id", "--version id", "--=x"] {
+            assert_eq!(code::<VersionFlag>(bad), Some(Code::InvalidArgument), "{bad}");
+        }
+        assert_eq!(code::<VersionFlag>(""), Some(Code::EmptyValue));
+        assert_eq!(code::<VersionFlag>("--\u{2010}v"), Some(Code::LookAlikeCharacter));
+        assert_eq!(code::<VersionFlag>("--v\n"), Some(Code::ControlCharacter));
+    }
+
+    #[test]
+    fn fingerprints_are_whole() {
+        let whole = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88";
+        assert_eq!(whole.to_lowercase().parse::<Fingerprint>().map(|f| f.as_str().to_owned()), Ok(whole.to_owned()));
+        assert_eq!(code::<Fingerprint>("8D81803C0EBFCD88"), Some(Code::InvalidFingerprint));
+        let spaced = "9DC8 5822 9FC7 DD38 854A  E2D8 8D81 803C 0EBF CD88".parse::<Fingerprint>();
+        let fault = spaced.expect_err("spaces are not hex digits");
+        assert_eq!(fault.help.as_deref(), Some("write it without spaces: `9DC858229FC7DD38854AE2D88D81803C0EBFCD88`"));
+    }
+
+    #[test]
+    fn a_misfit_points_at_its_byte() {
+        let fault = "docker;id".parse::<GroupName>().expect_err("a semicolon");
+        assert_eq!(fault.range, Some(6..7));
+        assert_eq!(fault.message, "`docker;id` is not a group name: `;` does not fit");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_no_name_begins_with_a_hyphen(text in "\\PC{0,12}|[-a-z;@/.]{0,8}|.*") {
+            for manager in Manager::ALL {
+                if let Ok(name) = PackageName::for_manager(manager, &text) {
+                    prop_assert!(!name.as_str().starts_with('-'));
+                    let special = b"$`\"'\\;|&<>(){}*?[]!#~";
+                    let plain = name.as_str().bytes().all(|b| b.is_ascii_graphic() && !special.contains(&b));
+                    prop_assert!(plain);
+                }
+            }
+            if let Ok(version) = text.parse::<PackageVersion>() {
+                prop_assert_eq!(version.at_least().constraints().len(), 1);
+            }
+            let _ = text.parse::<PackageName>();
+            let _ = text.parse::<VersionFlag>();
+            let _ = text.parse::<Argument>();
+            let _ = text.parse::<Fingerprint>();
+            let _ = text.parse::<CommandName>();
+            let _ = RecipeName::read(&text);
+            let _ = Digest::read(&text);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! `assay.toml`, which marks a project's root: targets, paths, levels of lints, network settings.
+//! Recipes are read without it; the CLI applies what it says.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::time::Duration;
+
+use assay_wire::name::TargetId;
+use toml::de::DeTable;
+
+use crate::Parsed;
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, Faults, Severity, Spanned, nearest, quote};
+use crate::document::with_document;
+use crate::name::{WireName as _, outside};
+use crate::pattern::duration;
+use crate::table::{Reader, Table};
+use crate::text::{TextFault, strict};
+use crate::when::unknown_word;
+
+/// A project's settings; everything is optional.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Project {
+    /// The project's targets; `None` is every target with a definition.
+    pub targets: Option<Vec<Spanned<TargetId>>>,
+    /// `[paths]`.
+    pub paths: Paths,
+    /// `[lints]`.
+    pub lints: Lints,
+    /// `[network]`.
+    pub network: Network,
+}
+
+/// Where a project keeps what, relative to its root; `None` is the default in the field's words.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Paths {
+    /// The recipes: `recipes`.
+    pub recipes: Option<Spanned<ProjectPath>>,
+    /// The snapshots: `snapshots`.
+    pub snapshots: Option<Spanned<ProjectPath>>,
+    /// The definitions of targets: `base-images`.
+    pub base_images: Option<Spanned<ProjectPath>>,
+}
+
+/// Settings of fetching.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Network {
+    /// How long a server may stay silent; `None` is the harness's own limit.
+    pub timeout: Option<Spanned<Duration>>,
+}
+
+/// Levels of diagnostics that are not errors of themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lints(BTreeMap<Code, Spanned<Level>>);
+
+/// How a lint is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Not shown.
+    Allow,
+    /// Shown as a hint.
+    Hint,
+    /// Shown as a warning.
+    Warn,
+    /// An error.
+    Deny,
+}
+
+/// A relative path that stays inside the project: parts of letters, digits and `._-` between `/`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProjectPath(String);
+
+/// Parses `assay.toml`.
+#[must_use]
+pub fn parse_project(text: &str) -> Parsed<Project> {
+    let mut faults = Faults::default();
+    let value = with_document(text, &mut faults, |entries, faults| Some(read_project(text, entries, faults)));
+    Parsed { value, diagnostics: faults.finish() }
+}
+
+impl Lints {
+    /// The level a project gives a code, if it gives one.
+    #[must_use]
+    pub fn level(&self, code: Code) -> Option<Level> {
+        self.0.get(&code).map(|level| level.value)
+    }
+
+    /// Gives diagnostics the severities the project wants, and leaves out those it does not want.
+    pub fn apply(&self, diagnostics: &mut Vec<Diagnostic>) {
+        diagnostics.retain_mut(|diagnostic| {
+            let severity = match self.level(diagnostic.code) {
+                None => diagnostic.severity,
+                Some(Level::Allow) => return false,
+                Some(Level::Hint) => Severity::Hint,
+                Some(Level::Warn) => Severity::Warning,
+                Some(Level::Deny) => Severity::Error,
+            };
+            diagnostic.severity = severity;
+            true
+        });
+    }
+}
+
+impl Level {
+    /// Every level.
+    pub const ALL: [Self; 4] = [Self::Allow, Self::Hint, Self::Warn, Self::Deny];
+
+    /// The word as written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Hint => "hint",
+            Self::Warn => "warn",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+impl FromStr for Level {
+    type Err = TextFault;
+
+    fn from_str(text: &str) -> Result<Self, TextFault> {
+        strict("level", text)?;
+        let known = Self::ALL.map(Self::as_str);
+        Self::ALL.into_iter().find(|level| level.as_str() == text).ok_or_else(|| unknown_word("level", text, &known))
+    }
+}
+
+impl ProjectPath {
+    /// The path as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ProjectPath {
+    type Err = TextFault;
+
+    fn from_str(text: &str) -> Result<Self, TextFault> {
+        strict("path", text)?;
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-/".contains(&b);
+        let strange = text.bytes().position(|b| !plain(b)).or((text.len() > 1024).then_some(text.len()));
+        let leaves = text.trim_end_matches('/').split('/').any(|part| matches!(part, "" | "." | ".."));
+        match strange.or(leaves.then_some(text.len())) {
+            None => Ok(Self(text.trim_end_matches('/').to_owned())),
+            Some(at) => {
+                let grammar = "relative to the project's root and inside it, of letters, digits and `._-` between `/`";
+                Err(outside(Code::InvalidPath, "path", grammar, text, at))
+            }
+        }
+    }
+}
+
+fn read_project(text: &str, entries: &DeTable<'_>, faults: &mut Faults) -> Project {
+    let reader = &mut Reader { text, faults };
+    let root = Table::root(entries);
+    reader.check_keys(&root, &["targets", "paths", "lints", "network"], &["policy", "layers"]);
+    Project {
+        targets: reader.list(&root, "targets", TargetId::read),
+        paths: read_paths(reader, &root),
+        lints: read_lints(reader, &root),
+        network: read_network(reader, &root),
+    }
+}
+
+fn read_paths(reader: &mut Reader<'_>, root: &Table<'_>) -> Paths {
+    let Some(table) = reader.table(root, "paths", "`[paths]`") else { return Paths::default() };
+    reader.check_keys(&table, &["recipes", "snapshots", "base_images"], &[]);
+    Paths {
+        recipes: reader.parsed(&table, "recipes", str::parse),
+        snapshots: reader.parsed(&table, "snapshots", str::parse),
+        base_images: reader.parsed(&table, "base_images", str::parse),
+    }
+}
+
+fn read_network(reader: &mut Reader<'_>, root: &Table<'_>) -> Network {
+    let Some(table) = reader.table(root, "network", "`[network]`") else { return Network::default() };
+    reader.check_keys(&table, &["timeout"], &[]);
+    Network { timeout: reader.parsed(&table, "timeout", duration) }
+}
+
+fn read_lints(reader: &mut Reader<'_>, root: &Table<'_>) -> Lints {
+    let Some(table) = reader.table(root, "lints", "`[lints]`") else { return Lints::default() };
+    let mut lints = BTreeMap::new();
+    for (key, span) in table.keys() {
+        let level = reader.parsed(&table, key, str::parse::<Level>);
+        match key.parse::<Code>() {
+            Ok(code) if code.is_lint() => lints.extend(level.map(|level| (code, level))),
+            Ok(code) => {
+                let message = format!("`{code}` is an error, whose level is fixed");
+                let help = "only warnings and hints have a level; see `assay explain`";
+                reader.faults.report(Diagnostic::new(Code::UnknownLint, span, message).help(help));
+            }
+            Err(_) => {
+                let known = Code::ALL.iter().filter(|code| code.is_lint()).map(|code| code.as_str());
+                let help = match nearest(key, known.clone()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the lints are {}", crate::table::words(&known.collect::<Vec<_>>())),
+                };
+                let message = format!("no lint is named {}", quote(key));
+                reader.faults.report(Diagnostic::new(Code::UnknownLint, span, message).help(help));
+            }
+        }
+    }
+    Lints(lints)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: &str = r#"
+targets = ["ubuntu-24.04", "arch"]
+[paths]
+recipes = "my/recipes/"
+[lints]
+implicit-platform = "deny"
+no-steps = "allow"
+[network]
+timeout = "30s"
+"#;
+
+    #[test]
+    fn a_full_file_is_read_and_an_empty_one_is_the_default() {
+        let project = parse_project(FULL).value.expect("no fault");
+        let targets: Vec<_> = project.targets.iter().flatten().map(|target| target.value.as_str()).collect();
+        assert_eq!(targets, ["ubuntu-24.04", "arch"]);
+        assert_eq!(project.paths.recipes.map(|path| path.value.as_str().to_owned()).as_deref(), Some("my/recipes"));
+        assert_eq!(project.network.timeout.map(|timeout| timeout.value), Some(Duration::from_secs(30)));
+        assert_eq!(parse_project("").value, Some(Project::default()));
+    }
+
+    #[test]
+    fn levels_change_severities() {
+        let project = parse_project(FULL).value.expect("no fault");
+        let text = "[metadata]\nname = \"x\"\n[[steps]]\naction = \"apt_install\"\npackages = [\"jq\"]\n";
+        let mut diagnostics = crate::parse(None, text).diagnostics;
+        assert_eq!(diagnostics.iter().map(|d| d.severity).collect::<Vec<_>>(), [Severity::Hint]);
+        project.lints.apply(&mut diagnostics);
+        assert_eq!(diagnostics.iter().map(|d| d.severity).collect::<Vec<_>>(), [Severity::Error]);
+        let mut diagnostics = crate::parse(None, "[metadata]\nname = \"x\"\n").diagnostics;
+        assert_eq!(diagnostics.iter().map(|d| d.code).collect::<Vec<_>>(), [Code::NoSteps]);
+        project.lints.apply(&mut diagnostics);
+        assert_eq!(diagnostics, []);
+    }
+
+    #[test]
+    fn paths_stay_inside_the_project() {
+        for bad in ["/etc", "../x", "a/../b", "a//b", ".", "a b", "~"] {
+            assert_eq!(bad.parse::<ProjectPath>().map_err(|fault| fault.code), Err(Code::InvalidPath), "{bad}");
+        }
+        assert_eq!("-x".parse::<ProjectPath>().map_err(|fault| fault.code), Err(Code::OptionInjection));
+    }
+}
