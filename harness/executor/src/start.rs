@@ -82,6 +82,8 @@ fn serve() -> io::Result<()> {
     let foreign = Gid::from_raw(FOREIGN_GROUP);
     let _ = rustix::thread::set_thread_res_gid(None, None, Some(foreign));
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    // The memfd would otherwise be named after its descriptor.
+    rustix::thread::set_name(c"executor")?;
     close_inherited_on_exec()?;
     let (input, output) = take_stream()?;
     rustix::process::umask(Mode::from_raw_mode(0o022));

@@ -115,6 +115,41 @@ fn no_attack_changes_what_the_runner_is_told() {
     session.stop();
 }
 
+/// Being undumpable and having a group of its own each keep ptrace away; here the group does not
+/// exist, as in the user namespace of a rootless engine.
+#[test]
+fn being_undumpable_is_enough_where_the_foreign_group_is_not_mapped() {
+    // A helper left outside maps the ids, which nobody inside may do for so many.
+    const ENTER_USER_NAMESPACE: &str = "ip link set lo up\n\
+        exec() {\n\
+          (until [ $(readlink $0/proc/1/ns/user) != $(readlink $0/proc/self/ns/user) ]; do sleep 0.01; done\n\
+           echo 0 0 60000 > $0/proc/1/gid_map; echo 0 0 60000 > $0/proc/1/uid_map) &\n\
+          builtin exec unshare --user \
+            sh -c 'until [ $(id -u) = 0 ]; do sleep 0.01; done; exec \"$@\"' sh \"$@\"\n\
+        }";
+    let place = Root::new();
+    let attacks: Vec<_> = ATTACKS
+        .iter()
+        .filter(|(name, _)| !matches!(*name, "set limits" | "the sandbox's capabilities"))
+        .collect();
+    let mut session = Session::start_with(&place, ENTER_USER_NAMESPACE, common::CAPABILITIES);
+    let scripts = attacks
+        .iter()
+        .map(|(_, script)| format!("{{ {script}\n}} 2>/dev/null; exit 7"));
+    session.send_program(common::program(
+        scripts.map(|script| root(&script)).collect(),
+    ));
+    for (name, _) in attacks {
+        let ran = session.op().unwrap_or_else(|| panic!("{name}: skipped"));
+        assert_eq!(
+            (ran.ending, ran.stdout.as_str()),
+            (Ending::Exited(7), ""),
+            "{name}"
+        );
+    }
+    session.stop();
+}
+
 #[test]
 fn a_child_that_fills_its_pipe_and_leaves_changes_nothing() {
     let place = Root::new();

@@ -1,6 +1,8 @@
 //! Limits and hostile output: every limit kills the whole tree, memory stays bounded whatever is
 //! printed, and the next op still runs.
 
+#![expect(clippy::print_stderr, reason = "figures are shown beside the verdict")]
+
 mod common;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! Manifests of a live sandbox: what counts as a change, what does not, and how long it takes.
 
+#![expect(clippy::print_stderr, reason = "figures are shown beside the verdict")]
+
 mod common;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! The tunnel and shells: bytes both ways, with backpressure, half-close and errors.
 
+#![expect(clippy::print_stderr, reason = "figures are shown beside the verdict")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -298,7 +300,11 @@ fn a_shell_is_a_login_shell_on_a_terminal_of_the_given_size() {
     session.close(shell, None);
 
     let other = session.open_shell(true, size(24, 80));
-    say(&mut session, other, "trap 'touch /tmp/hup' HUP; id -u\n");
+    say(
+        &mut session,
+        other,
+        "sh -c 'trap \"touch /tmp/hup; exit\" HUP; id -u; while :; do sleep 0.05; done'\n",
+    );
     wait_for(&mut session, other, "0\r\n");
     session.close(other, None);
     while session.streams[&other].closed.is_none() {
@@ -308,7 +314,7 @@ fn a_shell_is_a_login_shell_on_a_terminal_of_the_given_size() {
     while !place.join("/tmp/hup").exists() {
         assert!(
             Instant::now() < until,
-            "a shell whose stream is closed hangs up"
+            "a closed stream hangs up the terminal"
         );
         std::thread::sleep(Duration::from_millis(20));
     }

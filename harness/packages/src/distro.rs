@@ -34,7 +34,8 @@ impl DistroVersion {
     #[must_use]
     pub fn compare_with_bound(&self, bound: &Self) -> Ordering {
         let own = self.components.iter().copied().chain(std::iter::repeat(0));
-        own.take(bound.components.len()).cmp(bound.components.iter().copied())
+        own.take(bound.components.len())
+            .cmp(bound.components.iter().copied())
     }
 }
 
@@ -48,16 +49,27 @@ impl DistroVersionRange {
     /// True when a version meets every constraint.
     #[must_use]
     pub fn contains(&self, version: &DistroVersion) -> bool {
-        self.0.iter().all(|(operator, bound)| operator.holds(version.compare_with_bound(bound)))
+        self.0
+            .iter()
+            .all(|(operator, bound)| operator.holds(version.compare_with_bound(bound)))
     }
 
     /// False when no version can meet every constraint.
     #[must_use]
     pub fn is_satisfiable(&self) -> bool {
         // Every constraint is a half-open interval of versions, so the highest lower end decides.
-        let lowest = self.0.iter().filter_map(|(operator, bound)| operator.lower_end(bound));
-        let highest = self.0.iter().filter_map(|(operator, bound)| operator.upper_end(bound));
-        match (lowest.max_by(|a, b| padded(a, b)), highest.min_by(|a, b| padded(a, b))) {
+        let lowest = self
+            .0
+            .iter()
+            .filter_map(|(operator, bound)| operator.lower_end(bound));
+        let highest = self
+            .0
+            .iter()
+            .filter_map(|(operator, bound)| operator.upper_end(bound));
+        match (
+            lowest.max_by(|a, b| padded(a, b)),
+            highest.min_by(|a, b| padded(a, b)),
+        ) {
             (lower, Some(upper)) => padded(&lower.unwrap_or_default(), &upper).is_lt(),
             (_, None) => true,
         }
@@ -102,7 +114,14 @@ impl DistroVersion {
 /// Compares component by component; missing components count as 0.
 fn padded(a: &[u64], b: &[u64]) -> Ordering {
     let length = a.len().max(b.len());
-    let pad = |components: &[u64]| components.iter().copied().chain(std::iter::repeat(0)).take(length).collect::<Vec<_>>();
+    let pad = |components: &[u64]| {
+        components
+            .iter()
+            .copied()
+            .chain(std::iter::repeat(0))
+            .take(length)
+            .collect::<Vec<_>>()
+    };
     pad(a).cmp(&pad(b))
 }
 
@@ -133,17 +152,28 @@ impl FromStr for DistroVersion {
     fn from_str(text: &str) -> Result<Self, RangeError> {
         let bad = || RangeError::BadVersion(text.to_owned());
         let component = |part: &str| {
-            let digits = (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
-            if digits { part.parse::<u32>().map_err(|_| bad()) } else { Err(bad()) }
+            let digits =
+                (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+            if digits {
+                part.parse::<u32>().map_err(|_| bad())
+            } else {
+                Err(bad())
+            }
         };
         if text.len() > MAX_COMPONENTS * 10 {
             return Err(bad());
         }
-        let components = text.split('.').map(component).collect::<Result<Vec<_>, _>>()?;
+        let components = text
+            .split('.')
+            .map(component)
+            .collect::<Result<Vec<_>, _>>()?;
         if components.len() > MAX_COMPONENTS {
             return Err(bad());
         }
-        Ok(Self { text: text.to_owned(), components })
+        Ok(Self {
+            text: text.to_owned(),
+            components,
+        })
     }
 }
 
@@ -163,10 +193,14 @@ impl FromStr for DistroVersionRange {
             if part.is_empty() {
                 return Err(RangeError::Empty);
             }
-            let (operator, version) = Operator::split(part).ok_or_else(|| RangeError::MissingOperator(part.to_owned()))?;
+            let (operator, version) = Operator::split(part)
+                .ok_or_else(|| RangeError::MissingOperator(part.to_owned()))?;
             Ok((operator, version.trim_start_matches(' ').parse()?))
         };
-        text.split(',').map(constraint).collect::<Result<_, _>>().map(Self)
+        text.split(',')
+            .map(constraint)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
@@ -178,10 +212,13 @@ impl fmt::Display for DistroVersion {
 
 impl fmt::Display for DistroVersionRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().enumerate().try_for_each(|(at, (operator, version))| {
-            let comma = if at == 0 { "" } else { "," };
-            write!(f, "{comma}{operator}{version}")
-        })
+        self.0
+            .iter()
+            .enumerate()
+            .try_for_each(|(at, (operator, version))| {
+                let comma = if at == 0 { "" } else { "," };
+                write!(f, "{comma}{operator}{version}")
+            })
     }
 }
 
@@ -243,7 +280,17 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for bad in ["", ".", "9.", "x", "9.x", "-1", "99999999999", "1.1.1.1.1.1.1.1.1", "１２"] {
+        for bad in [
+            "",
+            ".",
+            "9.",
+            "x",
+            "9.x",
+            "-1",
+            "99999999999",
+            "1.1.1.1.1.1.1.1.1",
+            "１２",
+        ] {
             assert!(bad.parse::<DistroVersion>().is_err(), "{bad:?}");
         }
         for bad in ["9", ">=", ">=9,", ">=9 10", "~9"] {

@@ -12,7 +12,14 @@ use crate::digits::{split_run, without_leading_zeros};
 pub fn compare(a: &str, b: &str) -> Ordering {
     let (a, b) = (parts(a), parts(b));
     let length = a.len().max(b.len());
-    let pad = |parts: &[Part]| parts.iter().cloned().chain(std::iter::repeat(Part::ZERO)).take(length).collect::<Vec<_>>();
+    let pad = |parts: &[Part]| {
+        parts
+            .iter()
+            .cloned()
+            .chain(std::iter::repeat(Part::ZERO))
+            .take(length)
+            .collect::<Vec<_>>()
+    };
     pad(&a).cmp(&pad(&b))
 }
 
@@ -29,7 +36,9 @@ pub fn first_version(output: &str) -> Option<&str> {
             at += 1;
             continue;
         }
-        let (run, _) = split_run(&bytes[at..], |byte| byte.is_ascii_alphanumeric() || byte == b'.');
+        let (run, _) = split_run(&bytes[at..], |byte| {
+            byte.is_ascii_alphanumeric() || byte == b'.'
+        });
         let end = at + run.len();
         let (digits, rest) = split_run(run, |byte| byte.is_ascii_digit());
         let found = output[at..end].trim_end_matches('.');
@@ -142,7 +151,11 @@ mod tests {
             ("9.2p1", Ordering::Less, "9.3"),
             ("2.39.2-1", Ordering::Greater, "2.39.2"),
             ("1.2.3+build.5", Ordering::Equal, "1.2.3"),
-            ("99999999999999999999999", Ordering::Less, "100000000000000000000000"),
+            (
+                "99999999999999999999999",
+                Ordering::Less,
+                "100000000000000000000000",
+            ),
         ] {
             assert_eq!(compare(a, b), order, "{a} ? {b}");
             assert_eq!(compare(b, a), order.reverse(), "{b} ? {a}");
@@ -156,7 +169,10 @@ mod tests {
             ("jq-1.7rc1", Some("1.7rc1")),
             ("tree v2.1.0 © 1996 - 2022 by Steve Baker", Some("2.1.0")),
             ("git version 2.39.5.", Some("2.39.5")),
-            ("less 590 (GNU regular expressions)\nCopyright 2.0", Some("2.0")),
+            (
+                "less 590 (GNU regular expressions)\nCopyright 2.0",
+                Some("2.0"),
+            ),
             ("less 590", Some("590")),
             ("x86_64 1.2", Some("1.2")),
             ("no number", None),

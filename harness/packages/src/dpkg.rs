@@ -13,7 +13,12 @@ pub fn compare(a: &str, b: &str) -> Ordering {
     let ((upstream_a, revision_a), (upstream_b, revision_b)) = (split_release(a), split_release(b));
     compare_digits(epoch_a, epoch_b)
         .then_with(|| compare_part(upstream_a, upstream_b))
-        .then_with(|| compare_part(revision_a.unwrap_or_default(), revision_b.unwrap_or_default()))
+        .then_with(|| {
+            compare_part(
+                revision_a.unwrap_or_default(),
+                revision_b.unwrap_or_default(),
+            )
+        })
 }
 
 /// Compares one part: alternately the longest run of non-digits by [`weight`], and the longest run
@@ -36,7 +41,10 @@ fn compare_part(mut a: &[u8], mut b: &[u8]) -> Ordering {
 /// Compares two runs of non-digits byte by byte; the end of a run weighs 0.
 fn compare_text(a: &[u8], b: &[u8]) -> Ordering {
     let longest = a.len().max(b.len());
-    (0..longest).map(|at| weight(a.get(at)).cmp(&weight(b.get(at)))).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    (0..longest)
+        .map(|at| weight(a.get(at)).cmp(&weight(b.get(at))))
+        .find(|order| order.is_ne())
+        .unwrap_or(Ordering::Equal)
 }
 
 /// `~` sorts before the end of a part, the end before letters, letters before all else.
@@ -89,9 +97,21 @@ mod tests {
         ("2.9", Ordering::Less, "2.10"),
         ("1.001", Ordering::Equal, "1.1"),
         ("2.36-9+deb12u10", Ordering::Greater, "2.36-9+deb12u9"),
-        ("5:26.1.0-1~ubuntu.24.04~noble", Ordering::Greater, "26.1.0-1"),
-        ("5:26.1.0-1~ubuntu.22.04~jammy", Ordering::Less, "5:26.1.0-1~ubuntu.24.04~noble"),
-        ("99999999999999999999999999", Ordering::Less, "100000000000000000000000000"),
+        (
+            "5:26.1.0-1~ubuntu.24.04~noble",
+            Ordering::Greater,
+            "26.1.0-1",
+        ),
+        (
+            "5:26.1.0-1~ubuntu.22.04~jammy",
+            Ordering::Less,
+            "5:26.1.0-1~ubuntu.24.04~noble",
+        ),
+        (
+            "99999999999999999999999999",
+            Ordering::Less,
+            "100000000000000000000000000",
+        ),
     ];
 
     #[test]

@@ -28,7 +28,9 @@ fn compare_part(mut a: &[u8], mut b: &[u8]) -> Ordering {
         let (separators_a, segments_a) = split_run(a, |byte| !byte.is_ascii_alphanumeric());
         let (separators_b, segments_b) = split_run(b, |byte| !byte.is_ascii_alphanumeric());
         (a, b) = (segments_a, segments_b);
-        let (Some(first), Some(second)) = (a.first(), b.first()) else { break };
+        let (Some(first), Some(second)) = (a.first(), b.first()) else {
+            break;
+        };
         if separators_a.len() != separators_b.len() {
             return separators_a.len().cmp(&separators_b.len());
         }
@@ -37,10 +39,21 @@ fn compare_part(mut a: &[u8], mut b: &[u8]) -> Ordering {
             // A run of letters against digits has an empty counterpart of its own kind.
             (false, true) => Ordering::Less,
             (numeric, _) => {
-                let belongs = |byte: u8| if numeric { byte.is_ascii_digit() } else { byte.is_ascii_alphabetic() };
-                let ((segment_a, rest_a), (segment_b, rest_b)) = (split_run(a, belongs), split_run(b, belongs));
+                let belongs = |byte: u8| {
+                    if numeric {
+                        byte.is_ascii_digit()
+                    } else {
+                        byte.is_ascii_alphabetic()
+                    }
+                };
+                let ((segment_a, rest_a), (segment_b, rest_b)) =
+                    (split_run(a, belongs), split_run(b, belongs));
                 (a, b) = (rest_a, rest_b);
-                if numeric { compare_digits(segment_a, segment_b) } else { segment_a.cmp(segment_b) }
+                if numeric {
+                    compare_digits(segment_a, segment_b)
+                } else {
+                    segment_a.cmp(segment_b)
+                }
             }
         };
         if order.is_ne() {
@@ -49,8 +62,20 @@ fn compare_part(mut a: &[u8], mut b: &[u8]) -> Ordering {
     }
     match (a.first(), b.first()) {
         (None, None) => Ordering::Equal,
-        (None, Some(rest)) => if rest.is_ascii_alphabetic() { Ordering::Greater } else { Ordering::Less },
-        (Some(rest), _) => if rest.is_ascii_alphabetic() { Ordering::Less } else { Ordering::Greater },
+        (None, Some(rest)) => {
+            if rest.is_ascii_alphabetic() {
+                Ordering::Greater
+            } else {
+                Ordering::Less
+            }
+        }
+        (Some(rest), _) => {
+            if rest.is_ascii_alphabetic() {
+                Ordering::Less
+            } else {
+                Ordering::Greater
+            }
+        }
     }
 }
 

@@ -80,14 +80,22 @@ impl VersionRange {
     /// True when an existing version meets every constraint.
     #[must_use]
     pub fn contains(&self, rules: Rules, version: &str) -> bool {
-        self.0.iter().all(|constraint| constraint.is_met_by(rules, version))
+        self.0
+            .iter()
+            .all(|constraint| constraint.is_met_by(rules, version))
     }
 
     /// The range that holds where both hold: the constraints of both without repetitions.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {
         let mut constraints = self.0.clone();
-        constraints.extend(other.0.iter().filter(|constraint| !self.0.contains(constraint)).cloned());
+        constraints.extend(
+            other
+                .0
+                .iter()
+                .filter(|constraint| !self.0.contains(constraint))
+                .cloned(),
+        );
         Self(constraints)
     }
 
@@ -103,14 +111,20 @@ impl VersionRange {
     pub fn contradiction(&self, rules: Rules) -> Option<(&Constraint, &Constraint)> {
         // Constraints are intervals of an ordered line: they have a common point if every two have.
         self.0.iter().enumerate().find_map(|(at, first)| {
-            self.0[at + 1..].iter().find(|second| !first.meets(rules, second)).map(|second| (first, second))
+            self.0[at + 1..]
+                .iter()
+                .find(|second| !first.meets(rules, second))
+                .map(|second| (first, second))
         })
     }
 
     /// The version of an `=` constraint, if there is one.
     #[must_use]
     pub fn exact(&self) -> Option<&str> {
-        self.0.iter().find(|constraint| constraint.operator == Operator::Equal).map(Constraint::version)
+        self.0
+            .iter()
+            .find(|constraint| constraint.operator == Operator::Equal)
+            .map(Constraint::version)
     }
 }
 
@@ -122,7 +136,10 @@ impl Constraint {
     /// [`RangeError::BadVersion`] for any other text.
     pub fn new(operator: Operator, version: &str) -> Result<Self, RangeError> {
         if is_version(version) {
-            Ok(Self { operator, version: version.to_owned() })
+            Ok(Self {
+                operator,
+                version: version.to_owned(),
+            })
         } else {
             Err(RangeError::BadVersion(version.to_owned()))
         }
@@ -143,7 +160,8 @@ impl Constraint {
     /// True when an existing version meets this constraint.
     #[must_use]
     pub fn is_met_by(&self, rules: Rules, version: &str) -> bool {
-        self.operator.holds(rules.compare_with_bound(version, &self.version))
+        self.operator
+            .holds(rules.compare_with_bound(version, &self.version))
     }
 
     /// True when the intervals of two constraints have a point in common.
@@ -164,7 +182,13 @@ impl Constraint {
 
 impl Operator {
     /// Every operator, two-character ones first so that a prefix never hides one.
-    pub const ALL: [Self; 5] = [Self::AtLeast, Self::AtMost, Self::Equal, Self::Greater, Self::Less];
+    pub const ALL: [Self; 5] = [
+        Self::AtLeast,
+        Self::AtMost,
+        Self::Equal,
+        Self::Greater,
+        Self::Less,
+    ];
 
     /// The operator as written.
     #[must_use]
@@ -193,7 +217,9 @@ impl Operator {
     /// Splits an operator off the front of a text.
     #[must_use]
     pub fn split(text: &str) -> Option<(Self, &str)> {
-        Self::ALL.into_iter().find_map(|operator| Some((operator, text.strip_prefix(operator.as_str())?)))
+        Self::ALL
+            .into_iter()
+            .find_map(|operator| Some((operator, text.strip_prefix(operator.as_str())?)))
     }
 
     fn reaches_up(self) -> bool {
@@ -224,7 +250,10 @@ impl FromStr for VersionRange {
         if text.bytes().filter(|byte| *byte == b',').count() >= MAX_CONSTRAINTS {
             return Err(RangeError::TooMany);
         }
-        text.split(',').map(str::parse).collect::<Result<_, _>>().map(Self)
+        text.split(',')
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
@@ -236,7 +265,8 @@ impl FromStr for Constraint {
         if text.is_empty() {
             return Err(RangeError::Empty);
         }
-        let (operator, version) = Operator::split(text).ok_or_else(|| RangeError::MissingOperator(text.to_owned()))?;
+        let (operator, version) =
+            Operator::split(text).ok_or_else(|| RangeError::MissingOperator(text.to_owned()))?;
         Self::new(operator, version.trim_start_matches(' '))
     }
 }
@@ -277,7 +307,11 @@ impl fmt::Display for RangeError {
         match self {
             Self::Empty => f.write_str("a constraint is empty"),
             Self::MissingOperator(part) => {
-                write!(f, "`{}` does not begin with `=`, `>=`, `<=`, `>` or `<`", part.escape_debug())
+                write!(
+                    f,
+                    "`{}` does not begin with `=`, `>=`, `<=`, `>` or `<`",
+                    part.escape_debug()
+                )
             }
             Self::BadVersion(version) => write!(f, "`{}` is not a version", version.escape_debug()),
             Self::TooMany => write!(f, "more than {MAX_CONSTRAINTS} constraints"),
@@ -288,7 +322,10 @@ impl fmt::Display for RangeError {
 impl std::error::Error for RangeError {}
 
 fn is_version(text: &str) -> bool {
-    let starts = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let starts = text
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphanumeric());
     let belongs = |byte: u8| byte.is_ascii_alphanumeric() || b".+-~^:_".contains(&byte);
     starts && text.len() <= MAX_VERSION_BYTES && text.bytes().all(belongs)
 }
@@ -331,7 +368,11 @@ mod tests {
         ] {
             let both = range(a).intersect(&range(b));
             assert_eq!(both.is_satisfiable(Rules::Dpkg), satisfiable, "{a} and {b}");
-            assert_eq!(range(b).intersect(&range(a)).is_satisfiable(Rules::Dpkg), satisfiable, "{b} and {a}");
+            assert_eq!(
+                range(b).intersect(&range(a)).is_satisfiable(Rules::Dpkg),
+                satisfiable,
+                "{b} and {a}"
+            );
         }
         assert!(range("=1.2,=1.2-3").is_satisfiable(Rules::Rpm));
         assert!(!range("=1.2,=1.2-3").is_satisfiable(Rules::Dpkg));
@@ -341,19 +382,40 @@ mod tests {
     fn what_is_no_range_says_why() {
         assert_eq!("".parse::<VersionRange>(), Err(RangeError::Empty));
         assert_eq!(">=1,".parse::<VersionRange>(), Err(RangeError::Empty));
-        assert_eq!("1.2".parse::<VersionRange>(), Err(RangeError::MissingOperator("1.2".to_owned())));
-        assert_eq!(">=".parse::<VersionRange>(), Err(RangeError::BadVersion(String::new())));
-        assert_eq!("==1".parse::<VersionRange>(), Err(RangeError::BadVersion("=1".to_owned())));
-        assert_eq!(">=-o".parse::<VersionRange>(), Err(RangeError::BadVersion("-o".to_owned())));
-        assert_eq!("=1 2".parse::<VersionRange>(), Err(RangeError::BadVersion("1 2".to_owned())));
-        assert_eq!("=1,".repeat(20).parse::<VersionRange>(), Err(RangeError::TooMany));
+        assert_eq!(
+            "1.2".parse::<VersionRange>(),
+            Err(RangeError::MissingOperator("1.2".to_owned()))
+        );
+        assert_eq!(
+            ">=".parse::<VersionRange>(),
+            Err(RangeError::BadVersion(String::new()))
+        );
+        assert_eq!(
+            "==1".parse::<VersionRange>(),
+            Err(RangeError::BadVersion("=1".to_owned()))
+        );
+        assert_eq!(
+            ">=-o".parse::<VersionRange>(),
+            Err(RangeError::BadVersion("-o".to_owned()))
+        );
+        assert_eq!(
+            "=1 2".parse::<VersionRange>(),
+            Err(RangeError::BadVersion("1 2".to_owned()))
+        );
+        assert_eq!(
+            "=1,".repeat(20).parse::<VersionRange>(),
+            Err(RangeError::TooMany)
+        );
     }
 
     #[test]
     fn the_special_words_and_the_exact_version() {
         assert_eq!("any".parse(), Ok(VersionRequest::Any));
         assert_eq!("auto".parse(), Ok(VersionRequest::Auto));
-        assert_eq!(range("=5:26.1.0-1~ubuntu.24.04~noble").exact(), Some("5:26.1.0-1~ubuntu.24.04~noble"));
+        assert_eq!(
+            range("=5:26.1.0-1~ubuntu.24.04~noble").exact(),
+            Some("5:26.1.0-1~ubuntu.24.04~noble")
+        );
         assert_eq!(range(">=1").exact(), None);
         assert_eq!(range(" >= 2.36 , < 3 ").to_string(), ">=2.36,<3");
     }

@@ -9,12 +9,13 @@ use crate::digits::{compare_digits, split_epoch, split_release, split_run};
 #[must_use]
 pub fn compare(a: &str, b: &str) -> Ordering {
     let (a, b) = (Evr::split(a), Evr::split(b));
-    a.compare_versions(&b).then_with(|| match (a.release, b.release) {
-        (Some(a), Some(b)) => compare_part(a, b),
-        (None, None) => Ordering::Equal,
-        (Some(_), None) => Ordering::Greater,
-        (None, Some(_)) => Ordering::Less,
-    })
+    a.compare_versions(&b)
+        .then_with(|| match (a.release, b.release) {
+            (Some(a), Some(b)) => compare_part(a, b),
+            (None, None) => Ordering::Equal,
+            (Some(_), None) => Ordering::Greater,
+            (None, Some(_)) => Ordering::Less,
+        })
 }
 
 /// Compares as a dependency does: the releases count only when both sides have one
@@ -22,10 +23,11 @@ pub fn compare(a: &str, b: &str) -> Ordering {
 #[must_use]
 pub fn compare_for_dependency(a: &str, b: &str) -> Ordering {
     let (a, b) = (Evr::split(a), Evr::split(b));
-    a.compare_versions(&b).then_with(|| match (a.release, b.release) {
-        (Some(a), Some(b)) => compare_part(a, b),
-        (None, _) | (_, None) => Ordering::Equal,
-    })
+    a.compare_versions(&b)
+        .then_with(|| match (a.release, b.release) {
+            (Some(a), Some(b)) => compare_part(a, b),
+            (None, _) | (_, None) => Ordering::Equal,
+        })
 }
 
 /// The parts of a version.
@@ -39,11 +41,16 @@ impl<'t> Evr<'t> {
     fn split(text: &'t str) -> Self {
         let (epoch, rest) = split_epoch(text);
         let (version, release) = split_release(rest);
-        Self { epoch, version, release }
+        Self {
+            epoch,
+            version,
+            release,
+        }
     }
 
     fn compare_versions(&self, other: &Self) -> Ordering {
-        compare_digits(self.epoch, other.epoch).then_with(|| compare_part(self.version, other.version))
+        compare_digits(self.epoch, other.epoch)
+            .then_with(|| compare_part(self.version, other.version))
     }
 }
 
@@ -67,20 +74,33 @@ fn compare_part(mut a: &[u8], mut b: &[u8]) -> Ordering {
             (Some(_), Some(b'^')) => Ordering::Greater,
             (Some(_), None) => Ordering::Greater,
             (None, Some(_)) => Ordering::Less,
-            (Some(first), Some(second)) => match (first.is_ascii_digit(), second.is_ascii_digit()) {
-                (true, false) => Ordering::Greater,
-                (false, true) => Ordering::Less,
-                (numeric, _) => {
-                    let belongs = |byte: u8| if numeric { byte.is_ascii_digit() } else { byte.is_ascii_alphabetic() };
-                    let ((segment_a, rest_a), (segment_b, rest_b)) = (split_run(a, belongs), split_run(b, belongs));
-                    (a, b) = (rest_a, rest_b);
-                    let order = if numeric { compare_digits(segment_a, segment_b) } else { segment_a.cmp(segment_b) };
-                    if order.is_eq() {
-                        continue;
+            (Some(first), Some(second)) => {
+                match (first.is_ascii_digit(), second.is_ascii_digit()) {
+                    (true, false) => Ordering::Greater,
+                    (false, true) => Ordering::Less,
+                    (numeric, _) => {
+                        let belongs = |byte: u8| {
+                            if numeric {
+                                byte.is_ascii_digit()
+                            } else {
+                                byte.is_ascii_alphabetic()
+                            }
+                        };
+                        let ((segment_a, rest_a), (segment_b, rest_b)) =
+                            (split_run(a, belongs), split_run(b, belongs));
+                        (a, b) = (rest_a, rest_b);
+                        let order = if numeric {
+                            compare_digits(segment_a, segment_b)
+                        } else {
+                            segment_a.cmp(segment_b)
+                        };
+                        if order.is_eq() {
+                            continue;
+                        }
+                        order
                     }
-                    order
                 }
-            },
+            }
         };
         return order;
     }
@@ -88,7 +108,10 @@ fn compare_part(mut a: &[u8], mut b: &[u8]) -> Ordering {
 
 /// The text from its next segment, `~` or `^` on; every other byte only separates.
 fn without_separators(text: &[u8]) -> &[u8] {
-    split_run(text, |byte| !byte.is_ascii_alphanumeric() && byte != b'~' && byte != b'^').1
+    split_run(text, |byte| {
+        !byte.is_ascii_alphanumeric() && byte != b'~' && byte != b'^'
+    })
+    .1
 }
 
 #[cfg(test)]
@@ -146,7 +169,11 @@ mod tests {
         (":1.0", Ordering::Equal, "1.0"),
         ("1.0-1.fc43", Ordering::Less, "1.0-1.fc44"),
         ("1.0", Ordering::Less, "1.0-1"),
-        ("99999999999999999999999999", Ordering::Less, "100000000000000000000000000"),
+        (
+            "99999999999999999999999999",
+            Ordering::Less,
+            "100000000000000000000000000",
+        ),
     ];
 
     #[test]
@@ -159,9 +186,18 @@ mod tests {
 
     #[test]
     fn a_dependency_without_release_is_about_every_release() {
-        assert_eq!(compare_for_dependency("1.7.1-10.fc44", "1.7.1"), Ordering::Equal);
-        assert_eq!(compare_for_dependency("1.7.1-10.fc44", "1.7.1-9"), Ordering::Greater);
-        assert_eq!(compare_for_dependency("1:1.7.1-10", "1.7.1"), Ordering::Greater);
+        assert_eq!(
+            compare_for_dependency("1.7.1-10.fc44", "1.7.1"),
+            Ordering::Equal
+        );
+        assert_eq!(
+            compare_for_dependency("1.7.1-10.fc44", "1.7.1-9"),
+            Ordering::Greater
+        );
+        assert_eq!(
+            compare_for_dependency("1:1.7.1-10", "1.7.1"),
+            Ordering::Greater
+        );
     }
 
     proptest! {

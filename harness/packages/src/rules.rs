@@ -81,9 +81,18 @@ mod tests {
 
     #[test]
     fn a_bound_without_release_is_about_every_release_for_rpm_only() {
-        assert_eq!(Rules::Rpm.compare_with_bound("1.2-3.fc44", "1.2"), Ordering::Equal);
-        assert_eq!(Rules::Pacman.compare_with_bound("1.2-3", "1.2"), Ordering::Equal);
-        assert_eq!(Rules::Dpkg.compare_with_bound("1.2-3", "1.2"), Ordering::Greater);
+        assert_eq!(
+            Rules::Rpm.compare_with_bound("1.2-3.fc44", "1.2"),
+            Ordering::Equal
+        );
+        assert_eq!(
+            Rules::Pacman.compare_with_bound("1.2-3", "1.2"),
+            Ordering::Equal
+        );
+        assert_eq!(
+            Rules::Dpkg.compare_with_bound("1.2-3", "1.2"),
+            Ordering::Greater
+        );
         assert_eq!(compare(Rules::Rpm, "1.2-3", "1.2"), Ordering::Greater);
     }
 }

@@ -6,7 +6,8 @@ use toml::de::DeTable;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Faults, Spanned, nearest, quote};
 use crate::model::{Check, CommandMinimum, Expect, Metadata, Recipe, Requirement, RequirementKind};
-use crate::name::{CommandName, PackageName, PackageVersion, VersionFlag, WireName as _};
+use crate::name::{CommandName, PackageVersion, VersionFlag, WireName as _};
+use crate::package::PackageName;
 use crate::pattern::duration;
 use crate::step::read_steps;
 use crate::table::{Reader, Table};
@@ -16,24 +17,46 @@ use crate::when::{When, read_when};
 
 const ROOT_KEYS: &[&str] = &["metadata", "requires", "steps", "check"];
 const METADATA_KEYS: &[&str] = &["name", "description", "homepage", "depends_on"];
-const REQUIRES_KEYS: &[&str] = &["command", "package", "min_version", "version_flag", "version_regex", "when"];
+const REQUIRES_KEYS: &[&str] = &[
+    "command",
+    "package",
+    "min_version",
+    "version_flag",
+    "version_regex",
+    "when",
+];
 const CHECK_KEYS: &[&str] = &["name", "argv", "timeout", "when", "expect"];
 const EXPECT_KEYS: &[&str] = &["exit_code", "stdout_contains", "stderr_contains"];
 
 /// Converts a whole recipe; `stem` is the stem of its file.
-pub(crate) fn read_recipe(stem: Option<&str>, text: &str, entries: &DeTable<'_>, faults: &mut Faults) -> Option<Recipe> {
+pub(crate) fn read_recipe(
+    stem: Option<&str>,
+    text: &str,
+    entries: &DeTable<'_>,
+    faults: &mut Faults,
+) -> Option<Recipe> {
     let reader = &mut Reader { text, faults };
     let root = Table::root(entries);
     reader.check_keys(&root, ROOT_KEYS, &["layers"]);
     let metadata = read_metadata(reader, &root, stem);
-    let requires: Vec<_> = reader.tables(&root, "requires").iter().map(|table| read_requirement(reader, table)).collect();
+    let requires: Vec<_> = reader
+        .tables(&root, "requires")
+        .iter()
+        .map(|table| read_requirement(reader, table))
+        .collect();
     let steps = read_steps(reader, &root);
-    let checks: Vec<_> = reader.tables(&root, "check").iter().map(|table| read_check(reader, table)).collect();
+    let checks: Vec<_> = reader
+        .tables(&root, "check")
+        .iter()
+        .map(|table| read_check(reader, table))
+        .collect();
     let metadata = metadata?;
     if !root.has("steps") && metadata.depends_on.is_empty() {
         let message = format!("recipe `{}` does nothing", metadata.name.value);
         let help = "add `[[steps]]`, or name other recipes in `depends_on`";
-        reader.faults.report(Diagnostic::new(Code::NoSteps, metadata.name.span, message).help(help));
+        reader
+            .faults
+            .report(Diagnostic::new(Code::NoSteps, metadata.name.span, message).help(help));
     }
     Some(Recipe {
         metadata,
@@ -43,62 +66,111 @@ pub(crate) fn read_recipe(stem: Option<&str>, text: &str, entries: &DeTable<'_>,
     })
 }
 
-fn read_metadata(reader: &mut Reader<'_>, root: &Table<'_>, stem: Option<&str>) -> Option<Metadata> {
+fn read_metadata(
+    reader: &mut Reader<'_>,
+    root: &Table<'_>,
+    stem: Option<&str>,
+) -> Option<Metadata> {
     let table = reader.table(root, "metadata", "`[metadata]`");
     let table = reader.required(root, "metadata", table)?;
     reader.check_keys(&table, METADATA_KEYS, &[]);
     let name = reader.parsed(&table, "name", RecipeName::read);
     let name = reader.required(&table, "name", name);
-    let depends_on = reader.list(&table, "depends_on", RecipeName::read).unwrap_or_default();
+    let depends_on = reader
+        .list(&table, "depends_on", RecipeName::read)
+        .unwrap_or_default();
     let description = read_line(reader, &table, "description");
     let homepage = reader.parsed(&table, "homepage", literal_url);
     let name = name?;
     if let Some(stem) = stem.filter(|stem| *stem != name.value.as_str()) {
-        let message = format!("the recipe is named `{}` and its file {}", name.value, quote(stem));
-        let help = format!("write `name = {}`, or rename the file", quote(stem).replace('`', "\""));
-        reader.faults.report(Diagnostic::new(Code::NameMismatch, name.span, message).help(help));
+        let message = format!(
+            "the recipe is named `{}` and its file {}",
+            name.value,
+            quote(stem)
+        );
+        let help = format!(
+            "write `name = {}`, or rename the file",
+            quote(stem).replace('`', "\"")
+        );
+        reader
+            .faults
+            .report(Diagnostic::new(Code::NameMismatch, name.span, message).help(help));
     }
     if let Some(itself) = depends_on.iter().find(|recipe| recipe.value == name.value) {
         let message = format!("recipe `{}` depends on itself", name.value);
-        reader.faults.report(Diagnostic::new(Code::DependsOnItself, itself.span, message).help("remove it"));
+        reader
+            .faults
+            .report(Diagnostic::new(Code::DependsOnItself, itself.span, message).help("remove it"));
     }
-    Some(Metadata { name, description, homepage, depends_on })
+    Some(Metadata {
+        name,
+        description,
+        homepage,
+        depends_on,
+    })
 }
 
 fn read_requirement(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Requirement> {
     const LATER: &[&str] = &["library", "file", "user"];
     const KINDS: &[&str] = &["command", "package", "library", "file", "user"];
     let when = optional_when(reader, table);
-    let kinds: Vec<_> = table.keys().filter(|(key, _)| KINDS.contains(key)).collect();
+    let kinds: Vec<_> = table
+        .keys()
+        .filter(|(key, _)| KINDS.contains(key))
+        .collect();
     let kind = match kinds.as_slice() {
         [kind] => *kind,
         [] => {
-            let near = table.keys().find_map(|(key, _)| nearest(key, ["command", "package"]));
+            let near = table
+                .keys()
+                .find_map(|(key, _)| nearest(key, ["command", "package"]));
             let help = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "add `command = …` or `package = …`".to_owned(),
             };
             let message = format!("{} requires nothing", table.name);
-            reader.faults.report(Diagnostic::new(Code::RequirementKind, table.span, message).help(help));
+            reader
+                .faults
+                .report(Diagnostic::new(Code::RequirementKind, table.span, message).help(help));
             reader.check_keys(table, REQUIRES_KEYS, &[]);
             return None;
         }
         [first, second, ..] => {
-            let message = format!("{} requires `{}` and `{}` at once", table.name, first.0, second.0);
-            let diagnostic = Diagnostic::new(Code::RequirementKind, first.1, message).labelled("one").and(second.1, "another");
-            reader.faults.report(diagnostic.help("write one `[[requires]]` for each"));
+            let message = format!(
+                "{} requires `{}` and `{}` at once",
+                table.name, first.0, second.0
+            );
+            let diagnostic = Diagnostic::new(Code::RequirementKind, first.1, message)
+                .labelled("one")
+                .and(second.1, "another");
+            reader
+                .faults
+                .report(diagnostic.help("write one `[[requires]]` for each"));
             return None;
         }
     };
     if LATER.contains(&kind.0) {
-        let message = format!("requirements of kind `{}` are not supported by this version of assay", kind.0);
+        let message = format!(
+            "requirements of kind `{}` are not supported by this version of assay",
+            kind.0
+        );
         let help = "require the package that brings it, or check for it with `[[check]]`";
-        reader.faults.report(Diagnostic::new(Code::RequirementNotSupported, kind.1, message).help(help));
+        reader
+            .faults
+            .report(Diagnostic::new(Code::RequirementNotSupported, kind.1, message).help(help));
         return None;
     }
     reader.check_keys(table, REQUIRES_KEYS, &[]);
-    let kind = if kind.0 == "command" { required_command(reader, table) } else { required_package(reader, table) };
-    Some(Requirement { kind: kind?, when, span: table.span })
+    let kind = if kind.0 == "command" {
+        required_command(reader, table)
+    } else {
+        required_package(reader, table)
+    };
+    Some(Requirement {
+        kind: kind?,
+        when,
+        span: table.span,
+    })
 }
 
 fn required_command(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<RequirementKind> {
@@ -111,19 +183,28 @@ fn required_command(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Requir
             reader.required(table, key, present);
         }
     }
-    Some(RequirementKind::Command { command: command?, minimum })
+    Some(RequirementKind::Command {
+        command: command?,
+        minimum,
+    })
 }
 
 fn required_package(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<RequirementKind> {
     for key in ["version_flag", "version_regex"] {
         if let Some(span) = table.key_span(key) {
             let message = format!("`{key}` has no effect on a required package");
-            reader.faults.report(Diagnostic::new(Code::UnusedKey, span, message).help("the package manager knows the version: remove it"));
+            reader.faults.report(
+                Diagnostic::new(Code::UnusedKey, span, message)
+                    .help("the package manager knows the version: remove it"),
+            );
         }
     }
     let package = reader.parsed(table, "package", str::parse::<PackageName>);
     let min_version = reader.parsed(table, "min_version", str::parse::<PackageVersion>);
-    Some(RequirementKind::Package { package: package?, min_version })
+    Some(RequirementKind::Package {
+        package: package?,
+        min_version,
+    })
 }
 
 /// Reads `min_version`, `version_flag` and `version_regex` of a command.
@@ -135,13 +216,20 @@ pub(crate) fn read_minimum(reader: &mut Reader<'_>, table: &Table<'_>) -> Option
         for key in ["version_flag", "version_regex"] {
             if let Some(span) = table.key_span(key) {
                 let message = format!("`{key}` has no effect without `min_version`");
-                reader.faults.report(Diagnostic::new(Code::UnusedKey, span, message).help("add `min_version`, or remove it"));
+                reader.faults.report(
+                    Diagnostic::new(Code::UnusedKey, span, message)
+                        .help("add `min_version`, or remove it"),
+                );
             }
         }
     }
     let version = version?;
     let flag = flag.unwrap_or_else(|| Spanned::new(VersionFlag::default(), version.span));
-    Some(CommandMinimum { version, flag, pattern })
+    Some(CommandMinimum {
+        version,
+        flag,
+        pattern,
+    })
 }
 
 fn read_check(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Check> {
@@ -154,17 +242,39 @@ fn read_check(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Check> {
     let when = optional_when(reader, table);
     let expect = read_expect(reader, table);
     let (program, arguments) = command?;
-    Some(Check { name: name?, program, arguments, timeout, when, expect, span: table.span })
+    Some(Check {
+        name: name?,
+        program,
+        arguments,
+        timeout,
+        when,
+        expect,
+        span: table.span,
+    })
 }
 
-type Argv = (Spanned<crate::name::Program>, Vec<Spanned<crate::name::Argument>>);
+type Argv = (
+    Spanned<crate::name::Program>,
+    Vec<Spanned<crate::name::Argument>>,
+);
 
 fn read_argv(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Argv> {
     let value = table.get("argv")?;
     if let Some(command_line) = value.as_str() {
-        let split: Vec<_> = command_line.split_whitespace().map(|word| format!("{word:?}")).collect();
-        let diagnostic = Diagnostic::new(Code::WrongType, value.span, "`argv` is a string, not a list of strings");
-        let help = if split.len() <= 20 { format!("no shell splits it: write `argv = [{}]`", split.join(", ")) } else { "no shell splits it".to_owned() };
+        let split: Vec<_> = command_line
+            .split_whitespace()
+            .map(|word| format!("{word:?}"))
+            .collect();
+        let diagnostic = Diagnostic::new(
+            Code::WrongType,
+            value.span,
+            "`argv` is a string, not a list of strings",
+        );
+        let help = if split.len() <= 20 {
+            format!("no shell splits it: write `argv = [{}]`", split.join(", "))
+        } else {
+            "no shell splits it".to_owned()
+        };
         reader.faults.report(diagnostic.help(help));
         return None;
     }
@@ -172,7 +282,9 @@ fn read_argv(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Argv> {
     let mut program = None;
     let mut arguments = Vec::with_capacity(items.len());
     for (at, item) in items.into_iter().enumerate() {
-        let Some(text) = reader.string_value("argv", item) else { continue };
+        let Some(text) = reader.string_value("argv", item) else {
+            continue;
+        };
         if at == 0 {
             program = reader.read(text, str::parse);
         } else {
@@ -183,21 +295,42 @@ fn read_argv(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Argv> {
 }
 
 fn read_expect(reader: &mut Reader<'_>, table: &Table<'_>) -> Expect {
-    let mut expect = Expect { exit_code: 0, stdout_contains: Vec::new(), stderr_contains: Vec::new() };
-    let Some(table) = reader.table(table, "expect", "`expect`") else { return expect };
+    let mut expect = Expect {
+        exit_code: 0,
+        stdout_contains: Vec::new(),
+        stderr_contains: Vec::new(),
+    };
+    let Some(table) = reader.table(table, "expect", "`expect`") else {
+        return expect;
+    };
     reader.check_keys(&table, EXPECT_KEYS, &[]);
     if let Some(code) = reader.integer(&table, "exit_code") {
         match code.value.and_then(|code| u8::try_from(code).ok()) {
             Some(code) => expect.exit_code = code,
             None => {
                 let message = "`exit_code` is not within 0 and 255";
-                reader.faults.report(Diagnostic::new(Code::InvalidExitCode, code.span, message));
+                reader
+                    .faults
+                    .report(Diagnostic::new(Code::InvalidExitCode, code.span, message));
             }
         }
     }
-    let contains = |text: &str| if text.is_empty() { Err(TextFault::new(Code::EmptyValue, "every output holds the empty text")) } else { Ok(text.to_owned()) };
-    expect.stdout_contains = reader.list(&table, "stdout_contains", contains).unwrap_or_default();
-    expect.stderr_contains = reader.list(&table, "stderr_contains", contains).unwrap_or_default();
+    let contains = |text: &str| {
+        if text.is_empty() {
+            Err(TextFault::new(
+                Code::EmptyValue,
+                "every output holds the empty text",
+            ))
+        } else {
+            Ok(text.to_owned())
+        }
+    };
+    expect.stdout_contains = reader
+        .list(&table, "stdout_contains", contains)
+        .unwrap_or_default();
+    expect.stderr_contains = reader
+        .list(&table, "stderr_contains", contains)
+        .unwrap_or_default();
     expect
 }
 
@@ -208,18 +341,36 @@ fn optional_when(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Spanned<W
 }
 
 /// One line for people.
-pub(crate) fn read_line(reader: &mut Reader<'_>, table: &Table<'_>, key: &str) -> Option<Spanned<String>> {
+pub(crate) fn read_line(
+    reader: &mut Reader<'_>,
+    table: &Table<'_>,
+    key: &str,
+) -> Option<Spanned<String>> {
     reader.parsed(table, key, |text| prose(key, text, &[], 300))
 }
 
 /// Text for people: something to see, nothing hidden, not endless.
-pub(crate) fn prose(kind: &str, text: &str, allowed: &[char], most: usize) -> Result<String, TextFault> {
+pub(crate) fn prose(
+    kind: &str,
+    text: &str,
+    allowed: &[char],
+    most: usize,
+) -> Result<String, TextFault> {
     readable(kind, text, allowed)?;
     if text.trim().is_empty() {
-        return Err(TextFault::new(Code::EmptyValue, format!("the {kind} is empty")));
+        return Err(TextFault::new(
+            Code::EmptyValue,
+            format!("the {kind} is empty"),
+        ));
     }
     if text.len() > most {
-        return Err(TextFault::new(Code::InvalidArgument, format!("the {kind} has {} bytes; at most {most} are allowed", text.len())));
+        return Err(TextFault::new(
+            Code::InvalidArgument,
+            format!(
+                "the {kind} has {} bytes; at most {most} are allowed",
+                text.len()
+            ),
+        ));
     }
     Ok(text.to_owned())
 }
@@ -230,7 +381,11 @@ pub(crate) fn literal_url(text: &str) -> Result<Url, TextFault> {
     let first = url.placeholders().next();
     match first {
         Some(placeholder) => {
-            let message = format!("the URL {} holds the placeholder `{{{}}}`, which has no value here", quote(text), placeholder.as_str());
+            let message = format!(
+                "the URL {} holds the placeholder `{{{}}}`, which has no value here",
+                quote(text),
+                placeholder.as_str()
+            );
             Err(TextFault::new(Code::UnknownPlaceholder, message))
         }
         None => Ok(url),

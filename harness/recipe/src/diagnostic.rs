@@ -48,8 +48,17 @@ impl Diagnostic {
     /// A diagnostic with the code's default severity at one place.
     #[must_use]
     pub fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
-        let label = Label { span, message: String::new() };
-        Self { code, severity: code.severity(), message: message.into(), labels: vec![label], help: None }
+        let label = Label {
+            span,
+            message: String::new(),
+        };
+        Self {
+            code,
+            severity: code.severity(),
+            message: message.into(),
+            labels: vec![label],
+            help: None,
+        }
     }
 
     /// With words for the place given last.
@@ -64,7 +73,10 @@ impl Diagnostic {
     /// With a further place.
     #[must_use]
     pub fn and(mut self, span: Span, message: impl Into<String>) -> Self {
-        self.labels.push(Label { span, message: message.into() });
+        self.labels.push(Label {
+            span,
+            message: message.into(),
+        });
         self
     }
 
@@ -78,7 +90,10 @@ impl Diagnostic {
     /// The most important place.
     #[must_use]
     pub fn span(&self) -> Span {
-        self.labels.first().map(|label| label.span).unwrap_or_default()
+        self.labels
+            .first()
+            .map(|label| label.span)
+            .unwrap_or_default()
     }
 }
 
@@ -142,7 +157,11 @@ impl Faults {
     }
 
     pub(crate) fn has_errors(&self) -> bool {
-        self.dropped > 0 || self.list.iter().any(|fault| fault.severity == Severity::Error)
+        self.dropped > 0
+            || self
+                .list
+                .iter()
+                .any(|fault| fault.severity == Severity::Error)
     }
 
     /// Takes over the faults of another collection, within the limit.
@@ -157,7 +176,7 @@ impl Faults {
 
     /// The diagnostics in the order of their places.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
-        self.list.sort_by(|a, b| (a.span(), a.code).cmp(&(b.span(), b.code)));
+        self.list.sort_by_key(|fault| (fault.span(), fault.code));
         if self.dropped > 0 {
             let last = self.list.last().map(Diagnostic::span).unwrap_or_default();
             let message = format!("{} more faults are not shown", self.dropped);
@@ -180,7 +199,11 @@ pub(crate) fn quote(text: &str) -> String {
             break;
         }
         // `escape_debug` leaves letters of all scripts as they are and escapes what is not visible.
-        if c == '\'' || c == '"' { quoted.push(c) } else { quoted.extend(c.escape_debug()) }
+        if c == '\'' || c == '"' {
+            quoted.push(c)
+        } else {
+            quoted.extend(c.escape_debug())
+        }
     }
     quoted.push('`');
     quoted
@@ -193,11 +216,18 @@ pub(crate) fn nearest<'w>(text: &str, words: impl IntoIterator<Item = &'w str>) 
         return None;
     }
     let near = |word: &'w str| {
-        let distance = strsim::damerau_levenshtein(&text.to_lowercase().replace('-', "_"), &word.replace('-', "_"));
+        let distance = strsim::damerau_levenshtein(
+            &text.to_lowercase().replace('-', "_"),
+            &word.replace('-', "_"),
+        );
         let allowed = (word.len() / 3).clamp(1, 3);
         (distance <= allowed).then_some((distance, word))
     };
-    words.into_iter().filter_map(near).min().map(|(_, word)| word)
+    words
+        .into_iter()
+        .filter_map(near)
+        .min()
+        .map(|(_, word)| word)
 }
 
 #[cfg(test)]
@@ -214,8 +244,14 @@ mod tests {
 
     #[test]
     fn near_words_are_found_and_far_ones_are_not() {
-        assert_eq!(nearest("apt_instal", ["apt_install", "apt_repo"]), Some("apt_install"));
-        assert_eq!(nearest("apt-install", ["apt_install", "apt_repo"]), Some("apt_install"));
+        assert_eq!(
+            nearest("apt_instal", ["apt_install", "apt_repo"]),
+            Some("apt_install")
+        );
+        assert_eq!(
+            nearest("apt-install", ["apt_install", "apt_repo"]),
+            Some("apt_install")
+        );
         assert_eq!(nearest("nmae", ["name", "argv"]), Some("name"));
         assert_eq!(nearest("xyz", ["name", "argv"]), None);
         assert_eq!(nearest(&"n".repeat(100_000), ["name"]), None);
@@ -225,11 +261,18 @@ mod tests {
     fn beyond_the_limit_faults_are_counted() {
         let mut faults = Faults::default();
         for at in 0..MAX_DIAGNOSTICS + 7 {
-            faults.report(Diagnostic::new(Code::UnknownKey, Span::new(at..at + 1), "x"));
+            faults.report(Diagnostic::new(
+                Code::UnknownKey,
+                Span::new(at..at + 1),
+                "x",
+            ));
         }
         assert!(faults.has_errors());
         let list = faults.finish();
         assert_eq!(list.len(), MAX_DIAGNOSTICS + 1);
-        assert_eq!(list.last().map(|last| last.message.as_str()), Some("7 more faults are not shown"));
+        assert_eq!(
+            list.last().map(|last| last.message.as_str()),
+            Some("7 more faults are not shown")
+        );
     }
 }

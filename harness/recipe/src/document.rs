@@ -23,8 +23,12 @@ pub fn decode(bytes: &[u8]) -> (Cow<'_, str>, Option<Diagnostic>) {
             let at = error.valid_up_to();
             let span = Span::new(at..at + char::REPLACEMENT_CHARACTER.len_utf8());
             let byte = bytes.get(at).copied().unwrap_or_default();
-            let diagnostic = Diagnostic::new(Code::NotUtf8, span, format!("the file is not UTF-8: byte 0x{byte:02x}"))
-                .help("save the file as UTF-8");
+            let diagnostic = Diagnostic::new(
+                Code::NotUtf8,
+                span,
+                format!("the file is not UTF-8: byte 0x{byte:02x}"),
+            )
+            .help("save the file as UTF-8");
             (String::from_utf8_lossy(bytes), Some(diagnostic))
         }
     }
@@ -40,8 +44,15 @@ pub(crate) fn with_document<T>(
     convert: impl FnOnce(&DeTable<'_>, &mut Faults) -> Option<T>,
 ) -> Option<T> {
     if text.len() > MAX_RECIPE_BYTES {
-        let message = format!("the file has {} bytes; at most {MAX_RECIPE_BYTES} are read", text.len());
-        faults.report(Diagnostic::new(Code::FileTooLarge, Span::default(), message));
+        let message = format!(
+            "the file has {} bytes; at most {MAX_RECIPE_BYTES} are read",
+            text.len()
+        );
+        faults.report(Diagnostic::new(
+            Code::FileTooLarge,
+            Span::default(),
+            message,
+        ));
         return None;
     }
     let (mut document, mut errors) = DeTable::parse_recoverable(text);
@@ -60,8 +71,10 @@ pub(crate) fn with_document<T>(
         let lines = LineStarts::new(text);
         let broken = report_syntax(text, &lines, &errors, faults);
         found.retain(|fault| {
-            !matches!(fault.code, Code::MissingKey | Code::NoSteps | Code::RequirementKind)
-                && !broken.contains(&lines.line_of(fault.span().start as usize))
+            !matches!(
+                fault.code,
+                Code::MissingKey | Code::NoSteps | Code::RequirementKind
+            ) && !broken.contains(&lines.line_of(fault.span().start as usize))
         });
     }
     faults.append(found);
@@ -75,7 +88,11 @@ struct LineStarts(Vec<usize>);
 impl LineStarts {
     fn new(text: &str) -> Self {
         let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        Self(std::iter::once(0).chain(newlines.map(|(at, _)| at + 1)).collect())
+        Self(
+            std::iter::once(0)
+                .chain(newlines.map(|(at, _)| at + 1))
+                .collect(),
+        )
     }
 
     /// Number of the line that holds an offset, from 1.
@@ -90,7 +107,12 @@ fn is_valueless(error: &toml::de::Error) -> bool {
 
 /// The text with every line that has a key and no value blanked; `None` when there is none.
 fn without_valueless_lines(text: &str, errors: &[toml::de::Error]) -> Option<String> {
-    let mut places: Vec<_> = errors.iter().filter(|error| is_valueless(error)).filter_map(|error| error.span()).map(|range| range.start).collect();
+    let mut places: Vec<_> = errors
+        .iter()
+        .filter(|error| is_valueless(error))
+        .filter_map(|error| error.span())
+        .map(|range| range.start)
+        .collect();
     places.sort_unstable();
     let mut blanked = text.as_bytes().to_vec();
     let mut done = 0;
@@ -98,15 +120,22 @@ fn without_valueless_lines(text: &str, errors: &[toml::de::Error]) -> Option<Str
         if *place < done {
             continue;
         }
-        let start = text.as_bytes()[..*place].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let rest = text.as_bytes()[start..].iter().position(|byte| *byte == b'\n');
+        let start = text.as_bytes()[..*place]
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |newline| newline + 1);
+        let rest = text.as_bytes()[start..]
+            .iter()
+            .position(|byte| *byte == b'\n');
         let end = rest.map_or(text.len(), |length| start + length);
         blanked[start..end].fill(b' ');
         // Every place up to the end of this line is settled; so each line is searched once.
         done = end;
     }
     // Whole lines were replaced by ASCII, so the text is still UTF-8.
-    String::from_utf8(blanked).ok().filter(|_| !places.is_empty())
+    String::from_utf8(blanked)
+        .ok()
+        .filter(|_| !places.is_empty())
 }
 
 /// Reports syntax errors, the first of each line only, and returns the lines that have one.
@@ -128,16 +157,14 @@ fn report_syntax(
             continue;
         }
         let message = error.message();
-        let code = if message.contains("recursi") {
-            Code::NestedTooDeep
+        let shown = || message.chars().take(200).flat_map(visible).collect();
+        let (code, shown) = if message.contains("recursi") {
+            let shown = "arrays, tables or dotted keys stand more than 80 deep in each other";
+            (Code::NestedTooDeep, shown.to_owned())
         } else if message.starts_with("duplicate key") {
-            Code::DuplicateKey
+            (Code::DuplicateKey, shown())
         } else {
-            Code::Syntax
-        };
-        let shown: String = match code {
-            Code::NestedTooDeep => "arrays, tables or dotted keys stand more than 80 deep in each other".to_owned(),
-            _ => message.chars().take(200).flat_map(visible).collect(),
+            (Code::Syntax, shown())
         };
         faults.report(Diagnostic::new(code, Span::new(range), shown));
     }
@@ -147,7 +174,10 @@ fn report_syntax(
 /// A character of a message as it may be shown: quotes as they are, what is not visible escaped.
 fn visible(c: char) -> impl Iterator<Item = char> {
     let plain = matches!(c, '\'' | '"');
-    plain.then_some(c).into_iter().chain((!plain).then(|| c.escape_debug()).into_iter().flatten())
+    plain
+        .then_some(c)
+        .into_iter()
+        .chain((!plain).then(|| c.escape_debug()).into_iter().flatten())
 }
 
 /// The nearest offset at or before this one that begins a character.

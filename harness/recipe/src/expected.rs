@@ -57,8 +57,18 @@ impl Expectations {
     #[must_use]
     pub fn find(&self, recipe: &RecipeName, target: &TargetId) -> Option<&Expectation> {
         let of_recipe = || self.rows.iter().filter(|row| row.recipe.value == *recipe);
-        let exact = of_recipe().find(|row| row.targets.iter().any(|pattern| pattern.value.as_str() == target.as_str()));
-        exact.or_else(|| of_recipe().find(|row| row.targets.iter().any(|pattern| pattern.value.matches(target))))
+        let exact = of_recipe().find(|row| {
+            row.targets
+                .iter()
+                .any(|pattern| pattern.value.as_str() == target.as_str())
+        });
+        exact.or_else(|| {
+            of_recipe().find(|row| {
+                row.targets
+                    .iter()
+                    .any(|pattern| pattern.value.matches(target))
+            })
+        })
     }
 }
 
@@ -78,10 +88,24 @@ impl TargetPattern {
     pub fn matches(&self, target: &TargetId) -> bool {
         // The parts between stars must stand in their order; the first and last are anchored.
         let mut parts = self.0.split('*');
-        let (Some(first), last) = (parts.next(), parts.next_back()) else { return false };
-        let Some(last) = last else { return first == target.as_str() };
-        let Some(rest) = target.as_str().strip_prefix(first).and_then(|rest| rest.strip_suffix(last)) else { return false };
-        parts.try_fold(rest, |rest, part| rest.find(part).map(|at| &rest[at + part.len()..])).is_some()
+        let (Some(first), last) = (parts.next(), parts.next_back()) else {
+            return false;
+        };
+        let Some(last) = last else {
+            return first == target.as_str();
+        };
+        let Some(rest) = target
+            .as_str()
+            .strip_prefix(first)
+            .and_then(|rest| rest.strip_suffix(last))
+        else {
+            return false;
+        };
+        parts
+            .try_fold(rest, |rest, part| {
+                rest.find(part).map(|at| &rest[at + part.len()..])
+            })
+            .is_some()
     }
 }
 
@@ -119,7 +143,15 @@ impl FromStr for Need {
 
     fn from_str(text: &str) -> Result<Self, TextFault> {
         strict("need", text)?;
-        let bad = |at| outside(Code::InvalidNeed, "need", "`host:` and the name of a host, such as `host:download.docker.com`", text, at);
+        let bad = |at| {
+            outside(
+                Code::InvalidNeed,
+                "need",
+                "`host:` and the name of a host, such as `host:download.docker.com`",
+                text,
+                at,
+            )
+        };
         let host = text.strip_prefix("host:").ok_or_else(|| bad(text.len()))?;
         // A host is what a URL takes as one, without a port.
         let url: Result<Url, TextFault> = format!("https://{host}/").parse();
@@ -150,7 +182,8 @@ impl Date {
     /// A day, if the calendar has it.
     #[must_use]
     pub fn new(year: u16, month: u8, day: u8) -> Option<Self> {
-        let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+        let leap =
+            year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
         let days = match month {
             1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
             4 | 6 | 9 | 11 => 30,
@@ -167,10 +200,23 @@ impl FromStr for Date {
 
     fn from_str(text: &str) -> Result<Self, TextFault> {
         let shape = text.len() == 10
-            && text.bytes().enumerate().all(|(at, b)| if matches!(at, 4 | 7) { b == b'-' } else { b.is_ascii_digit() });
-        let date = || Self::new(text[..4].parse().ok()?, text[5..7].parse().ok()?, text[8..].parse().ok()?);
+            && text.bytes().enumerate().all(|(at, b)| {
+                if matches!(at, 4 | 7) {
+                    b == b'-'
+                } else {
+                    b.is_ascii_digit()
+                }
+            });
+        let date = || {
+            Self::new(
+                text[..4].parse().ok()?,
+                text[5..7].parse().ok()?,
+                text[8..].parse().ok()?,
+            )
+        };
         shape.then(date).flatten().ok_or_else(|| {
-            TextFault::new(Code::InvalidDate, format!("{} is not a date", quote(text))).help("write it as `2026-12-31`")
+            TextFault::new(Code::InvalidDate, format!("{} is not a date", quote(text)))
+                .help("write it as `2026-12-31`")
         })
     }
 }
@@ -185,27 +231,51 @@ impl fmt::Display for Date {
 #[must_use]
 pub fn parse_expected(text: &str) -> Parsed<Expectations> {
     let mut faults = Faults::default();
-    let value = with_document(text, &mut faults, |entries, faults| read_expectations(text, entries, faults));
-    Parsed { value, diagnostics: faults.finish() }
+    let value = with_document(text, &mut faults, |entries, faults| {
+        read_expectations(text, entries, faults)
+    });
+    Parsed {
+        value,
+        diagnostics: faults.finish(),
+    }
 }
 
-const ROW_KEYS: &[&str] = &["recipe", "targets", "outcome", "phase", "reason", "link", "expires", "needs"];
+const ROW_KEYS: &[&str] = &[
+    "recipe", "targets", "outcome", "phase", "reason", "link", "expires", "needs",
+];
 
-fn read_expectations(text: &str, entries: &DeTable<'_>, faults: &mut Faults) -> Option<Expectations> {
+fn read_expectations(
+    text: &str,
+    entries: &DeTable<'_>,
+    faults: &mut Faults,
+) -> Option<Expectations> {
     let reader = &mut Reader { text, faults };
     let root = Table::root(entries);
     reader.check_keys(&root, &["expected"], &[]);
-    let rows: Vec<_> = reader.tables(&root, "expected").iter().map(|table| read_row(reader, table)).collect();
+    let rows: Vec<_> = reader
+        .tables(&root, "expected")
+        .iter()
+        .map(|table| read_row(reader, table))
+        .collect();
     let mut seen: BTreeMap<(&RecipeName, &TargetPattern), Span> = BTreeMap::new();
     for row in rows.iter().flatten() {
         for target in &row.targets {
-            let Some(first) = seen.insert((&row.recipe.value, &target.value), target.span) else { continue };
-            let message = format!("two rows expect something of `{}` on `{}`", row.recipe.value, target.value);
-            let diagnostic = Diagnostic::new(Code::DuplicateExpectation, target.span, message).labelled("again").and(first, "first");
+            let Some(first) = seen.insert((&row.recipe.value, &target.value), target.span) else {
+                continue;
+            };
+            let message = format!(
+                "two rows expect something of `{}` on `{}`",
+                row.recipe.value, target.value
+            );
+            let diagnostic = Diagnostic::new(Code::DuplicateExpectation, target.span, message)
+                .labelled("again")
+                .and(first, "first");
             reader.faults.report(diagnostic.help("remove one of them"));
         }
     }
-    Some(Expectations { rows: rows.into_iter().collect::<Option<_>>()? })
+    Some(Expectations {
+        rows: rows.into_iter().collect::<Option<_>>()?,
+    })
 }
 
 fn read_row(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Expectation> {
@@ -214,32 +284,58 @@ fn read_row(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Expectation> {
     let recipe = reader.required(table, "recipe", recipe);
     let targets = reader.list(table, "targets", str::parse);
     let targets = reader.required(table, "targets", targets);
-    let outcome = reader.parsed(table, "outcome", |text| word("outcome", text, OutcomeKind::ALL, OutcomeKind::as_str));
+    let outcome = reader.parsed(table, "outcome", |text| {
+        word("outcome", text, OutcomeKind::ALL, OutcomeKind::as_str)
+    });
     let outcome = reader.required(table, "outcome", outcome);
-    let phase = reader.parsed(table, "phase", |text| word("phase", text, Phase::ALL, Phase::as_str));
-    let reason = reader.parsed(table, "reason", |text| word("reason", text, Reason::ALL, Reason::as_str));
+    let phase = reader.parsed(table, "phase", |text| {
+        word("phase", text, Phase::ALL, Phase::as_str)
+    });
+    let reason = reader.parsed(table, "reason", |text| {
+        word("reason", text, Reason::ALL, Reason::as_str)
+    });
     let link = reader.parsed(table, "link", literal_url);
     let expires = read_date(reader, table);
     let needs = reader.list(table, "needs", str::parse).unwrap_or_default();
     let outcome = outcome?;
     contradictions(reader, table, outcome);
-    Some(Expectation { recipe: recipe?, targets: targets?, outcome, phase, reason, link, expires, needs, span: table.span })
+    Some(Expectation {
+        recipe: recipe?,
+        targets: targets?,
+        outcome,
+        phase,
+        reason,
+        link,
+        expires,
+        needs,
+        span: table.span,
+    })
 }
 
 /// Only a failure has a phase and a reason, and nobody can expect to be interrupted.
 fn contradictions(reader: &mut Reader<'_>, table: &Table<'_>, outcome: Spanned<OutcomeKind>) {
     if outcome.value == OutcomeKind::Cancelled {
         let message = "a cell cannot be expected to be cancelled: a run that is interrupted ends";
-        reader.faults.report(Diagnostic::new(Code::ContradictingExpectation, outcome.span, message));
+        reader.faults.report(Diagnostic::new(
+            Code::ContradictingExpectation,
+            outcome.span,
+            message,
+        ));
     }
     if outcome.value == OutcomeKind::Failed {
         return;
     }
     for key in ["phase", "reason"] {
         if let Some(span) = table.key_span(key) {
-            let message = format!("only a failed cell has a {key}; this one is expected to be `{}`", outcome.value);
-            let diagnostic = Diagnostic::new(Code::ContradictingExpectation, span, message).and(outcome.span, "expected here");
-            reader.faults.report(diagnostic.help(format!("remove `{key}`, or expect `failed`")));
+            let message = format!(
+                "only a failed cell has a {key}; this one is expected to be `{}`",
+                outcome.value
+            );
+            let diagnostic = Diagnostic::new(Code::ContradictingExpectation, span, message)
+                .and(outcome.span, "expected here");
+            reader
+                .faults
+                .report(diagnostic.help(format!("remove `{key}`, or expect `failed`")));
         }
     }
 }
@@ -252,7 +348,12 @@ fn read_date(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Spanned<Date>
     reader.parsed(table, "expires", str::parse)
 }
 
-fn word<T: Copy + FromStr<Err = NameError>>(kind: &str, text: &str, all: &[T], as_str: fn(T) -> &'static str) -> Result<T, TextFault> {
+fn word<T: Copy + FromStr<Err = NameError>>(
+    kind: &str,
+    text: &str,
+    all: &[T],
+    as_str: fn(T) -> &'static str,
+) -> Result<T, TextFault> {
     strict(kind, text)?;
     text.parse().map_err(|_: NameError| {
         let known: Vec<_> = all.iter().map(|word| as_str(*word)).collect();
@@ -290,7 +391,9 @@ expires = "2027-02-28"
         let expectations = parsed.value.expect("no fault");
         let outcome = |target: &str| {
             let recipe = "old-requirement".parse().expect("a name");
-            expectations.find(&recipe, &target.parse().expect("a target")).map(|row| row.outcome.value)
+            expectations
+                .find(&recipe, &target.parse().expect("a target"))
+                .map(|row| row.outcome.value)
         };
         assert_eq!(outcome("debian-12"), Some(OutcomeKind::Failed));
         assert_eq!(outcome("debian-13"), Some(OutcomeKind::Passed));
@@ -315,14 +418,29 @@ expires = "2027-02-28"
             ("arch", "arch-arm64", false),
         ] {
             let parsed: TargetPattern = pattern.parse().expect("a pattern of this test");
-            assert_eq!(parsed.matches(&target.parse().expect("a target")), expected, "{pattern} {target}");
+            assert_eq!(
+                parsed.matches(&target.parse().expect("a target")),
+                expected,
+                "{pattern} {target}"
+            );
         }
     }
 
     #[test]
     fn dates_are_those_of_the_calendar() {
         assert!("2028-02-29".parse::<Date>().is_ok());
-        for bad in ["2026-02-29", "1900-02-29", "2026-13-01", "2026-00-01", "2026-1-1", "2026-01-32", "26-01-01", "2026/01/01", "２026-01-0", ""] {
+        for bad in [
+            "2026-02-29",
+            "1900-02-29",
+            "2026-13-01",
+            "2026-00-01",
+            "2026-1-1",
+            "2026-01-32",
+            "26-01-01",
+            "2026/01/01",
+            "２026-01-0",
+            "",
+        ] {
             assert!(bad.parse::<Date>().is_err(), "{bad}");
         }
         assert!(Date::new(2026, 12, 31) < Date::new(2027, 1, 1));

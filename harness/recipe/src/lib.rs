@@ -8,17 +8,18 @@
 //! - Nothing is decided about a target: what holds where is `plan`'s.
 //!
 //! In the order a text takes: [`document`] (TOML with recovery), `table` (walking it), `convert`
-//! and `step` (typed values), [`model`] (the result); [`name`], [`template`], [`pattern`] and
+//! and `step` (typed values), [`model`] (the result); [`name`], [`package`], [`template`], [`pattern`] and
 //! [`when`] hold the grammars, [`diagnostic`], [`code`] and [`explain`] what can be wrong, and
 //! [`project`] and [`expected`] the two files beside the recipes.
 
 pub mod code;
 pub mod diagnostic;
 pub mod document;
-pub mod explain;
 pub mod expected;
+pub mod explain;
 pub mod model;
 pub mod name;
+pub mod package;
 pub mod pattern;
 pub mod project;
 pub mod template;
@@ -35,8 +36,8 @@ use std::borrow::Cow;
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Label, Severity, Spanned};
 pub use document::{MAX_RECIPE_BYTES, decode};
-pub use explain::{Explanation, explain};
 pub use expected::{Expectation, Expectations, parse_expected};
+pub use explain::{Explanation, explain};
 pub use model::Recipe;
 pub use project::{Project, parse_project};
 
@@ -56,7 +57,9 @@ impl<T> Parsed<T> {
     /// True when any diagnostic is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.diagnostics
+            .iter()
+            .any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 }
 
@@ -65,8 +68,13 @@ impl<T> Parsed<T> {
 #[must_use]
 pub fn parse(stem: Option<&str>, text: &str) -> Parsed<Recipe> {
     let mut faults = Faults::default();
-    let value = with_document(text, &mut faults, |entries, faults| convert::read_recipe(stem, text, entries, faults));
-    Parsed { value, diagnostics: faults.finish() }
+    let value = with_document(text, &mut faults, |entries, faults| {
+        convert::read_recipe(stem, text, entries, faults)
+    });
+    Parsed {
+        value,
+        diagnostics: faults.finish(),
+    }
 }
 
 /// Parses the bytes of a recipe's file, which may not be UTF-8 at all. Returns the text that the
@@ -75,7 +83,13 @@ pub fn parse(stem: Option<&str>, text: &str) -> Parsed<Recipe> {
 pub fn parse_bytes<'b>(stem: Option<&str>, bytes: &'b [u8]) -> (Cow<'b, str>, Parsed<Recipe>) {
     let (text, fault) = decode(bytes);
     match fault {
-        Some(fault) => (text, Parsed { value: None, diagnostics: vec![fault] }),
+        Some(fault) => (
+            text,
+            Parsed {
+                value: None,
+                diagnostics: vec![fault],
+            },
+        ),
         None => {
             let parsed = parse(stem, &text);
             (text, parsed)

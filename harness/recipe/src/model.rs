@@ -5,16 +5,17 @@
 
 use std::time::Duration;
 
-use assay_packages::{VersionRequest};
+use assay_packages::VersionRequest;
 use assay_wire::digest::Digest;
 use assay_wire::name::{RecipeName, StepId};
 use assay_wire::source::Span;
 
 use crate::diagnostic::Spanned;
 use crate::name::{
-    Argument, CommandName, CommandVersion, Fingerprint, GroupName, Manager, PackageName, PackageVersion, Program,
+    Argument, CommandName, CommandVersion, Fingerprint, GroupName, PackageVersion, Program,
     RepositoryName, UserName, VersionFlag,
 };
+use crate::package::{Manager, PackageName};
 use crate::pattern::VersionPattern;
 use crate::template::{Component, Suite, Url};
 use crate::when::{Family, When};
@@ -125,9 +126,18 @@ impl Action {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Install(Install { manager: Manager::Apt, .. }) => "apt_install",
-            Self::Install(Install { manager: Manager::Dnf, .. }) => "dnf_install",
-            Self::Install(Install { manager: Manager::Pacman, .. }) => "pacman_install",
+            Self::Install(Install {
+                manager: Manager::Apt,
+                ..
+            }) => "apt_install",
+            Self::Install(Install {
+                manager: Manager::Dnf,
+                ..
+            }) => "dnf_install",
+            Self::Install(Install {
+                manager: Manager::Pacman,
+                ..
+            }) => "pacman_install",
             Self::AptRepo(_) => "apt_repo",
             Self::DnfRepo(_) => "dnf_repo",
             Self::GroupAdd(_) => "group_add",

@@ -2,54 +2,20 @@
 //! a value of these types holds a text inside its grammar. No value can begin with `-` (the flag of
 //! a command's version excepted), hold a control character or anything but ASCII.
 //!
-//! URLs and other texts with placeholders are in [`crate::template`].
+//! Package names, whose grammar is the manager's, are in [`crate::package`]; URLs and other texts
+//! with placeholders in [`crate::template`].
 
 use std::fmt;
 use std::str::FromStr;
 
-use assay_packages::{Rules, VersionRange};
+use assay_packages::VersionRange;
 use assay_wire::digest::Digest;
 use assay_wire::name::{NameError, RecipeName, StepId, TargetId};
 
 use crate::code::Code;
 use crate::diagnostic::quote;
+use crate::package::file_misfit;
 use crate::text::{TextFault, strict};
-
-/// Which package manager a step speaks to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Manager {
-    /// apt, on the debian family.
-    Apt,
-    /// dnf, on the rhel family.
-    Dnf,
-    /// pacman, on the arch family.
-    Pacman,
-}
-
-impl Manager {
-    /// Every manager.
-    pub const ALL: [Self; 3] = [Self::Apt, Self::Dnf, Self::Pacman];
-
-    /// The command's name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Apt => "apt",
-            Self::Dnf => "dnf",
-            Self::Pacman => "pacman",
-        }
-    }
-
-    /// Whose rules compare its versions.
-    #[must_use]
-    pub fn rules(self) -> Rules {
-        match self {
-            Self::Apt => Rules::Dpkg,
-            Self::Dnf => Rules::Rpm,
-            Self::Pacman => Rules::Pacman,
-        }
-    }
-}
 
 /// A text with a value inside a grammar.
 macro_rules! name {
@@ -146,108 +112,10 @@ impl PackageVersion {
     /// Never: every value is inside the grammar of a constraint's version.
     #[must_use]
     pub fn at_least(&self) -> VersionRange {
-        format!(">={}", self.0).parse().expect("the grammar of a package version is that of a constraint")
+        format!(">={}", self.0)
+            .parse()
+            .expect("the grammar of a package version is that of a constraint")
     }
-}
-
-/// The name of a package, group of packages or provided file, valid for at least one manager.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PackageName(String);
-
-impl PackageName {
-    /// Reads a name as one manager takes it.
-    ///
-    /// - apt: Debian policy 5.6.1, without a final `-`, which apt-get(8) reads as "remove".
-    /// - dnf: the characters of a NEVRA, or `@group`, or the absolute path of a provided file.
-    /// - pacman: PKGBUILD(5) `pkgname`; groups have the same grammar.
-    ///
-    /// # Errors
-    /// With the bytes at fault, when the text is no such name.
-    pub fn for_manager(manager: Manager, text: &str) -> Result<Self, TextFault> {
-        let kind = "package name";
-        strict(kind, text)?;
-        let misfit_at = match manager {
-            Manager::Apt if text.ends_with('-') => {
-                let message = format!("the package name {} ends with `-`: apt would remove the package", quote(text));
-                return Err(TextFault::new(Code::OptionInjection, message).at(text.len() - 1..text.len()));
-            }
-            Manager::Apt if text.len() == 1 => Some(1),
-            Manager::Apt => misfit(text, is_lower, |b| is_lower(b) || b"+-.".contains(&b), MAX_PACKAGE_BYTES),
-            Manager::Dnf => rpm_misfit(text),
-            Manager::Pacman => misfit(
-                text,
-                |b| b.is_ascii_alphanumeric() || b"@_+".contains(&b),
-                |b| b.is_ascii_alphanumeric() || b"@._+-".contains(&b),
-                MAX_PACKAGE_BYTES,
-            ),
-        };
-        match misfit_at {
-            None => Ok(Self(text.to_owned())),
-            Some(at) => Err(outside(Code::InvalidPackageName, kind, Self::grammar(manager), text, at)),
-        }
-    }
-
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// A manager's grammar in words.
-    #[must_use]
-    pub fn grammar(manager: Manager) -> &'static str {
-        match manager {
-            Manager::Apt => "for apt: at least two lower-case letters, digits and `+-.`, starting with a letter or digit",
-            Manager::Dnf => "for dnf: letters, digits and `._+-`, starting with a letter or digit, or `@group`, or a file's absolute path",
-            Manager::Pacman => "for pacman: letters, digits and `@._+-`, not starting with `.`",
-        }
-    }
-}
-
-impl FromStr for PackageName {
-    type Err = TextFault;
-
-    /// Reads a name that at least one manager takes.
-    fn from_str(text: &str) -> Result<Self, TextFault> {
-        Manager::ALL
-            .into_iter()
-            .find_map(|manager| Self::for_manager(manager, text).ok())
-            .map_or_else(|| Self::for_manager(Manager::Dnf, text), Ok)
-    }
-}
-
-impl fmt::Display for PackageName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-/// Longest package name in bytes; the longest in Debian 13 has 87.
-const MAX_PACKAGE_BYTES: usize = 200;
-
-fn rpm_misfit(text: &str) -> Option<usize> {
-    let word = |b: u8| b.is_ascii_alphanumeric() || b"._+-".contains(&b);
-    match text.as_bytes() {
-        [b'@', group @ ..] => {
-            let group = std::str::from_utf8(group).unwrap_or_default();
-            misfit(group, |b| b.is_ascii_alphanumeric(), word, MAX_PACKAGE_BYTES).map(|at| at + 1)
-        }
-        [b'/', ..] => file_misfit(text),
-        _ => misfit(text, |b| b.is_ascii_alphanumeric() || b == b'_', word, MAX_PACKAGE_BYTES),
-    }
-}
-
-/// A provided file: an absolute path of plain characters, so that no manager takes it for a pattern.
-fn file_misfit(text: &str) -> Option<usize> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._+-@".contains(&b);
-    let strange = text.bytes().position(|b| !plain(b)).or((text.len() > 1024).then_some(text.len()));
-    let mut at = 1;
-    let mut parts = text.split('/').skip(1).map(|part| {
-        let start = at;
-        at += part.len() + 1;
-        (start, part)
-    });
-    strange.or_else(|| parts.find(|(_, part)| matches!(*part, "" | "." | "..")).map(|(start, _)| start))
 }
 
 /// The argument that makes a command print its version. It alone may begin with a hyphen.
@@ -273,14 +141,15 @@ impl FromStr for VersionFlag {
 
     fn from_str(text: &str) -> Result<Self, TextFault> {
         let kind = "version flag";
+        crate::text::plain_ascii(kind, text)?;
         let hyphens = text.bytes().take_while(|b| *b == b'-').count();
         let word = &text[hyphens..];
-        if hyphens == 0 || !word.is_empty() {
-            // A hyphen after the first two would be found by the grammar below.
-            strict(kind, word)?;
-        }
         let belongs = |b: u8| b.is_ascii_alphanumeric() || b"._=-".contains(&b);
-        let at = if hyphens > 2 { Some(2) } else { misfit(word, |b| b.is_ascii_alphanumeric(), belongs, 64).map(|at| at + hyphens) };
+        let at = if hyphens > 2 {
+            Some(2)
+        } else {
+            misfit(word, |b| b.is_ascii_alphanumeric(), belongs, 64).map(|at| at + hyphens)
+        };
         match at {
             None => Ok(Self(text.to_owned())),
             Some(at) => {
@@ -313,7 +182,13 @@ impl FromStr for Program {
         strict("command", text)?;
         match file_misfit(text) {
             None => Ok(Self(text.to_owned())),
-            Some(at) => Err(outside(Code::InvalidCommand, "command", "a bare name or an absolute path", text, at)),
+            Some(at) => Err(outside(
+                Code::InvalidCommand,
+                "command",
+                "a bare name or an absolute path",
+                text,
+                at,
+            )),
         }
     }
 }
@@ -338,7 +213,13 @@ impl FromStr for Argument {
     fn from_str(text: &str) -> Result<Self, TextFault> {
         crate::text::readable("argument", text, &[])?;
         if text.len() > 4096 {
-            return Err(TextFault::new(Code::InvalidArgument, format!("the argument has {} bytes; at most 4096 are allowed", text.len())));
+            return Err(TextFault::new(
+                Code::InvalidArgument,
+                format!(
+                    "the argument has {} bytes; at most 4096 are allowed",
+                    text.len()
+                ),
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -367,13 +248,21 @@ impl FromStr for Fingerprint {
         if strange.is_none() && matches!(text.len(), 40 | 64) {
             return Ok(Self(text.to_ascii_uppercase()));
         }
-        let fault = outside(Code::InvalidFingerprint, kind, "40 or 64 hex digits", text, strange.unwrap_or(text.len()));
+        let fault = outside(
+            Code::InvalidFingerprint,
+            kind,
+            "40 or 64 hex digits",
+            text,
+            strange.unwrap_or(text.len()),
+        );
         let without: String = text.chars().filter(|c| *c != ' ').collect();
         if without.len() < text.len() && without.parse::<Self>().is_ok() {
             return Err(fault.help(format!("write it without spaces: `{without}`")));
         }
         Err(match text.len() {
-            8 | 16 => fault.help("a key id is not enough: other keys can have the same; write the whole fingerprint"),
+            8 | 16 => fault.help(
+                "a key id is not enough: other keys can have the same; write the whole fingerprint",
+            ),
             _ => fault,
         })
     }
@@ -391,8 +280,12 @@ pub(crate) trait WireName: FromStr<Err = NameError> {
     /// Reads it with the faults of a recipe.
     fn read(text: &str) -> Result<Self, TextFault> {
         strict(Self::KIND, text)?;
-        let at = text.bytes().position(|b| !(is_lower(b) || b"._+-".contains(&b))).unwrap_or(text.len());
-        text.parse().map_err(|_: NameError| outside(Self::CODE, Self::KIND, Self::GRAMMAR, text, at))
+        let at = text
+            .bytes()
+            .position(|b| !(is_lower(b) || b"._+-".contains(&b)))
+            .unwrap_or(text.len());
+        text.parse()
+            .map_err(|_: NameError| outside(Self::CODE, Self::KIND, Self::GRAMMAR, text, at))
     }
 }
 
@@ -423,7 +316,8 @@ impl WireName for Digest {
 /// The fault of a text outside its grammar, pointing at the first byte that does not fit (or, at
 /// the end, at the whole text).
 pub(crate) fn outside(code: Code, kind: &str, grammar: &str, text: &str, at: usize) -> TextFault {
-    let fault = TextFault::new(code, format!("{} is not a {kind}", quote(text))).help(format!("a {kind} is: {grammar}"));
+    let fault = TextFault::new(code, format!("{} is not a {kind}", quote(text)))
+        .help(format!("a {kind} is: {grammar}"));
     match text.get(at..).and_then(|rest| rest.chars().next()) {
         Some(c) => {
             let message = format!("{}: {} does not fit", fault.message, quote(&c.to_string()));
@@ -434,46 +328,31 @@ pub(crate) fn outside(code: Code, kind: &str, grammar: &str, text: &str, at: usi
 }
 
 /// Offset of the first byte that does not fit, or the length when the text is empty or too long.
-pub(crate) fn misfit(text: &str, first: impl Fn(u8) -> bool, rest: impl Fn(u8) -> bool, most: usize) -> Option<usize> {
-    let strange = text.bytes().enumerate().position(|(at, b)| if at == 0 { !first(b) } else { !rest(b) });
+pub(crate) fn misfit(
+    text: &str,
+    first: impl Fn(u8) -> bool,
+    rest: impl Fn(u8) -> bool,
+    most: usize,
+) -> Option<usize> {
+    let strange = text
+        .bytes()
+        .enumerate()
+        .position(|(at, b)| if at == 0 { !first(b) } else { !rest(b) });
     strange.or((text.is_empty() || text.len() > most).then_some(text.len()))
 }
 
-fn is_lower(byte: u8) -> bool {
+pub(crate) fn is_lower(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::package::{Manager, PackageName};
     use proptest::prelude::*;
 
     fn code<T: FromStr<Err = TextFault>>(text: &str) -> Option<Code> {
         text.parse::<T>().err().map(|fault| fault.code)
-    }
-
-    #[test]
-    fn package_names_by_manager() {
-        let code = |manager, text| PackageName::for_manager(manager, text).err().map(|fault| fault.code);
-        for good in ["jq", "g++", "libstdc++-12-dev", "containerd.io", "0ad"] {
-            assert_eq!(code(Manager::Apt, good), None, "{good}");
-        }
-        for bad in ["j", "Jq", "jq;reboot", "jq rm", "jq/sid", "jq=1", "jq*", "$(id)", "`id`", "+jq", "jq_1", "a:b"] {
-            assert_eq!(code(Manager::Apt, bad), Some(Code::InvalidPackageName), "{bad}");
-        }
-        assert_eq!(code(Manager::Apt, "jq-"), Some(Code::OptionInjection));
-        for good in ["jq", "NetworkManager", "@development-tools", "/usr/bin/jq", "glibc.i686", "gcc-c++", "j"] {
-            assert_eq!(code(Manager::Dnf, good), None, "{good}");
-        }
-        for bad in ["@", "@-x", "/", "/usr/../x", "/usr//x", "/usr/bin/*", "jq*", "perl(JSON)", "http:x", "a b", "./x.rpm"] {
-            assert_eq!(code(Manager::Dnf, bad), Some(Code::InvalidPackageName), "{bad}");
-        }
-        for good in ["jq", "base-devel", "gtk+", "python-pip", "R"] {
-            assert_eq!(code(Manager::Pacman, good), None, "{good}");
-        }
-        for bad in [".jq", "extra/jq", "jq>1", "a b"] {
-            assert_eq!(code(Manager::Pacman, bad), Some(Code::InvalidPackageName), "{bad}");
-        }
     }
 
     #[test]
@@ -498,51 +377,117 @@ mod tests {
             assert_eq!(code::<PackageVersion>(bad), Some(expected), "{bad:?}");
             assert_eq!(code::<PackageName>(bad), Some(expected), "{bad:?}");
             assert_eq!(code::<Fingerprint>(bad), Some(expected), "{bad:?}");
-            assert_eq!(RecipeName::read(bad).err().map(|fault| fault.code), Some(expected), "{bad:?}");
-            assert_eq!(StepId::read(bad).err().map(|fault| fault.code), Some(expected), "{bad:?}");
-            assert_eq!(TargetId::read(bad).err().map(|fault| fault.code), Some(expected), "{bad:?}");
-            assert_eq!(Digest::read(bad).err().map(|fault| fault.code), Some(expected), "{bad:?}");
+            assert_eq!(
+                RecipeName::read(bad).err().map(|fault| fault.code),
+                Some(expected),
+                "{bad:?}"
+            );
+            assert_eq!(
+                StepId::read(bad).err().map(|fault| fault.code),
+                Some(expected),
+                "{bad:?}"
+            );
+            assert_eq!(
+                TargetId::read(bad).err().map(|fault| fault.code),
+                Some(expected),
+                "{bad:?}"
+            );
+            assert_eq!(
+                Digest::read(bad).err().map(|fault| fault.code),
+                Some(expected),
+                "{bad:?}"
+            );
         }
     }
 
     #[test]
     fn commands_are_bare_names() {
-        for good in ["jq", "x86_64-linux-gnu-gcc-12", "g++", "systemd-analyze", "python3.11", "7z"] {
+        for good in [
+            "jq",
+            "x86_64-linux-gnu-gcc-12",
+            "g++",
+            "systemd-analyze",
+            "python3.11",
+            "7z",
+        ] {
             assert_eq!(code::<CommandName>(good), None, "{good}");
         }
-        for bad in ["/bin/sh", "a/b", "a b", "a;b", "a|b", "$x", "a&", ".", "..", "~", "a=b", "[", "a\\b", "'a'"] {
-            assert_eq!(code::<CommandName>(bad), Some(Code::InvalidCommand), "{bad}");
+        for bad in [
+            "/bin/sh", "a/b", "a b", "a;b", "a|b", "$x", "a&", ".", "..", "~", "a=b", "[", "a\\b",
+            "'a'",
+        ] {
+            assert_eq!(
+                code::<CommandName>(bad),
+                Some(Code::InvalidCommand),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn version_flags_may_begin_with_two_hyphens() {
-        for good in ["--version", "-V", "-version", "version", "--version=short", "-v"] {
+        for good in [
+            "--version",
+            "-V",
+            "-version",
+            "version",
+            "--version=short",
+            "-v",
+        ] {
             assert_eq!(code::<VersionFlag>(good), None, "{good}");
         }
-        for bad in ["-", "--", "---version", "--version;id", "--version id", "--=x"] {
-            assert_eq!(code::<VersionFlag>(bad), Some(Code::InvalidArgument), "{bad}");
+        for bad in [
+            "-",
+            "--",
+            "---version",
+            "--version;id",
+            "--version id",
+            "--=x",
+        ] {
+            assert_eq!(
+                code::<VersionFlag>(bad),
+                Some(Code::InvalidArgument),
+                "{bad}"
+            );
         }
         assert_eq!(code::<VersionFlag>(""), Some(Code::EmptyValue));
-        assert_eq!(code::<VersionFlag>("--\u{2010}v"), Some(Code::LookAlikeCharacter));
+        assert_eq!(
+            code::<VersionFlag>("--\u{2010}v"),
+            Some(Code::LookAlikeCharacter)
+        );
         assert_eq!(code::<VersionFlag>("--v\n"), Some(Code::ControlCharacter));
     }
 
     #[test]
     fn fingerprints_are_whole() {
         let whole = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88";
-        assert_eq!(whole.to_lowercase().parse::<Fingerprint>().map(|f| f.as_str().to_owned()), Ok(whole.to_owned()));
-        assert_eq!(code::<Fingerprint>("8D81803C0EBFCD88"), Some(Code::InvalidFingerprint));
+        assert_eq!(
+            whole
+                .to_lowercase()
+                .parse::<Fingerprint>()
+                .map(|f| f.as_str().to_owned()),
+            Ok(whole.to_owned())
+        );
+        assert_eq!(
+            code::<Fingerprint>("8D81803C0EBFCD88"),
+            Some(Code::InvalidFingerprint)
+        );
         let spaced = "9DC8 5822 9FC7 DD38 854A  E2D8 8D81 803C 0EBF CD88".parse::<Fingerprint>();
         let fault = spaced.expect_err("spaces are not hex digits");
-        assert_eq!(fault.help.as_deref(), Some("write it without spaces: `9DC858229FC7DD38854AE2D88D81803C0EBFCD88`"));
+        assert_eq!(
+            fault.help.as_deref(),
+            Some("write it without spaces: `9DC858229FC7DD38854AE2D88D81803C0EBFCD88`")
+        );
     }
 
     #[test]
     fn a_misfit_points_at_its_byte() {
         let fault = "docker;id".parse::<GroupName>().expect_err("a semicolon");
         assert_eq!(fault.range, Some(6..7));
-        assert_eq!(fault.message, "`docker;id` is not a group name: `;` does not fit");
+        assert_eq!(
+            fault.message,
+            "`docker;id` is not a group name: `;` does not fit"
+        );
     }
 
     proptest! {

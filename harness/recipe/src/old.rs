@@ -3,33 +3,52 @@
 
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, quote};
-use crate::name::{Manager, PackageName};
+use crate::package::{Manager, PackageName};
 use crate::table::{Reader, Table};
 
 /// Reports a step of the old form; false when it is not one.
 pub(crate) fn report(reader: &mut Reader<'_>, table: &Table<'_>) -> bool {
-    let is_require_system = table.get("action").and_then(|action| action.as_str()) == Some("require_system");
+    let is_require_system =
+        table.get("action").and_then(|action| action.as_str()) == Some("require_system");
     let guide = table.get("install_guide");
     if !is_require_system && guide.is_none() {
         return false;
     }
-    let span = if is_require_system { table.get("action").map(|action| action.span) } else { table.key_span("install_guide") };
-    let what = if is_require_system { "`require_system` was replaced by typed actions" } else { "`install_guide` was replaced by typed actions" };
+    let span = if is_require_system {
+        table.get("action").map(|action| action.span)
+    } else {
+        table.key_span("install_guide")
+    };
+    let what = if is_require_system {
+        "`require_system` was replaced by typed actions"
+    } else {
+        "`install_guide` was replaced by typed actions"
+    };
     let mut steps = Vec::new();
     if let Some(guide) = guide.and_then(|guide| guide.as_table("`install_guide`")) {
         for (platform, _) in guide.keys().take(MOST_PLATFORMS) {
-            steps.extend(guide.get(platform).and_then(|text| text.as_str()).map(|text| typed_step(platform, text)));
+            steps.extend(
+                guide
+                    .get(platform)
+                    .and_then(|text| text.as_str())
+                    .map(|text| typed_step(platform, text)),
+            );
         }
     }
     if let Some(command) = table.get("command").and_then(|command| command.as_str()) {
-        steps.push(step(&[("action", "\"require_command\"".to_owned()), ("command", toml_string(command))]));
+        steps.push(step(&[
+            ("action", "\"require_command\"".to_owned()),
+            ("command", toml_string(command)),
+        ]));
     }
     let help = if steps.is_empty() {
         "write one step per platform (`apt_install`, `dnf_install`, `pacman_install`, `manual`, with `when`), then a `require_command` step".to_owned()
     } else {
         format!("write instead:\n{}", steps.join("\n"))
     };
-    reader.faults.report(Diagnostic::new(Code::OldInstallText, span.unwrap_or(table.span), what).help(help));
+    reader
+        .faults
+        .report(Diagnostic::new(Code::OldInstallText, span.unwrap_or(table.span), what).help(help));
     true
 }
 
@@ -38,22 +57,56 @@ const MOST_PLATFORMS: usize = 16;
 
 /// The typed step that says what a line of a guide says; a manual one when that is not certain.
 fn typed_step(platform: &str, text: &str) -> String {
-    let words: Vec<_> = text.split_whitespace().skip_while(|word| *word == "sudo").collect();
+    let words: Vec<_> = text
+        .split_whitespace()
+        .skip_while(|word| *word == "sudo")
+        .collect();
     let packages = |manager: Option<Manager>, from: usize| {
-        let names: Vec<_> = words.get(from..).unwrap_or_default().iter().filter(|word| !word.starts_with('-')).collect();
+        let names: Vec<_> = words
+            .get(from..)
+            .unwrap_or_default()
+            .iter()
+            .filter(|word| !word.starts_with('-'))
+            .collect();
         let fits = |name: &str| match manager {
             Some(manager) => PackageName::for_manager(manager, name).is_ok(),
             None => name.parse::<PackageName>().is_ok(),
         };
         let all_fit = !names.is_empty() && names.iter().all(|name| fits(name));
-        all_fit.then(|| names.iter().map(|name| toml_string(name)).collect::<Vec<_>>().join(", "))
+        all_fit.then(|| {
+            names
+                .iter()
+                .map(|name| toml_string(name))
+                .collect::<Vec<_>>()
+                .join(", ")
+        })
     };
     let (action, packages, condition) = match words.as_slice() {
-        ["apt" | "apt-get", "install", ..] => ("apt_install", packages(Some(Manager::Apt), 2), "distro_like = [\"debian\"]".to_owned()),
-        ["dnf" | "yum", "install", ..] => ("dnf_install", packages(Some(Manager::Dnf), 2), "linux_family = [\"rhel\"]".to_owned()),
-        ["pacman", "-S" | "-Sy" | "-Syu", ..] => ("pacman_install", packages(Some(Manager::Pacman), 2), "linux_family = [\"arch\"]".to_owned()),
-        ["brew", "install", rest @ ..] if rest.contains(&"--cask") => ("brew_cask", packages(None, 2), "os = [\"darwin\"]".to_owned()),
-        ["brew", "install", ..] => ("brew_install", packages(None, 2), "os = [\"darwin\"]".to_owned()),
+        ["apt" | "apt-get", "install", ..] => (
+            "apt_install",
+            packages(Some(Manager::Apt), 2),
+            "distro_like = [\"debian\"]".to_owned(),
+        ),
+        ["dnf" | "yum", "install", ..] => (
+            "dnf_install",
+            packages(Some(Manager::Dnf), 2),
+            "linux_family = [\"rhel\"]".to_owned(),
+        ),
+        ["pacman", "-S" | "-Sy" | "-Syu", ..] => (
+            "pacman_install",
+            packages(Some(Manager::Pacman), 2),
+            "linux_family = [\"arch\"]".to_owned(),
+        ),
+        ["brew", "install", rest @ ..] if rest.contains(&"--cask") => (
+            "brew_cask",
+            packages(None, 2),
+            "os = [\"darwin\"]".to_owned(),
+        ),
+        ["brew", "install", ..] => (
+            "brew_install",
+            packages(None, 2),
+            "os = [\"darwin\"]".to_owned(),
+        ),
         _ => ("manual", None, String::new()),
     };
     match packages {
@@ -65,7 +118,14 @@ fn typed_step(platform: &str, text: &str) -> String {
         None => step(&[
             ("action", "\"manual\"".to_owned()),
             ("text", toml_string(text)),
-            ("when", format!("{{ {} = [{}] }}", platform_key(platform), toml_string(platform))),
+            (
+                "when",
+                format!(
+                    "{{ {} = [{}] }}",
+                    platform_key(platform),
+                    toml_string(platform)
+                ),
+            ),
         ]),
     }
 }
@@ -80,14 +140,20 @@ fn platform_key(platform: &str) -> &'static str {
 }
 
 fn step(entries: &[(&str, String)]) -> String {
-    let lines: Vec<_> = entries.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    let lines: Vec<_> = entries
+        .iter()
+        .map(|(key, value)| format!("{key} = {value}"))
+        .collect();
     format!("[[steps]]\n{}", lines.join("\n"))
 }
 
 /// A text as a basic string of TOML, shortened where it is long.
 fn toml_string(text: &str) -> String {
     let quoted = quote(text);
-    let inner = quoted.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).unwrap_or(&quoted);
+    let inner = quoted
+        .strip_prefix('`')
+        .and_then(|rest| rest.strip_suffix('`'))
+        .unwrap_or(&quoted);
     format!("\"{}\"", inner.replace('"', "\\\""))
 }
 

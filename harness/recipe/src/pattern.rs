@@ -40,25 +40,48 @@ impl FromStr for VersionPattern {
 
     fn from_str(text: &str) -> Result<Self, TextFault> {
         if text.is_empty() {
-            return Err(TextFault::new(Code::EmptyValue, "the regular expression is empty"));
+            return Err(TextFault::new(
+                Code::EmptyValue,
+                "the regular expression is empty",
+            ));
         }
         readable("regular expression", text, &[])?;
         if text.len() > MAX_PATTERN_BYTES {
-            let message = format!("the regular expression has {} bytes; at most {MAX_PATTERN_BYTES} are allowed", text.len());
+            let message = format!(
+                "the regular expression has {} bytes; at most {MAX_PATTERN_BYTES} are allowed",
+                text.len()
+            );
             return Err(TextFault::new(Code::InvalidRegex, message));
         }
-        let compiled = RegexBuilder::new(text).size_limit(PATTERN_SIZE_LIMIT).nest_limit(50).build();
+        let compiled = RegexBuilder::new(text)
+            .size_limit(PATTERN_SIZE_LIMIT)
+            .nest_limit(50)
+            .build();
         let regex = compiled.map_err(|error| {
-            let reason = match error {
-                regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
-                error => error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+            let reason = if matches!(error, regex::Error::CompiledTooBig(_)) {
+                "it is too large when compiled".to_owned()
+            } else {
+                // The error's last line is its reason; the lines before it draw the pattern.
+                let text = error.to_string();
+                let reason = text.lines().last().unwrap_or_default();
+                reason.trim_start_matches("error: ").to_owned()
             };
-            TextFault::new(Code::InvalidRegex, format!("the regular expression {} cannot be used: {}", quote(text), reason.escape_debug()))
+            TextFault::new(
+                Code::InvalidRegex,
+                format!(
+                    "the regular expression {} cannot be used: {}",
+                    quote(text),
+                    reason.escape_debug()
+                ),
+            )
         })?;
         match regex.captures_len() - 1 {
             1 => Ok(Self(text.to_owned())),
             groups => {
-                let message = format!("the regular expression {} has {groups} capture groups", quote(text));
+                let message = format!(
+                    "the regular expression {} has {groups} capture groups",
+                    quote(text)
+                );
                 Err(TextFault::new(Code::RegexGroups, message)
                     .help("put the version, and it alone, into one group `(…)`; groups that only group are written `(?:…)`"))
             }
@@ -72,12 +95,19 @@ const MAX_DURATION: Duration = Duration::from_secs(3600);
 /// Reads `500ms`, `10s`, `2m` or `1h`: a whole number and a unit, more than nothing, at most an hour.
 pub(crate) fn duration(text: &str) -> Result<Duration, TextFault> {
     let bad = || {
-        TextFault::new(Code::InvalidDuration, format!("{} is not a duration", quote(text)))
-            .help("write a whole number and `ms`, `s`, `m` or `h`, such as `10s`; at most `1h`")
+        TextFault::new(
+            Code::InvalidDuration,
+            format!("{} is not a duration", quote(text)),
+        )
+        .help("write a whole number and `ms`, `s`, `m` or `h`, such as `10s`; at most `1h`")
     };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
-    let number: u64 = if digits <= 9 { number.parse().map_err(|_| bad())? } else { return Err(bad()) };
+    let number: u64 = if digits <= 9 {
+        number.parse().map_err(|_| bad())?
+    } else {
+        return Err(bad());
+    };
     let duration = match unit {
         "ms" => Duration::from_millis(number),
         "s" => Duration::from_secs(number),
@@ -85,7 +115,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, TextFault> {
         "h" => Duration::from_secs(number * 3600),
         _ => return Err(bad()),
     };
-    if duration.is_zero() || duration > MAX_DURATION { Err(bad()) } else { Ok(duration) }
+    if duration.is_zero() || duration > MAX_DURATION {
+        Err(bad())
+    } else {
+        Ok(duration)
+    }
 }
 
 #[cfg(test)]
@@ -106,7 +140,10 @@ mod tests {
         assert_eq!(code("([0-9]+"), Some(Code::InvalidRegex));
         assert_eq!(code("(a)\\1"), Some(Code::InvalidRegex));
         assert_eq!(code("((?:a{1000}){1000})"), Some(Code::InvalidRegex));
-        assert_eq!(code(&format!("{}x{}", "(?:".repeat(200), ")".repeat(200))), Some(Code::InvalidRegex));
+        assert_eq!(
+            code(&format!("{}x{}", "(?:".repeat(200), ")".repeat(200))),
+            Some(Code::InvalidRegex)
+        );
         assert_eq!(code(&"a".repeat(2000)), Some(Code::InvalidRegex));
         assert_eq!(code("(a)\u{202e}"), Some(Code::LookAlikeCharacter));
         assert_eq!(code(""), Some(Code::EmptyValue));
@@ -117,7 +154,19 @@ mod tests {
         assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
-        for bad in ["", "10", "s", "0s", "2h", "-1s", "1.5s", "10 s", "99999999999999999999s", "61m", "1d"] {
+        for bad in [
+            "",
+            "10",
+            "s",
+            "0s",
+            "2h",
+            "-1s",
+            "1.5s",
+            "10 s",
+            "99999999999999999999s",
+            "61m",
+            "1d",
+        ] {
             assert!(duration(bad).is_err(), "{bad:?}");
         }
     }

@@ -74,8 +74,13 @@ pub struct ProjectPath(String);
 #[must_use]
 pub fn parse_project(text: &str) -> Parsed<Project> {
     let mut faults = Faults::default();
-    let value = with_document(text, &mut faults, |entries, faults| Some(read_project(text, entries, faults)));
-    Parsed { value, diagnostics: faults.finish() }
+    let value = with_document(text, &mut faults, |entries, faults| {
+        Some(read_project(text, entries, faults))
+    });
+    Parsed {
+        value,
+        diagnostics: faults.finish(),
+    }
 }
 
 impl Lints {
@@ -123,7 +128,10 @@ impl FromStr for Level {
     fn from_str(text: &str) -> Result<Self, TextFault> {
         strict("level", text)?;
         let known = Self::ALL.map(Self::as_str);
-        Self::ALL.into_iter().find(|level| level.as_str() == text).ok_or_else(|| unknown_word("level", text, &known))
+        Self::ALL
+            .into_iter()
+            .find(|level| level.as_str() == text)
+            .ok_or_else(|| unknown_word("level", text, &known))
     }
 }
 
@@ -141,8 +149,14 @@ impl FromStr for ProjectPath {
     fn from_str(text: &str) -> Result<Self, TextFault> {
         strict("path", text)?;
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-/".contains(&b);
-        let strange = text.bytes().position(|b| !plain(b)).or((text.len() > 1024).then_some(text.len()));
-        let leaves = text.trim_end_matches('/').split('/').any(|part| matches!(part, "" | "." | ".."));
+        let strange = text
+            .bytes()
+            .position(|b| !plain(b))
+            .or((text.len() > 1024).then_some(text.len()));
+        let leaves = text
+            .trim_end_matches('/')
+            .split('/')
+            .any(|part| matches!(part, "" | "." | ".."));
         match strange.or(leaves.then_some(text.len())) {
             None => Ok(Self(text.trim_end_matches('/').to_owned())),
             Some(at) => {
@@ -156,7 +170,11 @@ impl FromStr for ProjectPath {
 fn read_project(text: &str, entries: &DeTable<'_>, faults: &mut Faults) -> Project {
     let reader = &mut Reader { text, faults };
     let root = Table::root(entries);
-    reader.check_keys(&root, &["targets", "paths", "lints", "network"], &["policy", "layers"]);
+    reader.check_keys(
+        &root,
+        &["targets", "paths", "lints", "network"],
+        &["policy", "layers"],
+    );
     Project {
         targets: reader.list(&root, "targets", TargetId::read),
         paths: read_paths(reader, &root),
@@ -166,7 +184,9 @@ fn read_project(text: &str, entries: &DeTable<'_>, faults: &mut Faults) -> Proje
 }
 
 fn read_paths(reader: &mut Reader<'_>, root: &Table<'_>) -> Paths {
-    let Some(table) = reader.table(root, "paths", "`[paths]`") else { return Paths::default() };
+    let Some(table) = reader.table(root, "paths", "`[paths]`") else {
+        return Paths::default();
+    };
     reader.check_keys(&table, &["recipes", "snapshots", "base_images"], &[]);
     Paths {
         recipes: reader.parsed(&table, "recipes", str::parse),
@@ -176,13 +196,19 @@ fn read_paths(reader: &mut Reader<'_>, root: &Table<'_>) -> Paths {
 }
 
 fn read_network(reader: &mut Reader<'_>, root: &Table<'_>) -> Network {
-    let Some(table) = reader.table(root, "network", "`[network]`") else { return Network::default() };
+    let Some(table) = reader.table(root, "network", "`[network]`") else {
+        return Network::default();
+    };
     reader.check_keys(&table, &["timeout"], &[]);
-    Network { timeout: reader.parsed(&table, "timeout", duration) }
+    Network {
+        timeout: reader.parsed(&table, "timeout", duration),
+    }
 }
 
 fn read_lints(reader: &mut Reader<'_>, root: &Table<'_>) -> Lints {
-    let Some(table) = reader.table(root, "lints", "`[lints]`") else { return Lints::default() };
+    let Some(table) = reader.table(root, "lints", "`[lints]`") else {
+        return Lints::default();
+    };
     let mut lints = BTreeMap::new();
     for (key, span) in table.keys() {
         let level = reader.parsed(&table, key, str::parse::<Level>);
@@ -191,16 +217,26 @@ fn read_lints(reader: &mut Reader<'_>, root: &Table<'_>) -> Lints {
             Ok(code) => {
                 let message = format!("`{code}` is an error, whose level is fixed");
                 let help = "only warnings and hints have a level; see `assay explain`";
-                reader.faults.report(Diagnostic::new(Code::UnknownLint, span, message).help(help));
+                reader
+                    .faults
+                    .report(Diagnostic::new(Code::UnknownLint, span, message).help(help));
             }
             Err(_) => {
-                let known = Code::ALL.iter().filter(|code| code.is_lint()).map(|code| code.as_str());
+                let known = Code::ALL
+                    .iter()
+                    .filter(|code| code.is_lint())
+                    .map(|code| code.as_str());
                 let help = match nearest(key, known.clone()) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("the lints are {}", crate::table::words(&known.collect::<Vec<_>>())),
+                    None => format!(
+                        "the lints are {}",
+                        crate::table::words(&known.collect::<Vec<_>>())
+                    ),
                 };
                 let message = format!("no lint is named {}", quote(key));
-                reader.faults.report(Diagnostic::new(Code::UnknownLint, span, message).help(help));
+                reader
+                    .faults
+                    .report(Diagnostic::new(Code::UnknownLint, span, message).help(help));
             }
         }
     }
@@ -225,23 +261,48 @@ timeout = "30s"
     #[test]
     fn a_full_file_is_read_and_an_empty_one_is_the_default() {
         let project = parse_project(FULL).value.expect("no fault");
-        let targets: Vec<_> = project.targets.iter().flatten().map(|target| target.value.as_str()).collect();
+        let targets: Vec<_> = project
+            .targets
+            .iter()
+            .flatten()
+            .map(|target| target.value.as_str())
+            .collect();
         assert_eq!(targets, ["ubuntu-24.04", "arch"]);
-        assert_eq!(project.paths.recipes.map(|path| path.value.as_str().to_owned()).as_deref(), Some("my/recipes"));
-        assert_eq!(project.network.timeout.map(|timeout| timeout.value), Some(Duration::from_secs(30)));
+        assert_eq!(
+            project
+                .paths
+                .recipes
+                .map(|path| path.value.as_str().to_owned())
+                .as_deref(),
+            Some("my/recipes")
+        );
+        assert_eq!(
+            project.network.timeout.map(|timeout| timeout.value),
+            Some(Duration::from_secs(30))
+        );
         assert_eq!(parse_project("").value, Some(Project::default()));
     }
 
     #[test]
     fn levels_change_severities() {
         let project = parse_project(FULL).value.expect("no fault");
-        let text = "[metadata]\nname = \"x\"\n[[steps]]\naction = \"apt_install\"\npackages = [\"jq\"]\n";
+        let text =
+            "[metadata]\nname = \"x\"\n[[steps]]\naction = \"apt_install\"\npackages = [\"jq\"]\n";
         let mut diagnostics = crate::parse(None, text).diagnostics;
-        assert_eq!(diagnostics.iter().map(|d| d.severity).collect::<Vec<_>>(), [Severity::Hint]);
+        assert_eq!(
+            diagnostics.iter().map(|d| d.severity).collect::<Vec<_>>(),
+            [Severity::Hint]
+        );
         project.lints.apply(&mut diagnostics);
-        assert_eq!(diagnostics.iter().map(|d| d.severity).collect::<Vec<_>>(), [Severity::Error]);
+        assert_eq!(
+            diagnostics.iter().map(|d| d.severity).collect::<Vec<_>>(),
+            [Severity::Error]
+        );
         let mut diagnostics = crate::parse(None, "[metadata]\nname = \"x\"\n").diagnostics;
-        assert_eq!(diagnostics.iter().map(|d| d.code).collect::<Vec<_>>(), [Code::NoSteps]);
+        assert_eq!(
+            diagnostics.iter().map(|d| d.code).collect::<Vec<_>>(),
+            [Code::NoSteps]
+        );
         project.lints.apply(&mut diagnostics);
         assert_eq!(diagnostics, []);
     }
@@ -249,8 +310,15 @@ timeout = "30s"
     #[test]
     fn paths_stay_inside_the_project() {
         for bad in ["/etc", "../x", "a/../b", "a//b", ".", "a b", "~"] {
-            assert_eq!(bad.parse::<ProjectPath>().map_err(|fault| fault.code), Err(Code::InvalidPath), "{bad}");
+            assert_eq!(
+                bad.parse::<ProjectPath>().map_err(|fault| fault.code),
+                Err(Code::InvalidPath),
+                "{bad}"
+            );
         }
-        assert_eq!("-x".parse::<ProjectPath>().map_err(|fault| fault.code), Err(Code::OptionInjection));
+        assert_eq!(
+            "-x".parse::<ProjectPath>().map_err(|fault| fault.code),
+            Err(Code::OptionInjection)
+        );
     }
 }

@@ -33,11 +33,18 @@ pub(crate) struct Value<'a> {
 impl<'a> Table<'a> {
     /// The table of a whole file.
     pub(crate) fn root(entries: &'a DeTable<'a>) -> Self {
-        Self { entries, span: Span::default(), name: "the file".to_owned() }
+        Self {
+            entries,
+            span: Span::default(),
+            name: "the file".to_owned(),
+        }
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Value<'a>> {
-        self.entries.get(key).map(|value| Value { value: value.get_ref(), span: Span::new(value.span()) })
+        self.entries.get(key).map(|value| Value {
+            value: value.get_ref(),
+            span: Span::new(value.span()),
+        })
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
@@ -50,12 +57,16 @@ impl<'a> Table<'a> {
 
     /// Every key with its place.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (&'a str, Span)> + use<'a> {
-        self.entries.keys().map(|key| (key.get_ref().as_ref(), Span::new(key.span())))
+        self.entries
+            .keys()
+            .map(|key| (key.get_ref().as_ref(), Span::new(key.span())))
     }
 
     /// Where a key stands.
     pub(crate) fn key_span(&self, key: &str) -> Option<Span> {
-        self.entries.get_key_value(key).map(|(key, _)| Span::new(key.span()))
+        self.entries
+            .get_key_value(key)
+            .map(|(key, _)| Span::new(key.span()))
     }
 }
 
@@ -65,7 +76,11 @@ impl<'a> Value<'a> {
     }
 
     pub(crate) fn as_table(self, name: impl Into<String>) -> Option<Table<'a>> {
-        self.value.as_table().map(|entries| Table { entries, span: self.span, name: name.into() })
+        self.value.as_table().map(|entries| Table {
+            entries,
+            span: self.span,
+            name: name.into(),
+        })
     }
 
     /// A date or time, as it would stand in a string.
@@ -75,7 +90,10 @@ impl<'a> Value<'a> {
 
     fn items(self) -> Option<impl Iterator<Item = Value<'a>>> {
         let array = self.value.as_array()?;
-        Some(array.iter().map(|item| Value { value: item.get_ref(), span: Span::new(item.span()) }))
+        Some(array.iter().map(|item| Value {
+            value: item.get_ref(),
+            span: Span::new(item.span()),
+        }))
     }
 
     /// The type in words, with its article.
@@ -100,8 +118,15 @@ impl Reader<'_> {
                 continue;
             }
             if later.contains(&key) {
-                let message = format!("{} of {} is not supported by this version of assay", quote(key), table.name);
-                self.faults.report(Diagnostic::new(Code::KeyNotSupported, span, message).help("remove it, or wait for a version that knows it"));
+                let message = format!(
+                    "{} of {} is not supported by this version of assay",
+                    quote(key),
+                    table.name
+                );
+                self.faults.report(
+                    Diagnostic::new(Code::KeyNotSupported, span, message)
+                        .help("remove it, or wait for a version that knows it"),
+                );
                 continue;
             }
             let message = format!("unknown key {} in {}", quote(key), table.name);
@@ -109,15 +134,24 @@ impl Reader<'_> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("the keys are {}", words(known)),
             };
-            self.faults.report(Diagnostic::new(Code::UnknownKey, span, message).help(help));
+            self.faults
+                .report(Diagnostic::new(Code::UnknownKey, span, message).help(help));
         }
     }
 
     /// Reports a key that must be there and is not; a key of the wrong type was reported already.
-    pub(crate) fn required<T>(&mut self, table: &Table<'_>, key: &str, value: Option<T>) -> Option<T> {
+    pub(crate) fn required<T>(
+        &mut self,
+        table: &Table<'_>,
+        key: &str,
+        value: Option<T>,
+    ) -> Option<T> {
         if value.is_none() && !table.has(key) {
             let message = format!("{} has no {}", table.name, quote(key));
-            self.faults.report(Diagnostic::new(Code::MissingKey, table.span, message).help(format!("add `{key} = …`")));
+            self.faults.report(
+                Diagnostic::new(Code::MissingKey, table.span, message)
+                    .help(format!("add `{key} = …`")),
+            );
         }
         value
     }
@@ -125,7 +159,8 @@ impl Reader<'_> {
     /// Reports a value of another type than it should have.
     pub(crate) fn wrong_type(&mut self, key: &str, value: Value<'_>, expected: &str) {
         let message = format!("{} is {}, not {expected}", quote(key), value.type_name());
-        self.faults.report(Diagnostic::new(Code::WrongType, value.span, message));
+        self.faults
+            .report(Diagnostic::new(Code::WrongType, value.span, message));
     }
 
     /// A string.
@@ -134,7 +169,11 @@ impl Reader<'_> {
         self.string_value(key, value)
     }
 
-    pub(crate) fn string_value<'a>(&mut self, key: &str, value: Value<'a>) -> Option<Spanned<&'a str>> {
+    pub(crate) fn string_value<'a>(
+        &mut self,
+        key: &str,
+        value: Value<'a>,
+    ) -> Option<Spanned<&'a str>> {
         let text = value.as_str();
         if text.is_none() {
             self.wrong_type(key, value, "a string");
@@ -154,13 +193,20 @@ impl Reader<'_> {
     }
 
     /// Reads a string; a fault is reported at its exact bytes.
-    pub(crate) fn read<T>(&mut self, text: Spanned<&str>, read: impl FnOnce(&str) -> Result<T, TextFault>) -> Option<Spanned<T>> {
+    pub(crate) fn read<T>(
+        &mut self,
+        text: Spanned<&str>,
+        read: impl FnOnce(&str) -> Result<T, TextFault>,
+    ) -> Option<Spanned<T>> {
         match read(text.value) {
             Ok(value) => Some(Spanned::new(value, text.span)),
             Err(fault) => {
                 let span = self.place(text, fault.range.clone());
                 let diagnostic = Diagnostic::new(fault.code, span, fault.message);
-                self.faults.report(Diagnostic { help: fault.help, ..diagnostic });
+                self.faults.report(Diagnostic {
+                    help: fault.help,
+                    ..diagnostic
+                });
                 None
             }
         }
@@ -192,7 +238,10 @@ impl Reader<'_> {
     /// An integer as the text of its digits, with its radix; the caller knows its limits.
     pub(crate) fn integer(&mut self, table: &Table<'_>, key: &str) -> Option<Spanned<Option<i64>>> {
         let value = table.get(key)?;
-        let number = value.value.as_integer().map(|number| i64::from_str_radix(number.as_str(), number.radix()).ok());
+        let number = value
+            .value
+            .as_integer()
+            .map(|number| i64::from_str_radix(number.as_str(), number.radix()).ok());
         if number.is_none() {
             self.wrong_type(key, value, "an integer");
         }
@@ -203,11 +252,16 @@ impl Reader<'_> {
     /// reported and is no list.
     pub(crate) fn items<'a>(&mut self, table: &Table<'a>, key: &str) -> Option<Vec<Value<'a>>> {
         let value = table.get(key)?;
-        let Some(items) = value.items() else { return Some(vec![value]) };
+        let Some(items) = value.items() else {
+            return Some(vec![value]);
+        };
         let items: Vec<_> = items.collect();
         if items.is_empty() {
             let message = format!("{} is empty", quote(key));
-            self.faults.report(Diagnostic::new(Code::EmptyValue, value.span, message).help("name something, or leave the key out"));
+            self.faults.report(
+                Diagnostic::new(Code::EmptyValue, value.span, message)
+                    .help("name something, or leave the key out"),
+            );
             return None;
         }
         Some(items)
@@ -251,19 +305,29 @@ impl Reader<'_> {
                 Some(before) if by(&list[before]) == by(&list[at]) => {
                     repeated[at] = true;
                     let message = format!("{} names this twice", quote(key));
-                    let diagnostic = Diagnostic::new(Code::DuplicateEntry, span(&list[at]), message)
-                        .labelled("again")
-                        .and(span(&list[before]), "first");
+                    let diagnostic =
+                        Diagnostic::new(Code::DuplicateEntry, span(&list[at]), message)
+                            .labelled("again")
+                            .and(span(&list[before]), "first");
                     self.faults.report(diagnostic.help("remove one of them"));
                 }
                 Some(_) | None => first = Some(at),
             }
         }
-        list.into_iter().zip(repeated).filter(|(_, repeated)| !repeated).map(|(item, _)| item).collect()
+        list.into_iter()
+            .zip(repeated)
+            .filter(|(_, repeated)| !repeated)
+            .map(|(item, _)| item)
+            .collect()
     }
 
     /// One table.
-    pub(crate) fn table<'a>(&mut self, table: &Table<'a>, key: &str, name: impl Into<String>) -> Option<Table<'a>> {
+    pub(crate) fn table<'a>(
+        &mut self,
+        table: &Table<'a>,
+        key: &str,
+        name: impl Into<String>,
+    ) -> Option<Table<'a>> {
         let value = table.get(key)?;
         let found = value.as_table(name);
         if found.is_none() {
@@ -274,7 +338,9 @@ impl Reader<'_> {
 
     /// The tables of an array of tables.
     pub(crate) fn tables<'a>(&mut self, table: &Table<'a>, key: &str) -> Vec<Table<'a>> {
-        let Some(value) = table.get(key) else { return Vec::new() };
+        let Some(value) = table.get(key) else {
+            return Vec::new();
+        };
         let Some(items) = value.items() else {
             self.wrong_type(key, value, &format!("a list of tables (`[[{key}]]`)"));
             return Vec::new();
@@ -292,5 +358,9 @@ impl Reader<'_> {
 
 /// Words in backticks with commas between them.
 pub(crate) fn words<'w>(words: impl IntoIterator<Item = &'w &'w str>) -> String {
-    words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+    words
+        .into_iter()
+        .map(|word| format!("`{word}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -62,11 +62,17 @@ impl Template {
             }
             let end = text[brace..].find('}').map(|offset| brace + offset);
             let Some(end) = end.filter(|end| *end > brace) else {
-                let message = format!("the {kind} {} has a brace without its counterpart", quote(text));
+                let message = format!(
+                    "the {kind} {} has a brace without its counterpart",
+                    quote(text)
+                );
                 return Err(TextFault::new(code, message).at(brace..brace + 1));
             };
             let word = &text[brace + 1..end];
-            let Some(placeholder) = Placeholder::ALL.into_iter().find(|known| known.as_str() == word) else {
+            let Some(placeholder) = Placeholder::ALL
+                .into_iter()
+                .find(|known| known.as_str() == word)
+            else {
                 return Err(unknown_placeholder(word).at(brace..end + 1));
             };
             pieces.push(Piece::Placeholder(placeholder));
@@ -75,7 +81,10 @@ impl Template {
         if at < text.len() {
             pieces.push(Piece::Literal(text[at..].to_owned()));
         }
-        Ok(Self { text: text.to_owned(), pieces })
+        Ok(Self {
+            text: text.to_owned(),
+            pieces,
+        })
     }
 
     fn placeholders(&self) -> impl Iterator<Item = Placeholder> + '_ {
@@ -85,12 +94,17 @@ impl Template {
         })
     }
 
-    fn fill<'v>(&self, mut value: impl FnMut(Placeholder) -> Option<&'v str>) -> Result<String, Placeholder> {
+    fn fill<'v>(
+        &self,
+        mut value: impl FnMut(Placeholder) -> Option<&'v str>,
+    ) -> Result<String, Placeholder> {
         let mut filled = String::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(text) => filled.push_str(text),
-                Piece::Placeholder(placeholder) => filled.push_str(value(*placeholder).ok_or(*placeholder)?),
+                Piece::Placeholder(placeholder) => {
+                    filled.push_str(value(*placeholder).ok_or(*placeholder)?)
+                }
             }
         }
         Ok(filled)
@@ -185,22 +199,42 @@ impl FromStr for Url {
 
     fn from_str(text: &str) -> Result<Self, TextFault> {
         strict("URL", text)?;
-        let bad = |at: usize| outside(Code::InvalidUrl, "URL", "https://host/path, of the characters of RFC 3986", text, at);
+        let bad = |at: usize| {
+            outside(
+                Code::InvalidUrl,
+                "URL",
+                "https://host/path, of the characters of RFC 3986",
+                text,
+                at,
+            )
+        };
         if text.len() > MAX_URL_BYTES {
             return Err(bad(text.len()));
         }
-        let Some(rest) = text.strip_prefix("https://") else { return Err(scheme_fault(text)) };
+        let Some(rest) = text.strip_prefix("https://") else {
+            return Err(scheme_fault(text));
+        };
         let start = text.len() - rest.len();
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
         if let Some(at) = authority.rfind('@') {
-            let message = format!("the URL of {} holds a user name or password", quote(&authority[at + 1..]));
+            let message = format!(
+                "the URL of {} holds a user name or password",
+                quote(&authority[at + 1..])
+            );
             return Err(TextFault::new(Code::UrlWithUserinfo, message)
                 .at(start..start + at + 1)
-                .help("credentials come from the user's environment; they never stand in a recipe"));
+                .help(
+                    "credentials come from the user's environment; they never stand in a recipe",
+                ));
         }
         if let Some(at) = text.find('#') {
-            let message = format!("the URL {} has a fragment, which no server ever sees", quote(text));
-            return Err(TextFault::new(Code::UrlWithFragment, message).at(at..text.len()).help("remove it"));
+            let message = format!(
+                "the URL {} has a fragment, which no server ever sees",
+                quote(text)
+            );
+            return Err(TextFault::new(Code::UrlWithFragment, message)
+                .at(at..text.len())
+                .help("remove it"));
         }
         if let Some(at) = authority_misfit(authority) {
             return Err(bad(start + at));
@@ -215,7 +249,10 @@ impl FromStr for Url {
 fn scheme_fault(text: &str) -> TextFault {
     match text.split_once("://") {
         Some((scheme, _)) => {
-            let message = format!("the URL has the scheme {}; only `https` is allowed", quote(scheme));
+            let message = format!(
+                "the URL has the scheme {}; only `https` is allowed",
+                quote(scheme)
+            );
             let fault = TextFault::new(Code::UrlNotHttps, message).at(0..scheme.len());
             if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") {
                 fault.help("write `https://`, in lower case")
@@ -223,7 +260,13 @@ fn scheme_fault(text: &str) -> TextFault {
                 fault
             }
         }
-        None => outside(Code::InvalidUrl, "URL", "https://host/path", text, text.len()),
+        None => outside(
+            Code::InvalidUrl,
+            "URL",
+            "https://host/path",
+            text,
+            text.len(),
+        ),
     }
 }
 
@@ -233,9 +276,15 @@ fn authority_misfit(authority: &str) -> Option<usize> {
         Some((host, port)) => (host, Some(port)),
         None => (authority, None),
     };
-    let strange = host.bytes().position(|b| !(b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b)));
-    let label = |label: &str| (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
-    let port_fits = |port: &str| port.len() <= 5 && port.parse::<u16>().is_ok_and(|port| port > 0) && !port.starts_with('+');
+    let strange = host
+        .bytes()
+        .position(|b| !(b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b)));
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let port_fits = |port: &str| {
+        port.len() <= 5 && port.parse::<u16>().is_ok_and(|port| port > 0) && !port.starts_with('+')
+    };
     strange
         .or((host.len() > 253 || !host.split('.').all(label)).then_some(0))
         .or(port.filter(|port| !port_fits(port)).map(|_| host.len()))
@@ -248,15 +297,26 @@ fn path_misfit(path: &str) -> Option<usize> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~!&'()*+,;=:@/?%{}".contains(&b);
     let strange = bytes.iter().position(|b| !fits(*b));
     let percent = bytes.iter().enumerate().find(|(at, b)| {
-        **b == b'%' && !(bytes.get(at + 1).is_some_and(u8::is_ascii_hexdigit) && bytes.get(at + 2).is_some_and(u8::is_ascii_hexdigit))
+        **b == b'%'
+            && !(bytes.get(at + 1).is_some_and(u8::is_ascii_hexdigit)
+                && bytes.get(at + 2).is_some_and(u8::is_ascii_hexdigit))
     });
     let mut start = 0;
-    let mut segments = path.split('?').next().unwrap_or(path).split('/').map(|segment| {
-        let at = start;
-        start += segment.len() + 1;
-        (at, segment)
-    });
-    strange.or(percent.map(|(at, _)| at)).or_else(|| segments.find(|(_, segment)| matches!(*segment, "." | "..")).map(|(at, _)| at))
+    let mut segments = path
+        .split('?')
+        .next()
+        .unwrap_or(path)
+        .split('/')
+        .map(|segment| {
+            let at = start;
+            start += segment.len() + 1;
+            (at, segment)
+        });
+    strange.or(percent.map(|(at, _)| at)).or_else(|| {
+        segments
+            .find(|(_, segment)| matches!(*segment, "." | ".."))
+            .map(|(at, _)| at)
+    })
 }
 
 impl FromStr for Suite {
@@ -272,19 +332,33 @@ impl FromStr for Component {
     type Err = TextFault;
 
     fn from_str(text: &str) -> Result<Self, TextFault> {
-        let grammar = "letters, digits and `._+/-`, starting and ending with a letter, digit or placeholder";
+        let grammar =
+            "letters, digits and `._+/-`, starting and ending with a letter, digit or placeholder";
         word(Code::InvalidComponent, "component", grammar, b"._+/-", text).map(Self)
     }
 }
 
-fn word(code: Code, kind: &str, grammar: &str, extra: &[u8], text: &str) -> Result<Template, TextFault> {
+fn word(
+    code: Code,
+    kind: &str,
+    grammar: &str,
+    extra: &[u8],
+    text: &str,
+) -> Result<Template, TextFault> {
     strict(kind, text)?;
     let template = Template::split(kind, code, text)?;
     // A placeholder counts as one character that fits, wherever it stands.
-    let fits_inside = |b: u8| b.is_ascii_alphanumeric() || b"{}".contains(&b) || extra.contains(&b) || b == b'_';
+    let fits_inside =
+        |b: u8| b.is_ascii_alphanumeric() || b"{}".contains(&b) || extra.contains(&b) || b == b'_';
     let fits_outside = |b: u8| b.is_ascii_alphanumeric() || b"{}".contains(&b);
     let last = text.len() - 1;
-    let at = text.bytes().enumerate().position(|(at, b)| if at == 0 || at == last { !fits_outside(b) } else { !fits_inside(b) });
+    let at = text.bytes().enumerate().position(|(at, b)| {
+        if at == 0 || at == last {
+            !fits_outside(b)
+        } else {
+            !fits_inside(b)
+        }
+    });
     let dots = text.split('/').any(|part| matches!(part, "" | "." | ".."));
     match at.or((text.len() > 200 || dots).then_some(text.len())) {
         None => Ok(template),
@@ -352,35 +426,76 @@ mod tests {
 
     #[test]
     fn a_password_is_not_shown() {
-        let fault = "https://me:secret@a.example/".parse::<Url>().expect_err("userinfo");
+        let fault = "https://me:secret@a.example/"
+            .parse::<Url>()
+            .expect_err("userinfo");
         assert!(!fault.message.contains("secret"), "{}", fault.message);
     }
 
     #[test]
     fn placeholders_are_found_and_filled() {
-        let url: Url = "https://a.example:8443/{distro}/{codename}?x={arch}".parse().expect("a URL");
-        assert_eq!((url.host(), url.path()), ("a.example", "/{distro}/{codename}?x={arch}"));
-        assert_eq!(url.placeholders().collect::<Vec<_>>(), [Placeholder::Distro, Placeholder::Codename, Placeholder::Arch]);
+        let url: Url = "https://a.example:8443/{distro}/{codename}?x={arch}"
+            .parse()
+            .expect("a URL");
+        assert_eq!(
+            (url.host(), url.path()),
+            ("a.example", "/{distro}/{codename}?x={arch}")
+        );
+        assert_eq!(
+            url.placeholders().collect::<Vec<_>>(),
+            [
+                Placeholder::Distro,
+                Placeholder::Codename,
+                Placeholder::Arch
+            ]
+        );
         let filled = url.fill(|placeholder| match placeholder {
             Placeholder::Distro => Some("ubuntu"),
             Placeholder::Codename => Some("noble"),
             Placeholder::VersionId => None,
             Placeholder::Arch => Some("amd64"),
         });
-        assert_eq!(filled.as_deref(), Ok("https://a.example:8443/ubuntu/noble?x=amd64"));
+        assert_eq!(
+            filled.as_deref(),
+            Ok("https://a.example:8443/ubuntu/noble?x=amd64")
+        );
         assert_eq!(url.fill(|_| None), Err(Placeholder::Distro));
     }
 
     #[test]
     fn suites_and_components_are_words() {
-        for good in ["{codename}", "{codename}-security", "stable", "bookworm/updates", "any-version"] {
+        for good in [
+            "{codename}",
+            "{codename}-security",
+            "stable",
+            "bookworm/updates",
+            "any-version",
+        ] {
             assert_eq!(code::<Suite>(good), None, "{good}");
         }
-        for bad in ["a b", "./", "/", "a/", "a//b", "a/../b", "a;b", "{codename", "[trusted=yes]", "stable\\"] {
+        for bad in [
+            "a b",
+            "./",
+            "/",
+            "a/",
+            "a//b",
+            "a/../b",
+            "a;b",
+            "{codename",
+            "[trusted=yes]",
+            "stable\\",
+        ] {
             assert_eq!(code::<Suite>(bad), Some(Code::InvalidSuite), "{bad}");
-            assert_eq!(code::<Component>(bad), Some(Code::InvalidComponent), "{bad}");
+            assert_eq!(
+                code::<Component>(bad),
+                Some(Code::InvalidComponent),
+                "{bad}"
+            );
         }
-        assert_eq!(code::<Suite>("a\nTrusted: yes"), Some(Code::ControlCharacter));
+        assert_eq!(
+            code::<Suite>("a\nTrusted: yes"),
+            Some(Code::ControlCharacter)
+        );
         assert_eq!(code::<Component>("-a"), Some(Code::OptionInjection));
     }
 

@@ -23,11 +23,24 @@ pub struct TextFault {
 
 impl TextFault {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, range: None, message: message.into(), help: None }
+        Self {
+            code,
+            range: None,
+            message: message.into(),
+            help: None,
+        }
     }
 
     pub(crate) fn at(mut self, range: Range<usize>) -> Self {
         self.range = Some(range);
+        self
+    }
+
+    /// The fault of a part of a text, as one of the whole text in which it begins at this offset.
+    pub(crate) fn shifted(mut self, offset: usize) -> Self {
+        self.range = self
+            .range
+            .map(|range| range.start + offset..range.end + offset);
         self
     }
 
@@ -47,15 +60,27 @@ impl std::error::Error for TextFault {}
 
 /// Refuses the empty text, control characters, anything but ASCII, and a leading hyphen.
 pub(crate) fn strict(kind: &str, text: &str) -> Result<(), TextFault> {
-    if text.is_empty() {
-        return Err(TextFault::new(Code::EmptyValue, format!("the {kind} is empty")));
-    }
-    let suspicious = text.char_indices().find(|(_, c)| c.is_control() || !c.is_ascii());
-    if let Some((at, c)) = suspicious {
-        return Err(character_fault(kind, text, at, c));
-    }
+    plain_ascii(kind, text)?;
     if text.starts_with('-') {
         return Err(option_fault(kind, text));
+    }
+    Ok(())
+}
+
+/// Refuses the empty text, control characters and anything but ASCII: [`strict`] for the one kind
+/// of value that may be an option.
+pub(crate) fn plain_ascii(kind: &str, text: &str) -> Result<(), TextFault> {
+    if text.is_empty() {
+        return Err(TextFault::new(
+            Code::EmptyValue,
+            format!("the {kind} is empty"),
+        ));
+    }
+    let suspicious = text
+        .char_indices()
+        .find(|(_, c)| c.is_control() || !c.is_ascii());
+    if let Some((at, c)) = suspicious {
+        return Err(character_fault(kind, text, at, c));
     }
     Ok(())
 }
@@ -63,7 +88,10 @@ pub(crate) fn strict(kind: &str, text: &str) -> Result<(), TextFault> {
 /// Refuses control characters (except those allowed) and characters that cannot be seen or reorder
 /// text. Letters of any script are welcome: this is for words people read.
 pub(crate) fn readable(kind: &str, text: &str, allowed: &[char]) -> Result<(), TextFault> {
-    let hidden = |c: char| (c.is_control() && !allowed.contains(&c)) || matches!(disguise(c), Disguise::Invisible | Disguise::Reorders);
+    let hidden = |c: char| {
+        (c.is_control() && !allowed.contains(&c))
+            || matches!(disguise(c), Disguise::Invisible | Disguise::Reorders)
+    };
     match text.char_indices().find(|(_, c)| hidden(*c)) {
         Some((at, c)) => Err(character_fault(kind, text, at, c)),
         None => Ok(()),
@@ -71,8 +99,11 @@ pub(crate) fn readable(kind: &str, text: &str, allowed: &[char]) -> Result<(), T
 }
 
 /// The fault of a value that begins with a hyphen.
-pub(crate) fn option_fault(kind: &str, text: &str) -> TextFault {
-    let message = format!("the {kind} {} begins with `-`: a command would read it as an option", quote(text));
+fn option_fault(kind: &str, text: &str) -> TextFault {
+    let message = format!(
+        "the {kind} {} begins with `-`: a command would read it as an option",
+        quote(text)
+    );
     TextFault::new(Code::OptionInjection, message).at(0..1)
 }
 
@@ -80,7 +111,10 @@ fn character_fault(kind: &str, text: &str, at: usize, c: char) -> TextFault {
     let point = format!("U+{:04X}", u32::from(c));
     let range = at..at + c.len_utf8();
     if c.is_control() {
-        let message = format!("the {kind} {} holds the control character {point}", quote(text));
+        let message = format!(
+            "the {kind} {} holds the control character {point}",
+            quote(text)
+        );
         return TextFault::new(Code::ControlCharacter, message).at(range);
     }
     let what = match disguise(c) {
@@ -92,7 +126,9 @@ fn character_fault(kind: &str, text: &str, at: usize, c: char) -> TextFault {
     let message = format!("the {kind} {} holds {point}, {what}", quote(text));
     let fault = TextFault::new(Code::LookAlikeCharacter, message).at(range);
     match disguise(c) {
-        Disguise::LooksLike(ascii) => fault.help(format!("write `{ascii}` (U+{:04X})", u32::from(ascii))),
+        Disguise::LooksLike(ascii) => {
+            fault.help(format!("write `{ascii}` (U+{:04X})", u32::from(ascii)))
+        }
         Disguise::Invisible | Disguise::Reorders => fault.help("remove the character"),
         Disguise::None => fault,
     }
@@ -110,18 +146,40 @@ enum Disguise {
 /// the table holds the letters and signs that pass for ASCII in common fonts.
 fn disguise(c: char) -> Disguise {
     match c {
-        '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => Disguise::Reorders,
-        '\u{00ad}' | '\u{034f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}'
-        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
+        '\u{061c}'
+        | '\u{200e}'
+        | '\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}' => Disguise::Reorders,
+        '\u{00ad}'
+        | '\u{034f}'
+        | '\u{115f}'
+        | '\u{1160}'
+        | '\u{17b4}'
+        | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200d}'
+        | '\u{2028}'
+        | '\u{2029}'
+        | '\u{2060}'..='\u{2065}'
+        | '\u{206a}'..='\u{206f}'
+        | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}'
+        | '\u{ffa0}'
+        | '\u{fff9}'..='\u{fffb}'
         | '\u{e0000}'..='\u{e0fff}' => Disguise::Invisible,
         // Full-width forms stand in the order of ASCII.
         '\u{ff01}'..='\u{ff5e}' => u32::from(c)
             .checked_sub(0xfee0)
             .and_then(char::from_u32)
             .map_or(Disguise::None, Disguise::LooksLike),
-        '\u{00a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => Disguise::LooksLike(' '),
-        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{02d7}' | '\u{fe58}' | '\u{fe63}' => Disguise::LooksLike('-'),
+        '\u{00a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => {
+            Disguise::LooksLike(' ')
+        }
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{02d7}' | '\u{fe58}' | '\u{fe63}' => {
+            Disguise::LooksLike('-')
+        }
         '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{02bc}' | '\u{2032}' => Disguise::LooksLike('\''),
         '\u{201c}' | '\u{201d}' | '\u{2033}' => Disguise::LooksLike('"'),
         '\u{2024}' | '\u{00b7}' | '\u{0660}' | '\u{06d4}' => Disguise::LooksLike('.'),
@@ -185,7 +243,10 @@ mod tests {
     #[test]
     fn the_code_point_is_named() {
         let fault = strict("package name", "g\u{456}t").expect_err("a Cyrillic letter");
-        assert_eq!(fault.message, "the package name `gіt` holds U+0456, which looks like `i`");
+        assert_eq!(
+            fault.message,
+            "the package name `gіt` holds U+0456, which looks like `i`"
+        );
         assert_eq!(fault.range, Some(1..3));
         let fault = strict("package name", "ｊq").expect_err("a full-width letter");
         assert_eq!(fault.help.as_deref(), Some("write `j` (U+006A)"));

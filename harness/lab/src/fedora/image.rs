@@ -19,6 +19,8 @@ use crate::rootfs;
 const KEY_PATH: &str = "etc/pki/rpm-gpg/RPM-GPG-KEY-lab-base";
 /// Where the packages wait inside the root while they are registered.
 const INBOX: &str = "lab-inbox";
+/// Where rpm keeps its database (`%_dbpath` of the definition).
+const DATABASE: &str = "usr/lib/sysimage/rpm";
 /// dnf5's plugins: one of them makes a successful transaction exit with 1.
 const PLUGINS: &str = "etc/dnf/libdnf5-plugins";
 
@@ -84,6 +86,10 @@ pub(crate) fn build(
     rootfs::run_inside(&root, &["rpm", "--import", &format!("/{KEY_PATH}")])?;
     rootfs::run_inside(&root, &words.iter().map(String::as_str).collect::<Vec<_>>())?;
     files::remove(&inbox)?;
+    // An index of a log that is empty once rpm has ended; sqlite makes it anew.
+    for name in ["rpmdb.sqlite-shm", "rpmdb.sqlite-wal"] {
+        files::remove(&root.join(DATABASE).join(name))?;
+    }
     disable_plugins(&root)?;
     rootfs::empty_volatile(&root)?;
     rootfs::pack(&root, image)?;

@@ -42,5 +42,12 @@ pub fn explain(code: Code) -> Option<&'static Explanation> {
 
 /// Every explanation.
 pub fn all() -> impl Iterator<Item = &'static Explanation> {
-    [structure::EXPLANATIONS, grammars::EXPLANATIONS, places::EXPLANATIONS, project::EXPLANATIONS].into_iter().flatten()
+    [
+        structure::EXPLANATIONS,
+        grammars::EXPLANATIONS,
+        places::EXPLANATIONS,
+        project::EXPLANATIONS,
+    ]
+    .into_iter()
+    .flatten()
 }

@@ -440,7 +440,7 @@ fn again(record: &Record, cell: &CellRecord, page: &mut Page<'_>) -> io::Result<
     }
     page.command(
         if kept { "inside" } else { "" },
-        &format!("assay shell {which}"),
+        &format!("assay shell {}", facts.cell),
     )
 }
 
@@ -457,7 +457,12 @@ fn row_in_words(row: &Expected) -> String {
         ""
     };
     let outcome = row.outcome.as_str().replace('_', " ");
-    format!("{outcome}{phase}{reason}, because {}{expired}", row.because)
+    let because = if row.because.is_empty() {
+        String::new()
+    } else {
+        format!(", because {}", row.because)
+    };
+    format!("{outcome}{phase}{reason}{because}{expired}")
 }
 
 fn phase(phase: Phase) -> String {

@@ -1,0 +1,263 @@
+//! Package managers and the names of packages, whose grammar is the manager's.
+
+use std::fmt;
+use std::str::FromStr;
+
+use assay_packages::Rules;
+
+use crate::code::Code;
+use crate::diagnostic::quote;
+use crate::name::{is_lower, misfit, outside};
+use crate::text::{TextFault, strict};
+
+/// Which package manager a step speaks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Manager {
+    /// apt, on the debian family.
+    Apt,
+    /// dnf, on the rhel family.
+    Dnf,
+    /// pacman, on the arch family.
+    Pacman,
+}
+
+impl Manager {
+    /// Every manager.
+    pub const ALL: [Self; 3] = [Self::Apt, Self::Dnf, Self::Pacman];
+
+    /// The command's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Apt => "apt",
+            Self::Dnf => "dnf",
+            Self::Pacman => "pacman",
+        }
+    }
+
+    /// Whose rules compare its versions.
+    #[must_use]
+    pub fn rules(self) -> Rules {
+        match self {
+            Self::Apt => Rules::Dpkg,
+            Self::Dnf => Rules::Rpm,
+            Self::Pacman => Rules::Pacman,
+        }
+    }
+}
+
+/// The name of a package, group of packages or provided file, valid for at least one manager.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PackageName(String);
+
+impl PackageName {
+    /// Reads a name as one manager takes it.
+    ///
+    /// - apt: Debian policy 5.6.1, without a final `-`, which apt-get(8) reads as "remove".
+    /// - dnf: the characters of a NEVRA, or `@group`, or the absolute path of a provided file.
+    /// - pacman: PKGBUILD(5) `pkgname`; groups have the same grammar.
+    ///
+    /// # Errors
+    /// With the bytes at fault, when the text is no such name.
+    pub fn for_manager(manager: Manager, text: &str) -> Result<Self, TextFault> {
+        let kind = "package name";
+        strict(kind, text)?;
+        let misfit_at = match manager {
+            Manager::Apt if text.ends_with('-') => {
+                let message = format!(
+                    "the package name {} ends with `-`: apt would remove the package",
+                    quote(text)
+                );
+                return Err(
+                    TextFault::new(Code::OptionInjection, message).at(text.len() - 1..text.len())
+                );
+            }
+            Manager::Apt if text.len() == 1 => Some(1),
+            Manager::Apt => misfit(
+                text,
+                is_lower,
+                |b| is_lower(b) || b"+-.".contains(&b),
+                MAX_PACKAGE_BYTES,
+            ),
+            Manager::Dnf => rpm_misfit(text),
+            Manager::Pacman => misfit(
+                text,
+                |b| b.is_ascii_alphanumeric() || b"@_+".contains(&b),
+                |b| b.is_ascii_alphanumeric() || b"@._+-".contains(&b),
+                MAX_PACKAGE_BYTES,
+            ),
+        };
+        match misfit_at {
+            None => Ok(Self(text.to_owned())),
+            Some(at) => Err(outside(
+                Code::InvalidPackageName,
+                kind,
+                Self::grammar(manager),
+                text,
+                at,
+            )),
+        }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A manager's grammar in words.
+    #[must_use]
+    pub fn grammar(manager: Manager) -> &'static str {
+        match manager {
+            Manager::Apt => {
+                "for apt: at least two lower-case letters, digits and `+-.`, starting with a letter or digit"
+            }
+            Manager::Dnf => {
+                "for dnf: letters, digits and `._+-`, starting with a letter or digit, or `@group`, or a file's absolute path"
+            }
+            Manager::Pacman => "for pacman: letters, digits and `@._+-`, not starting with `.`",
+        }
+    }
+}
+
+impl FromStr for PackageName {
+    type Err = TextFault;
+
+    /// Reads a name that at least one manager takes.
+    fn from_str(text: &str) -> Result<Self, TextFault> {
+        Manager::ALL
+            .into_iter()
+            .find_map(|manager| Self::for_manager(manager, text).ok())
+            .map_or_else(|| Self::for_manager(Manager::Dnf, text), Ok)
+    }
+}
+
+impl fmt::Display for PackageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Longest package name in bytes; the longest in Debian 13 has 87.
+const MAX_PACKAGE_BYTES: usize = 200;
+
+fn rpm_misfit(text: &str) -> Option<usize> {
+    let word = |b: u8| b.is_ascii_alphanumeric() || b"._+-".contains(&b);
+    match text.as_bytes() {
+        [b'@', group @ ..] => {
+            let group = std::str::from_utf8(group).unwrap_or_default();
+            misfit(
+                group,
+                |b| b.is_ascii_alphanumeric(),
+                word,
+                MAX_PACKAGE_BYTES,
+            )
+            .map(|at| at + 1)
+        }
+        [b'/', ..] => file_misfit(text),
+        _ => misfit(
+            text,
+            |b| b.is_ascii_alphanumeric() || b == b'_',
+            word,
+            MAX_PACKAGE_BYTES,
+        ),
+    }
+}
+
+/// A provided file: an absolute path of plain characters, so that no manager takes it for a pattern.
+pub(crate) fn file_misfit(text: &str) -> Option<usize> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._+-@".contains(&b);
+    let strange = text
+        .bytes()
+        .position(|b| !plain(b))
+        .or((text.len() > 1024).then_some(text.len()));
+    let mut at = 1;
+    let mut parts = text.split('/').skip(1).map(|part| {
+        let start = at;
+        at += part.len() + 1;
+        (start, part)
+    });
+    strange.or_else(|| {
+        parts
+            .find(|(_, part)| matches!(*part, "" | "." | ".."))
+            .map(|(start, _)| start)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn package_names_by_manager() {
+        let code = |manager, text| {
+            PackageName::for_manager(manager, text)
+                .err()
+                .map(|fault| fault.code)
+        };
+        for good in ["jq", "g++", "libstdc++-12-dev", "containerd.io", "0ad"] {
+            assert_eq!(code(Manager::Apt, good), None, "{good}");
+        }
+        for bad in [
+            "j",
+            "Jq",
+            "jq;reboot",
+            "jq rm",
+            "jq/sid",
+            "jq=1",
+            "jq*",
+            "$(id)",
+            "`id`",
+            "+jq",
+            "jq_1",
+            "a:b",
+        ] {
+            assert_eq!(
+                code(Manager::Apt, bad),
+                Some(Code::InvalidPackageName),
+                "{bad}"
+            );
+        }
+        assert_eq!(code(Manager::Apt, "jq-"), Some(Code::OptionInjection));
+        for good in [
+            "jq",
+            "NetworkManager",
+            "@development-tools",
+            "/usr/bin/jq",
+            "glibc.i686",
+            "gcc-c++",
+            "j",
+        ] {
+            assert_eq!(code(Manager::Dnf, good), None, "{good}");
+        }
+        for bad in [
+            "@",
+            "@-x",
+            "/",
+            "/usr/../x",
+            "/usr//x",
+            "/usr/bin/*",
+            "jq*",
+            "perl(JSON)",
+            "http:x",
+            "a b",
+            "./x.rpm",
+        ] {
+            assert_eq!(
+                code(Manager::Dnf, bad),
+                Some(Code::InvalidPackageName),
+                "{bad}"
+            );
+        }
+        for good in ["jq", "base-devel", "gtk+", "python-pip", "R"] {
+            assert_eq!(code(Manager::Pacman, good), None, "{good}");
+        }
+        for bad in [".jq", "extra/jq", "jq>1", "a b"] {
+            assert_eq!(
+                code(Manager::Pacman, bad),
+                Some(Code::InvalidPackageName),
+                "{bad}"
+            );
+        }
+    }
+}
