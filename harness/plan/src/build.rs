@@ -6,7 +6,7 @@ use assay_recipe::Recipe;
 use assay_recipe::model::{
     Action, Check, GroupAdd, Manual, RequireCommand, Requirement, RequirementKind, Step,
 };
-use assay_recipe::name::Manager;
+use assay_recipe::package::Manager;
 use assay_recipe::template::Placeholder;
 use assay_recipe::when::Family;
 use assay_wire::name::{RecipeName, StepId, StepRef, Variant};

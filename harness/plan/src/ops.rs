@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use assay_recipe::model::{Check, GroupAdd};
-use assay_recipe::name::Manager;
+use assay_recipe::package::Manager;
 use assay_wire::name::{GuestPath, StepRef};
 use assay_wire::plan::{Action, Content, Expects, FileContent, Guard, Limits, Op, OpId, Privilege};
 

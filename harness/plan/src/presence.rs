@@ -3,7 +3,8 @@
 
 use assay_packages::{Operator, VersionRange};
 use assay_recipe::model::CommandMinimum;
-use assay_recipe::name::{CommandName, Manager, VersionFlag};
+use assay_recipe::name::{CommandName, VersionFlag};
+use assay_recipe::package::Manager;
 use assay_wire::plan::{Presence, Subject, VersionProbe, VersionRules};
 
 use crate::manager::{package_query, version_rules};

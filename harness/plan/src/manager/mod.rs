@@ -5,7 +5,7 @@ pub(crate) mod apt;
 pub(crate) mod dnf;
 pub(crate) mod pacman;
 
-use assay_recipe::name::Manager;
+use assay_recipe::package::Manager;
 use assay_recipe::when::Arch;
 use assay_wire::plan::{Guard, VersionRules};
 

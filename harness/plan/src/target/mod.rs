@@ -8,7 +8,8 @@ mod releases;
 pub mod os_release;
 
 use assay_packages::DistroVersion;
-use assay_recipe::name::{DistroId, Manager};
+use assay_recipe::name::DistroId;
+use assay_recipe::package::Manager;
 use assay_recipe::when::{Arch, Family, Libc, Os, family_of};
 use assay_wire::name::TargetId;
 
