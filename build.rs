@@ -20,7 +20,7 @@ fn main() {
     let out = PathBuf::from(variable("OUT_DIR"));
     let target = out.ancestors().nth(4).expect("OUT_DIR lies four folders deep").join("executor");
     let status = Command::new(variable("CARGO"))
-        .args(["build", "--locked", "--package", "assay-executor", "--profile", "executor", "--target", &triple])
+        .args(["build", "--package", "assay-executor", "--profile", "executor", "--target", &triple])
         .env("CARGO_TARGET_DIR", &target)
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")

@@ -17,7 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("observe", &["packages", "wire"]),
     ("run", &["content", "observe", "sandbox", "wire"]),
     ("report", &["observe", "wire"]),
-    ("lab", &["wire"]),
+    ("lab", &["packages", "wire"]),
     ("testkit", &["wire"]),
     ("cli", &["content", "observe", "packages", "plan", "recipe", "report", "run", "sandbox", "wire"]),
 ];
