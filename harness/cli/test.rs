@@ -95,7 +95,7 @@ fn job(world: &World, project: &Project, cell: PlannedCell, images: &BTreeMap<Ta
     let snapshot: SnapshotFinding = snapshot::finding(project, &cell)?;
     let expected = expected(project, &cell);
     let image = images.get(&cell.target.id);
-    let not_run = not_run(world, &cell, image, expected.as_ref());
+    let not_run = not_run(world, &cell, expected.as_ref());
     let planned = CellPlanned {
         plan: cell.plan,
         harness: cell.harness,
@@ -120,7 +120,7 @@ fn job(world: &World, project: &Project, cell: PlannedCell, images: &BTreeMap<Ta
 }
 
 /// Why a cell is not started, if it is not.
-fn not_run(world: &World, cell: &PlannedCell, image: Option<&FoundImage>, expected: Option<&Expected>) -> Option<String> {
+fn not_run(world: &World, cell: &PlannedCell, expected: Option<&Expected>) -> Option<String> {
     if cell.plan.unsupported.is_some() {
         return None;
     }
@@ -130,9 +130,6 @@ fn not_run(world: &World, cell: &PlannedCell, image: Option<&FoundImage>, expect
     let needs = expected.map_or(&[][..], |row| row.needs.as_slice());
     if let Some(need) = needs.iter().find(|need| !world.meets(need)) {
         return Some(format!("`{need}` is not to be had here"));
-    }
-    if image.is_none() && !cell.plan.ops.is_empty() {
-        return Some(format!("there is no image of {}: run `assay images build {}`", cell.target.id, cell.target.id));
     }
     None
 }

@@ -12,7 +12,7 @@ use assay_sandbox::lease::OwnerId;
 use assay_sandbox::session::{Backend, SandboxLimits, SandboxSpec, Session};
 use assay_wire::digest::Digest;
 use assay_wire::event::{
-    Body, CellEnded, CellPlanned, ContentReady, ContentRefused, Envelope, InfraCause, Origin, SandboxStarted,
+    Body, CellEnded, CellPlanned, ContentReady, ContentRefused, Envelope, Image, InfraCause, Origin, SandboxStarted,
 };
 use assay_wire::name::CellId;
 use assay_wire::outcome::OutcomeKind;
@@ -83,8 +83,11 @@ impl Context {
             // Every step is a human's, or none applies here: there is nothing to start a sandbox for.
             return Ok(AttemptEnd::Finished);
         }
+        let Some(image) = &job.planned.image else {
+            return Err(Fault::ImageMissing { target: plan.target.clone() });
+        };
         let asked = Instant::now();
-        let mut session = Session::start(&self.backend, &self.spec(job)).await?;
+        let mut session = Session::start(&self.backend, &self.spec(job, image)).await?;
         let mut interrupted = self.interrupted.clone();
         let driven = tokio::select! {
             driven = self.drive(job, &mut session, blobs, asked) => driven,
@@ -227,12 +230,12 @@ impl Context {
         })
     }
 
-    fn spec(&self, job: &CellJob) -> SandboxSpec {
+    fn spec(&self, job: &CellJob, image: &Image) -> SandboxSpec {
         SandboxSpec {
             run: self.journal.run().clone(),
             owner: self.owner.clone(),
             cell: job.cell.clone(),
-            image: job.planned.image.as_ref().map_or_else(String::new, |image| image.id.clone()),
+            image: image.id.clone(),
             executor: Arc::clone(&self.executor),
             limits: self.limits,
             created: SystemTime::now(),

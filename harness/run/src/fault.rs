@@ -3,6 +3,7 @@
 
 use assay_sandbox::error::SandboxError;
 use assay_wire::event::{AttemptFailed, InfraCause};
+use assay_wire::name::TargetId;
 
 use crate::cell::explain_chain;
 use crate::journal::JournalError;
@@ -16,6 +17,12 @@ pub(crate) enum Fault {
     /// The engine, or the sandbox as the engine sees it.
     #[error("{0}")]
     Sandbox(#[from] SandboxError),
+    /// The target has no image here.
+    #[error("there is no image of {target} here")]
+    ImageMissing {
+        /// The target.
+        target: TargetId,
+    },
     /// The sandbox ended, or what it sent is not what it may send.
     #[error("the sandbox was lost: {message}")]
     Lost {
@@ -58,7 +65,7 @@ impl Fault {
             Self::Sandbox(error) => error.is_transient(),
             Self::Lost { .. } | Self::Silent => true,
             Self::Host { transient, .. } => *transient,
-            Self::Storage { .. } | Self::Journal(_) => false,
+            Self::ImageMissing { .. } | Self::Storage { .. } | Self::Journal(_) => false,
         }
     }
 
@@ -66,6 +73,9 @@ impl Fault {
     pub(crate) fn to_event(&self, retried: bool) -> AttemptFailed {
         let (cause, hint) = match self {
             Self::Sandbox(error) => (error.cause(), error.hint()),
+            Self::ImageMissing { target } => {
+                (InfraCause::ImageMissing, Some(format!("run `assay images build {target}`")))
+            }
             Self::Lost { .. } | Self::Silent => (InfraCause::SandboxLost, None),
             Self::Host { hint, .. } => (InfraCause::HostUnreachable, hint.clone()),
             Self::Storage { .. } | Self::Journal(_) => {

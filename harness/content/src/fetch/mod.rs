@@ -201,6 +201,23 @@ impl Fetcher {
         })
     }
 
+    /// True if a host answers over https by the policy's rules and the user's upstream proxy,
+    /// whatever it answers with; for a lab host, if the lab is built. Asked once, for at most ten
+    /// seconds.
+    #[must_use]
+    pub fn answers(&self, host: &str) -> bool {
+        let Ok(url) = format!("https://{host}/").parse::<WebUrl>() else {
+            return false;
+        };
+        if url.host().is_lab() {
+            return self.lab.repositories.is_some();
+        }
+        let patience = Duration::from_secs(10);
+        self.client
+            .send(&Method::HEAD, &url, &HeaderMap::new(), Some(patience))
+            .is_ok()
+    }
+
     fn check_scheme(&self, url: &WebUrl) -> Result<(), FetchError> {
         match (url.scheme(), self.policy.plain_http) {
             (Scheme::Https, PlainHttp::Refused | PlainHttp::Allowed)

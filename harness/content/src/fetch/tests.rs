@@ -507,3 +507,25 @@ fn https_goes_through_the_users_proxy_by_connect() {
         );
     }
 }
+
+#[test]
+fn a_host_answers_by_the_policy_or_not_at_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fetcher = |repositories| {
+        Fetcher::new(
+            FetchPolicy::default(),
+            LabHosts { repositories },
+            UpstreamProxies::none(),
+        )
+    };
+    let built = fetcher(Some(folder.path().to_owned()));
+    assert!(built.answers("packages.assay.test"));
+    assert!(!fetcher(None).answers("packages.assay.test"));
+    // A private address is never asked, and what is no host name is no host.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    assert!(!built.answers(&format!("127.0.0.1:{port}")));
+    assert!(!built.answers("no host"));
+    listener.set_nonblocking(true).expect("a listener");
+    assert!(listener.accept().is_err(), "nobody has connected");
+}
