@@ -4,8 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Exit codes and pointers, shown below every long help.
+/// Where to begin, exit codes and pointers, shown below the help of the whole command.
 const AFTER: &str = "\
+Begin with:
+  assay check                      all faults of all recipes in `recipes/`
+  assay plan jq --on debian-12     the exact commands
+  assay test jq --on 'debian-*'    run them in sandboxes and judge
+  assay VERB --help                more of each verb, with examples
+
 Exit codes, the first that applies:
   130  interrupted
     2  wrong command line or project file
@@ -20,9 +26,42 @@ Exit codes, the first that applies:
 
 `assay explain CODE` explains a diagnostic; `assay doctor` says what this machine can run.";
 
+/// Shown below the help of `assay check`.
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  assay check                  the project's recipes
+  assay check drafts/jq.toml   one file; no project is needed
+  assay check -q               only what must be mended";
+
+/// Shown below the help of `assay plan`.
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  assay plan jq                        on every target of the project
+  assay plan jq --on debian-12 -v      with what the harness adds beside the plan
+  assay plan jq --on arch --explain    with the steps that do not apply, and why
+  assay plan jq docker --together      as one machine's plan";
+
+/// Shown below the help of `assay test`.
+const TEST_EXAMPLES: &str = "\
+Examples:
+  assay test                              all recipes, wherever they can run
+  assay test jq --on 'debian-*'           one recipe on some targets
+  assay test jq --on arch --keep-failed   keep its sandbox if it fails …
+  assay shell arch:jq                     … and look inside
+  assay test --list                       what would run, and in which image";
+
+/// Shown below the help of `assay shell`.
+const SHELL_EXAMPLES: &str = "\
+Examples:
+  assay shell debian-12         a fresh sandbox
+  assay shell debian-12:jq      the one that `assay test jq --keep-failed` left";
+
+/// The heading of what every verb takes.
+const OUTPUT: &str = "Output";
+
 /// Tests provisioning recipes in sandboxes and shows what root did.
 #[derive(Debug, Parser)]
-#[command(name = "assay", version, after_long_help = AFTER, propagate_version = true, max_term_width = 100)]
+#[command(name = "assay", version, after_help = AFTER, max_term_width = 100)]
 pub(crate) struct Cli {
     /// What every verb takes.
     #[command(flatten)]
@@ -35,17 +74,17 @@ pub(crate) struct Cli {
 /// What every verb takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Output for people or for programs; JSON alone goes to stdout, all else to stderr
-    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    /// `human`, or `json`: one document alone on stdout, all else on stderr
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human, hide_possible_values = true, help_heading = OUTPUT)]
     pub(crate) format: Format,
-    /// When to colour
-    #[arg(long, global = true, value_enum, default_value_t = When::Auto)]
+    /// `auto` (on a terminal, unless NO_COLOR is set), `always` or `never`
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = When::Auto, hide_possible_values = true, help_heading = OUTPUT)]
     pub(crate) color: When,
     /// Say only what is wrong
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = OUTPUT)]
     pub(crate) quiet: bool,
     /// Say more
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = OUTPUT)]
     pub(crate) verbose: bool,
 }
 
@@ -73,6 +112,7 @@ pub(crate) enum When {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Parse and lint recipes: all diagnostics at once, with the line, a code and advice
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(Recipes),
     /// Explain a diagnostic's code, or list all codes
     Explain {
@@ -80,11 +120,13 @@ pub(crate) enum Verb {
         code: Option<String>,
     },
     /// Show the exact commands a recipe means on each target
+    #[command(after_help = PLAN_EXAMPLES)]
     Plan(PlanArgs),
     /// Compare plans with the snapshots in `snapshots/`, or accept them
     #[command(subcommand)]
     Snapshot(SnapshotVerb),
     /// Run recipes in sandboxes and judge them: plan, prepare, apply, verify, apply again
+    #[command(after_help = TEST_EXAMPLES)]
     Test(TestArgs),
     /// Render a finished run again, from its journal alone
     Report {
@@ -92,6 +134,7 @@ pub(crate) enum Verb {
         run: Option<String>,
     },
     /// Open a shell in the sandbox of a cell: same image, network and user
+    #[command(after_help = SHELL_EXAMPLES)]
     Shell(ShellArgs),
     /// The images that sandboxes are made of
     #[command(subcommand)]
@@ -186,7 +229,8 @@ pub(crate) struct ShellArgs {
 pub(crate) enum ImagesVerb {
     /// Build or import what is missing or stale
     Build {
-        /// Targets; all without any
+        /// Targets, such as `debian-12`; all without any
+        #[arg(value_name = "TARGET")]
         targets: Vec<String>,
         /// Build again what is there already
         #[arg(long)]

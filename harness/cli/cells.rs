@@ -50,9 +50,17 @@ impl Library {
     ///
     /// # Errors
     /// If one does not exist or is invalid.
-    pub(crate) fn load(terminal: &Terminal, project: &Project, named: &[PathBuf]) -> Result<Self, CliError> {
-        let (mut recipes, mut sources): (Vec<_>, Vec<_>) = load_valid(terminal, project, named)?.into_iter().unzip();
-        let asked = recipes.iter().map(|recipe: &Recipe| recipe.metadata.name.value.clone()).collect();
+    pub(crate) fn load(
+        terminal: &Terminal,
+        project: &Project,
+        named: &[PathBuf],
+    ) -> Result<Self, CliError> {
+        let (mut recipes, mut sources): (Vec<_>, Vec<_>) =
+            load_valid(terminal, project, named)?.into_iter().unzip();
+        let asked = recipes
+            .iter()
+            .map(|recipe: &Recipe| recipe.metadata.name.value.clone())
+            .collect();
         let mut next = 0;
         while next < recipes.len() {
             let missing: Vec<PathBuf> = recipes[next]
@@ -60,38 +68,59 @@ impl Library {
                 .depends_on
                 .iter()
                 .map(|name| &name.value)
-                .filter(|name| !recipes.iter().any(|known| known.metadata.name.value == **name))
+                .filter(|name| {
+                    !recipes
+                        .iter()
+                        .any(|known| known.metadata.name.value == **name)
+                })
                 .map(|name| project.recipes().join(format!("{name}.toml")))
                 .filter(|path| path.exists())
                 .collect();
             next += 1;
             if !missing.is_empty() {
-                let (more, texts): (Vec<_>, Vec<_>) = load_valid(terminal, project, &missing)?.into_iter().unzip();
+                let (more, texts): (Vec<_>, Vec<_>) =
+                    load_valid(terminal, project, &missing)?.into_iter().unzip();
                 recipes.extend(more);
                 sources.extend(texts);
             }
         }
-        Ok(Self { recipes, sources, asked })
+        Ok(Self {
+            recipes,
+            sources,
+            asked,
+        })
     }
 
     /// The file a recipe was read from, as the user would name it.
     pub(crate) fn file(&self, name: &RecipeName) -> &str {
-        self.sources().get(name).map_or("", |source| source.name.as_str())
+        self.sources()
+            .get(name)
+            .map_or("", |source| source.name.as_str())
     }
 
     /// Plans one set on one target.
     ///
     /// # Errors
     /// What makes it unplannable.
-    pub(crate) fn plan(&self, asked: &[RecipeName], target: &Target) -> Result<PlannedCell, Vec<Fault>> {
+    pub(crate) fn plan(
+        &self,
+        asked: &[RecipeName],
+        target: &Target,
+    ) -> Result<PlannedCell, Vec<Fault>> {
         let set = closure(asked, &self.recipes)?;
         let plan = plan(&set, target)?;
         let sources = self.sources();
         Ok(PlannedCell {
-            cell: CellId { target: target.id.clone(), recipes: asked.to_vec() },
+            cell: CellId {
+                target: target.id.clone(),
+                recipes: asked.to_vec(),
+            },
             target: target.clone(),
             harness: harness_env(target),
-            locations: set.iter().flat_map(|recipe| locations(recipe, sources.get(&recipe.metadata.name.value))).collect(),
+            locations: set
+                .iter()
+                .flat_map(|recipe| locations(recipe, sources.get(&recipe.metadata.name.value)))
+                .collect(),
             distros: assay_plan::effective_distros(&set, target),
             plan,
         })
@@ -118,8 +147,15 @@ pub(crate) fn select(
     targets: &[Target],
 ) -> Result<(Library, Vec<PlannedCell>), CliError> {
     let library = Library::load(terminal, project, &selection.recipes.recipes)?;
-    let sets: Vec<Vec<RecipeName>> =
-        if selection.together { vec![library.asked.clone()] } else { library.asked.iter().map(|name| vec![name.clone()]).collect() };
+    let sets: Vec<Vec<RecipeName>> = if selection.together {
+        vec![library.asked.clone()]
+    } else {
+        library
+            .asked
+            .iter()
+            .map(|name| vec![name.clone()])
+            .collect()
+    };
     let mut cells = Vec::new();
     let mut faults: Vec<Fault> = Vec::new();
     for set in &sets {
@@ -144,15 +180,39 @@ pub(crate) fn select(
 
 /// Where each entry of a recipe stands.
 fn locations(recipe: &Recipe, source: Option<&&Source>) -> Vec<StepLocation> {
-    let Some(source) = source else { return Vec::new() };
-    let index = LineIndex::new(&source.text);
-    let numbered = |word: &str, number: usize| format!("{word}-{}", number + 1).parse::<StepId>().ok();
-    let requires = recipe.requires.iter().enumerate().map(|(number, one)| (numbered("requires", number), one.span));
-    let steps = recipe.steps.iter().map(|step| (Some(step.id.value.clone()), step.span));
-    let checks = recipe.checks.iter().enumerate().map(|(number, one)| (numbered("check", number), one.span));
-    let place = |(step, span): (Option<StepId>, Span)| {
-        let step = StepRef { recipe: recipe.metadata.name.value.clone(), step: step? };
-        Some(StepLocation { step, location: index.location(&source.name, span) })
+    let Some(source) = source else {
+        return Vec::new();
     };
-    requires.chain(steps).chain(checks).filter_map(place).collect()
+    let index = LineIndex::new(&source.text);
+    let numbered =
+        |word: &str, number: usize| format!("{word}-{}", number + 1).parse::<StepId>().ok();
+    let requires = recipe
+        .requires
+        .iter()
+        .enumerate()
+        .map(|(number, one)| (numbered("requires", number), one.span));
+    let steps = recipe
+        .steps
+        .iter()
+        .map(|step| (Some(step.id.value.clone()), step.span));
+    let checks = recipe
+        .checks
+        .iter()
+        .enumerate()
+        .map(|(number, one)| (numbered("check", number), one.span));
+    let place = |(step, span): (Option<StepId>, Span)| {
+        let step = StepRef {
+            recipe: recipe.metadata.name.value.clone(),
+            step: step?,
+        };
+        Some(StepLocation {
+            step,
+            location: index.location(&source.name, span),
+        })
+    };
+    requires
+        .chain(steps)
+        .chain(checks)
+        .filter_map(place)
+        .collect()
 }

@@ -1,6 +1,7 @@
 //! `assay check`: every diagnostic of every recipe, at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use assay_plan::Fault;
 use assay_recipe::{Recipe, Severity};
@@ -10,6 +11,7 @@ use serde::Serialize;
 use crate::args::Recipes;
 use crate::diagnostics::{self, JsonDiagnostic, Source};
 use crate::error::{CliError, ErrorKind};
+use crate::expectations::{self, Unmatched, unmatched};
 use crate::load::{Loaded, load};
 use crate::project::Project;
 use crate::terminal::Terminal;
@@ -19,15 +21,19 @@ struct Document<'d> {
     schema: &'static str,
     version: u32,
     recipes: Vec<Checked<'d>>,
-    /// What only shows with targets in view, by recipe and bytes.
-    set: &'d [Fault],
+    /// Rows of `expected.toml` that speak of nothing.
+    expected: Vec<JsonDiagnostic>,
+    /// What only shows with targets in view.
+    set: Vec<JsonDiagnostic>,
 }
 
 #[derive(Serialize)]
 struct Checked<'d> {
     file: &'d str,
     valid: bool,
-    diagnostics: Vec<JsonDiagnostic<'d>>,
+    /// Why the file could not be read.
+    unreadable: Option<String>,
+    diagnostics: Vec<JsonDiagnostic>,
 }
 
 /// Parses and lints; prints all diagnostics.
@@ -35,42 +41,138 @@ pub(crate) fn run(terminal: &Terminal, arguments: &Recipes) -> Result<(), CliErr
     let project = Project::find(terminal)?;
     let loaded = load(&project, &arguments.recipes)?;
     let faults = lint_with_targets(&project, &loaded)?;
+    let sources = sources_by_name(loaded.iter().map(|one| (one.recipe.as_ref(), &one.source)));
+    let all = arguments.recipes.is_empty().then(|| names(&loaded));
+    let rows = Rows {
+        source: project.expected.as_ref(),
+        unmatched: unmatched(&project, all.as_ref()),
+    };
     if terminal.is_json() {
         let recipes = loaded
             .iter()
             .map(|one| Checked {
                 file: &one.source.name,
                 valid: !one.source.is_invalid(),
+                unreadable: one.source.unreadable.as_ref().map(ToString::to_string),
                 diagnostics: diagnostics::to_json(&one.source),
             })
             .collect();
-        terminal.json(&Document { schema: "assay-check", version: 1, recipes, set: &faults })?;
+        terminal.json(&Document {
+            schema: "assay-check",
+            version: 1,
+            recipes,
+            expected: rows.to_json(),
+            set: diagnostics::faults_to_json(&faults, &sources),
+        })?;
     } else {
-        loaded.iter().for_each(|one| diagnostics::print(terminal, &one.source));
+        loaded
+            .iter()
+            .for_each(|one| diagnostics::print(terminal, &one.source));
         if !terminal.quiet {
-            diagnostics::print_faults(terminal, &faults, &sources_by_name(loaded.iter().map(|one| (one.recipe.as_ref(), &one.source))));
+            rows.print(terminal);
+            diagnostics::print_faults(terminal, &faults, &sources);
         }
     }
     let count = |severity| {
-        loaded.iter().map(|one| one.source.count(severity)).sum::<usize>()
-            + faults.iter().filter(|fault| fault.severity == severity).count()
+        loaded
+            .iter()
+            .map(|one| one.source.count(severity))
+            .sum::<usize>()
+            + faults
+                .iter()
+                .filter(|fault| fault.severity == severity)
+                .count()
+            + if severity == expectations::SEVERITY {
+                rows.unmatched.len()
+            } else {
+                0
+            }
     };
     let invalid = loaded.iter().filter(|one| one.source.is_invalid()).count();
+    let more = if invalid > 0 {
+        "; `assay explain CODE` says more"
+    } else {
+        ""
+    };
     terminal.progress(&format!(
-        "checked {}: {}, {}, {}",
+        "checked {}: {}, {}, {}{more}",
         plural(loaded.len(), "recipe"),
         plural(count(Severity::Error), "error"),
         plural(count(Severity::Warning), "warning"),
         plural(count(Severity::Hint), "hint"),
     ));
-    if invalid > 0 { Err(CliError::said(ErrorKind::Recipe)) } else { Ok(()) }
+    if invalid > 0 {
+        Err(CliError::said(ErrorKind::Recipe))
+    } else {
+        Ok(())
+    }
+}
+
+/// Rows of `expected.toml` that speak of nothing, with its text.
+struct Rows<'p> {
+    source: Option<&'p Source>,
+    unmatched: Vec<Unmatched>,
+}
+
+impl Rows<'_> {
+    fn print(&self, terminal: &Terminal) {
+        for row in &self.unmatched {
+            if let Some(source) = self.source {
+                diagnostics::print_one(
+                    terminal,
+                    source,
+                    expectations::SEVERITY,
+                    expectations::CODE,
+                    &row.message,
+                    row.span,
+                );
+            }
+        }
+    }
+
+    fn to_json(&self) -> Vec<JsonDiagnostic> {
+        let rows = self
+            .source
+            .into_iter()
+            .flat_map(|source| self.unmatched.iter().map(move |row| (source, row)));
+        rows.map(|(source, row)| {
+            diagnostics::one_to_json(
+                source,
+                expectations::SEVERITY,
+                expectations::CODE,
+                &row.message,
+                row.span,
+            )
+        })
+        .collect()
+    }
+}
+
+/// The names of the recipes, invalid ones by their file.
+fn names(loaded: &[Loaded]) -> BTreeSet<RecipeName> {
+    let stem = |one: &Loaded| {
+        Path::new(&one.source.name)
+            .file_stem()?
+            .to_str()?
+            .parse()
+            .ok()
+    };
+    let name = |one: &Loaded| {
+        one.recipe
+            .as_ref()
+            .map(|recipe| recipe.metadata.name.value.clone())
+            .or_else(|| stem(one))
+    };
+    loaded.iter().filter_map(name).collect()
 }
 
 /// What can only be said of a recipe with targets in view.
 fn lint_with_targets(project: &Project, loaded: &[Loaded]) -> Result<Vec<Fault>, CliError> {
     let targets = project.targets(&[])?;
     let recipes = loaded.iter().filter_map(|one| one.recipe.as_ref());
-    Ok(recipes.flat_map(|recipe| assay_plan::lint(recipe, &targets)).collect())
+    Ok(recipes
+        .flat_map(|recipe| assay_plan::lint(recipe, &targets))
+        .collect())
 }
 
 /// `1 recipe`, `2 recipes`.
@@ -82,5 +184,7 @@ pub(crate) fn plural(count: usize, word: &str) -> String {
 pub(crate) fn sources_by_name<'s>(
     loaded: impl Iterator<Item = (Option<&'s Recipe>, &'s Source)>,
 ) -> BTreeMap<RecipeName, &'s Source> {
-    loaded.filter_map(|(recipe, source)| Some((recipe?.metadata.name.value.clone(), source))).collect()
+    loaded
+        .filter_map(|(recipe, source)| Some((recipe?.metadata.name.value.clone(), source)))
+        .collect()
 }

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 use assay_recipe::{Diagnostic, Severity};
+use assay_report::sanitise::is_hidden;
 use assay_wire::name::RecipeName;
 use assay_wire::source::{LineIndex, Location, Span};
 use serde::Serialize;
 
+use crate::error::CliError;
 use crate::terminal::Terminal;
 
 /// A text that was read, and what is wrong with it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Source {
     /// The file as the user named it.
     pub(crate) name: String,
@@ -19,91 +21,289 @@ pub(crate) struct Source {
     pub(crate) text: String,
     /// What is wrong with it.
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// Why there is no text.
+    pub(crate) unreadable: Option<CliError>,
 }
 
 impl Source {
     /// True if it cannot be used.
     pub(crate) fn is_invalid(&self) -> bool {
-        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.count(Severity::Error) > 0
     }
 
     /// How many diagnostics of this severity there are.
     pub(crate) fn count(&self, severity: Severity) -> usize {
-        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
+        let unreadable = usize::from(severity == Severity::Error && self.unreadable.is_some());
+        unreadable
+            + self
+                .diagnostics
+                .iter()
+                .filter(|diagnostic| diagnostic.severity == severity)
+                .count()
     }
 }
 
 /// One diagnostic for a program.
 #[derive(Debug, Serialize)]
-pub(crate) struct JsonDiagnostic<'d> {
-    code: &'d str,
-    severity: &'d str,
-    message: &'d str,
-    labels: Vec<JsonLabel<'d>>,
-    help: Option<&'d str>,
+pub(crate) struct JsonDiagnostic {
+    code: &'static str,
+    severity: &'static str,
+    message: String,
+    labels: Vec<JsonLabel>,
+    help: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct JsonLabel<'d> {
+struct JsonLabel {
     location: Location,
-    message: &'d str,
+    message: String,
 }
 
 /// The diagnostics of a source for a program.
-pub(crate) fn to_json(source: &Source) -> Vec<JsonDiagnostic<'_>> {
+pub(crate) fn to_json(source: &Source) -> Vec<JsonDiagnostic> {
     let index = LineIndex::new(&source.text);
-    let label = |label: &'_ assay_recipe::Label| index.location(&source.name, label.span);
-    source
-        .diagnostics
-        .iter()
-        .map(|diagnostic| JsonDiagnostic {
-            code: diagnostic.code.as_str(),
-            severity: diagnostic.severity.as_str(),
-            message: &diagnostic.message,
-            labels: diagnostic
-                .labels
-                .iter()
-                .map(|one| JsonLabel { location: label(one), message: &one.message })
-                .collect(),
-            help: diagnostic.help.as_deref(),
+    let label = |one: &assay_recipe::Label| JsonLabel {
+        location: index.location(&source.name, one.span),
+        message: one.message.clone(),
+    };
+    let diagnostics = source.diagnostics.iter().map(|diagnostic| JsonDiagnostic {
+        code: diagnostic.code.as_str(),
+        severity: diagnostic.severity.as_str(),
+        message: diagnostic.message.clone(),
+        labels: diagnostic.labels.iter().map(label).collect(),
+        help: diagnostic.help.clone(),
+    });
+    diagnostics.collect()
+}
+
+/// Faults of a set for a program.
+pub(crate) fn faults_to_json(
+    faults: &[assay_plan::Fault],
+    sources: &BTreeMap<RecipeName, &Source>,
+) -> Vec<JsonDiagnostic> {
+    let label = |place: &assay_plan::Place| {
+        let source = sources.get(&place.recipe)?;
+        let location = LineIndex::new(&source.text).location(&source.name, place.span);
+        Some(JsonLabel {
+            location,
+            message: place.message.clone(),
         })
-        .collect()
+    };
+    let diagnostics = faults.iter().map(|fault| JsonDiagnostic {
+        code: fault.code.as_str(),
+        severity: fault.severity.as_str(),
+        message: fault.message.clone(),
+        labels: fault.places.iter().filter_map(label).collect(),
+        help: fault.help.clone(),
+    });
+    diagnostics.collect()
+}
+
+/// A finding at one place for a program.
+pub(crate) fn one_to_json(
+    source: &Source,
+    severity: Severity,
+    code: &'static str,
+    message: &str,
+    span: Span,
+) -> JsonDiagnostic {
+    let location = LineIndex::new(&source.text).location(&source.name, span);
+    let labels = vec![JsonLabel {
+        location,
+        message: String::new(),
+    }];
+    JsonDiagnostic {
+        code,
+        severity: severity.as_str(),
+        message: message.to_owned(),
+        labels,
+        help: None,
+    }
 }
 
 /// Prints the diagnostics of a source to standard error. Hints are left out if only faults are
 /// wanted.
 pub(crate) fn print(terminal: &Terminal, source: &Source) {
-    let renderer = if terminal.colors_stderr() { Renderer::styled() } else { Renderer::plain() };
-    let renderer = renderer.term_width(terminal.width());
-    for diagnostic in &source.diagnostics {
-        if !(terminal.quiet && diagnostic.severity != Severity::Error) {
-            terminal.message(&renderer.render(&report(source, diagnostic)));
-            terminal.message("");
+    if let Some(error) = &source.unreadable {
+        terminal.error(error);
+        terminal.message("");
+    }
+    let wanted =
+        |diagnostic: &&Diagnostic| !(terminal.quiet && diagnostic.severity != Severity::Error);
+    let shown = Shown::new(source);
+    for diagnostic in source.diagnostics.iter().filter(wanted) {
+        let places: Vec<Place<'_>> = diagnostic
+            .labels
+            .iter()
+            .map(|label| (&shown, label.span, label.message.as_str()))
+            .collect();
+        let title = (
+            diagnostic.severity,
+            diagnostic.code.as_str(),
+            diagnostic.message.as_str(),
+        );
+        print_report(terminal, title, &places, diagnostic.help.as_deref());
+    }
+}
+
+/// Prints a finding at one place.
+pub(crate) fn print_one(
+    terminal: &Terminal,
+    source: &Source,
+    severity: Severity,
+    code: &'static str,
+    message: &str,
+    span: Span,
+) {
+    print_report(
+        terminal,
+        (severity, code, message),
+        &[(&Shown::new(source), span, "")],
+        None,
+    );
+}
+
+/// Prints faults of a set of recipes, whose places lie in several files.
+pub(crate) fn print_faults(
+    terminal: &Terminal,
+    faults: &[assay_plan::Fault],
+    sources: &BTreeMap<RecipeName, &Source>,
+) {
+    let shown: BTreeMap<&RecipeName, Shown> = sources
+        .iter()
+        .map(|(name, source)| (name, Shown::new(source)))
+        .collect();
+    for fault in faults {
+        let known = |place: &'_ assay_plan::Place| {
+            shown.get(&place.recipe).map(|shown| (shown, place.span))
+        };
+        let places: Vec<Place<'_>> = fault
+            .places
+            .iter()
+            .filter_map(|place| {
+                known(place).map(|(shown, span)| (shown, span, place.message.as_str()))
+            })
+            .collect();
+        print_report(
+            terminal,
+            (fault.severity, fault.code.as_str(), fault.message.as_str()),
+            &places,
+            fault.help.as_deref(),
+        );
+    }
+}
+
+/// A text whose every byte stands where it stood, without what a terminal would obey or hide.
+struct Shown {
+    name: String,
+    text: String,
+}
+
+impl Shown {
+    fn new(source: &Source) -> Self {
+        // The renderer has pictures for ASCII's control characters, and knows tabs.
+        Self {
+            name: in_place(&source.name, true),
+            text: in_place(&source.text, false),
         }
     }
 }
 
-fn report<'s>(source: &'s Source, diagnostic: &'s Diagnostic) -> Vec<Group<'s>> {
-    let annotations = diagnostic.labels.iter().enumerate().map(|(index, label)| {
-        let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-        annotate(source, kind, label.span, &label.message)
-    });
-    let snippet = Snippet::source(source.text.as_str()).path(source.name.as_str()).annotations(annotations);
-    let mut group = level(diagnostic.severity).primary_title(diagnostic.message.as_str()).id(diagnostic.code.as_str()).element(snippet);
-    if let Some(help) = &diagnostic.help {
+/// A place in a text, with a few words.
+type Place<'a> = (&'a Shown, Span, &'a str);
+
+/// Renders one finding. Places in one text share a snippet.
+fn print_report(
+    terminal: &Terminal,
+    title: (Severity, &str, &str),
+    places: &[Place<'_>],
+    help: Option<&str>,
+) {
+    let (severity, code, message) = title;
+    let (message, help) = (
+        in_place(message, true),
+        help.map(|text| in_place(text, true)),
+    );
+    let words: Vec<String> = places
+        .iter()
+        .map(|(_, _, words)| in_place(words, true))
+        .collect();
+    let mut snippets: Vec<(&Shown, Vec<Annotation<'_>>)> = Vec::new();
+    for (index, ((shown, span, _), words)) in places.iter().zip(&words).enumerate() {
+        let kind = if index == 0 {
+            AnnotationKind::Primary
+        } else {
+            AnnotationKind::Context
+        };
+        let annotation = annotate(&shown.text, kind, *span, words);
+        match snippets
+            .iter_mut()
+            .find(|(known, _)| std::ptr::eq(*known, *shown))
+        {
+            Some((_, annotations)) => annotations.push(annotation),
+            None => snippets.push((shown, vec![annotation])),
+        }
+    }
+    let mut group = level(severity)
+        .primary_title(message.as_str())
+        .id(code)
+        .elements(snippets.into_iter().map(|(shown, annotations)| {
+            Snippet::source(shown.text.as_str())
+                .path(shown.name.as_str())
+                .annotations(annotations)
+        }));
+    if let Some(help) = &help {
         group = group.element(Level::HELP.message(help.as_str()));
     }
-    vec![group]
+    let renderer = if terminal.colors_stderr() {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    };
+    terminal.message(&renderer.term_width(terminal.width()).render(&[group]));
+    terminal.message("");
 }
 
-/// A span of a source with its words. A span past the end, or within a character, must not break
-/// the rendering.
-fn annotate<'s>(source: &'s Source, kind: AnnotationKind, span: Span, words: &'s str) -> Annotation<'s> {
+/// A span of a text with its words. A span past the end, or within a character, must not break the
+/// rendering.
+fn annotate<'s>(text: &str, kind: AnnotationKind, span: Span, words: &'s str) -> Annotation<'s> {
     let range = span.range();
-    let start = source.text.floor_char_boundary(range.start.min(source.text.len()));
-    let end = source.text.ceil_char_boundary(range.end.clamp(start, source.text.len()));
+    let boundary = |at: &usize| text.is_char_boundary(*at);
+    let start = (0..=range.start.min(text.len()))
+        .rev()
+        .find(boundary)
+        .unwrap_or(0);
+    let end = (range.end.clamp(start, text.len())..=text.len())
+        .find(boundary)
+        .unwrap_or(text.len());
     let annotation = kind.span(start..end);
-    if words.is_empty() { annotation } else { annotation.label(words) }
+    if words.is_empty() {
+        annotation
+    } else {
+        annotation.label(words)
+    }
+}
+
+/// The text with visible characters of the same length in bytes in place of those that a terminal
+/// obeys or hides, so that spans stay true; ASCII's own only if asked. Newlines and tabs stay.
+fn in_place(text: &str, ascii: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if !is_hidden(character)
+            || matches!(character, '\n' | '\t')
+            || (character.is_ascii() && !ascii)
+        {
+            out.push(character);
+            continue;
+        }
+        out.push_str(match character.len_utf8() {
+            1 => "?",
+            2 => "¿",
+            3 => "\u{fffd}",
+            _ => "¿¿",
+        });
+    }
+    out
 }
 
 fn level(severity: Severity) -> Level<'static> {
@@ -114,24 +314,37 @@ fn level(severity: Severity) -> Level<'static> {
     }
 }
 
-/// Prints faults of a set of recipes, whose places lie in several files.
-pub(crate) fn print_faults(terminal: &Terminal, faults: &[assay_plan::Fault], sources: &BTreeMap<RecipeName, &Source>) {
-    let renderer = if terminal.colors_stderr() { Renderer::styled() } else { Renderer::plain() };
-    let renderer = renderer.term_width(terminal.width());
-    for fault in faults {
-        let title = level(fault.severity).primary_title(fault.message.as_str()).id(fault.code.as_str());
-        let mut elements: Vec<annotate_snippets::Element<'_>> = Vec::new();
-        for (index, place) in fault.places.iter().enumerate() {
-            let Some(source) = sources.get(&place.recipe) else { continue };
-            let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-            let annotation = annotate(source, kind, place.span, &place.message);
-            let snippet = Snippet::source(source.text.as_str()).path(source.name.as_str()).annotation(annotation);
-            elements.push(snippet.into());
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn hidden_characters_keep_their_length() {
+        let text = "a\u{1b}\u{9b}\u{202e}\u{e0041}\tb\n";
+        assert_eq!(in_place(text, true), "a?¿\u{fffd}¿¿\tb\n");
+        assert_eq!(in_place(text, false), "a\u{1b}¿\u{fffd}¿¿\tb\n");
+    }
+
+    proptest! {
+        #[test]
+        fn every_boundary_stays_a_boundary(text in any::<String>()) {
+            let shown = in_place(&text, true);
+            prop_assert_eq!(shown.len(), text.len());
+            for (at, _) in text.char_indices() {
+                prop_assert!(shown.is_char_boundary(at));
+            }
         }
-        if let Some(help) = &fault.help {
-            elements.push(Level::HELP.message(help.as_str()).into());
+
+        #[test]
+        fn no_text_and_no_span_gets_a_control_character_through(text in any::<String>(), start in 0_u32..99, length in 0_u32..99) {
+            let shown = Shown { name: "x".to_owned(), text: in_place(&text, false) };
+            let span = Span { start, end: start + length };
+            let annotation = annotate(&shown.text, AnnotationKind::Primary, span, "here");
+            let snippet = Snippet::source(shown.text.as_str()).path(shown.name.as_str()).annotation(annotation);
+            let rendered = Renderer::plain().render(&[Level::ERROR.primary_title("t").element(snippet)]);
+            prop_assert!(!rendered.chars().any(|c| c != '\n' && is_hidden(c)), "{:?}", rendered);
         }
-        terminal.message(&renderer.render(&[title.elements(elements)]));
-        terminal.message("");
     }
 }

@@ -44,7 +44,11 @@ pub(crate) async fn run(terminal: &Terminal, sweep_all: bool) -> Result<(), CliE
                 Level::Warn => "warn",
                 Level::Fail => "fail",
             };
-            Row { level, what: finding.what, mend: finding.mend }
+            Row {
+                level,
+                what: finding.what,
+                mend: finding.mend,
+            }
         })
         .collect();
     if let Ok(engine) = engine {
@@ -52,11 +56,20 @@ pub(crate) async fn run(terminal: &Terminal, sweep_all: bool) -> Result<(), CliE
     }
     let failed = rows.iter().any(|row| row.level == "fail");
     if terminal.is_json() {
-        terminal.json(&Document { schema: "assay-doctor", version: 1, findings: rows })?;
+        terminal.json(&Document {
+            schema: "assay-doctor",
+            version: 1,
+            findings: rows,
+        })?;
     } else {
         terminal.result(|out| {
             for row in &rows {
-                writeln!(out, "{:<5} {}", row.level, crate::terminal::plain(&row.what))?;
+                writeln!(
+                    out,
+                    "{:<5} {}",
+                    row.level,
+                    crate::terminal::plain(&row.what)
+                )?;
                 if let Some(mend) = &row.mend {
                     writeln!(out, "      mend: {}", crate::terminal::plain(mend))?;
                 }
@@ -64,25 +77,49 @@ pub(crate) async fn run(terminal: &Terminal, sweep_all: bool) -> Result<(), CliE
             Ok(())
         })?;
     }
-    if failed { Err(CliError::said(ErrorKind::Infrastructure)) } else { Ok(()) }
+    if failed {
+        Err(CliError::said(ErrorKind::Infrastructure))
+    } else {
+        Ok(())
+    }
 }
 
 /// Removes what earlier runs left behind; what was kept on purpose only if asked.
 async fn sweep_finding(engine: Engine, cache: &Path, everything: bool) -> Result<Row, CliError> {
     let owner = OwnerId::of_this_machine(cache).map_err(CliError::infrastructure)?;
-    let backend = Backend::docker(engine).await.map_err(CliError::infrastructure)?;
-    let kept = if everything { Kept::Remove } else { Kept::Spare { now: SystemTime::now() } };
-    let swept = sweep(&backend, &owner, &Leases::of(cache), kept).await.map_err(CliError::infrastructure)?;
+    let backend = Backend::docker(engine)
+        .await
+        .map_err(CliError::infrastructure)?;
+    let kept = if everything {
+        Kept::Remove
+    } else {
+        Kept::Spare {
+            now: SystemTime::now(),
+        }
+    };
+    let swept = sweep(&backend, &owner, &Leases::of(cache), kept)
+        .await
+        .map_err(CliError::infrastructure)?;
     let spared = swept.spared.len();
-    let failed: Vec<String> = swept.failed.iter().map(|(name, error)| format!("{name}: {error}")).collect();
+    let failed: Vec<String> = swept
+        .failed
+        .iter()
+        .map(|(name, error)| format!("{name}: {error}"))
+        .collect();
     Ok(Row {
         level: if failed.is_empty() { "ok" } else { "warn" },
         what: format!(
             "sandboxes of dead runs: {} removed, {spared} kept{}{}",
             swept.removed.len(),
-            if failed.is_empty() { "" } else { ", not removed: " },
+            if failed.is_empty() {
+                ""
+            } else {
+                ", not removed: "
+            },
             failed.join("; "),
         ),
-        mend: (spared > 0).then(|| "`assay doctor --sweep` removes them; `assay shell CELL` opens one".to_owned()),
+        mend: (spared > 0).then(|| {
+            "`assay doctor --sweep` removes them; `assay shell CELL` opens one".to_owned()
+        }),
     })
 }

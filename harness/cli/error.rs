@@ -44,13 +44,24 @@ pub(crate) struct CliError {
 
 impl CliError {
     /// An error of this kind.
-    pub(crate) fn new(kind: ErrorKind, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { kind, source: Some(source.into()), hints: Vec::new() }
+    pub(crate) fn new(
+        kind: ErrorKind,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            kind,
+            source: Some(source.into()),
+            hints: Vec::new(),
+        }
     }
 
     /// An error whose findings have been printed already.
     pub(crate) fn said(kind: ErrorKind) -> Self {
-        Self { kind, source: None, hints: Vec::new() }
+        Self {
+            kind,
+            source: None,
+            hints: Vec::new(),
+        }
     }
 
     /// A wrong command line or project file.
@@ -59,7 +70,9 @@ impl CliError {
     }
 
     /// A fault of the world.
-    pub(crate) fn infrastructure(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(crate) fn infrastructure(
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         Self::new(ErrorKind::Infrastructure, source)
     }
 
@@ -72,7 +85,9 @@ impl CliError {
 
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(source) = &self.source else { return Ok(()) };
+        let Some(source) = &self.source else {
+            return Ok(());
+        };
         write!(f, "{source}")?;
         let mut said = source.to_string();
         let mut inner = source.source();

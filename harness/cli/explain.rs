@@ -1,10 +1,13 @@
-//! `assay explain`: what a diagnostic's code means.
+//! `assay explain`: what a diagnostic's code means. Codes come from three places: a recipe's text,
+//! a set of recipes with its targets, and the project around them.
 
+use assay_plan::FaultCode;
 use assay_recipe::{Code, explain};
 use serde::Serialize;
 
 use crate::error::CliError;
-use crate::terminal::Terminal;
+use crate::expectations;
+use crate::terminal::{Terminal, wrap};
 
 #[derive(Serialize)]
 struct Document {
@@ -18,46 +21,107 @@ struct Explained {
     code: &'static str,
     severity: &'static str,
     text: &'static str,
-    wrong: &'static str,
-    right: &'static str,
+    /// A text that has the fault, and the same without it; faults of several files have none.
+    wrong: Option<&'static str>,
+    right: Option<&'static str>,
 }
+
+/// Columns of the code and the severity in the list.
+const HEAD: usize = 38;
 
 /// Explains one code, or lists all.
 pub(crate) fn run(terminal: &Terminal, code: Option<&str>) -> Result<(), CliError> {
-    let chosen: Vec<Code> = match code {
-        None => Code::ALL.to_vec(),
-        Some(text) => vec![text.parse().map_err(|_| {
-            CliError::usage(format!("no diagnostic has the code `{}`", text.escape_debug()))
-                .hint("`assay explain` lists all codes")
-        })?],
-    };
-    let explained: Vec<Explained> = chosen
-        .iter()
-        .filter_map(|code| explain(*code))
-        .map(|known| Explained {
-            code: known.code.as_str(),
-            severity: known.code.severity().as_str(),
-            text: known.text,
-            wrong: known.wrong,
-            right: known.right,
-        })
-        .collect();
-    if terminal.is_json() {
-        return terminal.json(&Document { schema: "assay-explain", version: 1, codes: explained });
+    let mut explained = all();
+    if let Some(text) = code {
+        explained.retain(|one| one.code == text);
+        if explained.is_empty() {
+            return Err(CliError::usage(format!(
+                "no diagnostic has the code `{}`",
+                text.escape_debug()
+            ))
+            .hint("`assay explain` lists all codes"));
+        }
     }
+    if terminal.is_json() {
+        return terminal.json(&Document {
+            schema: "assay-explain",
+            version: 1,
+            codes: explained,
+        });
+    }
+    let width = terminal.width();
     terminal.result(|out| {
         for one in &explained {
             if code.is_none() {
-                let first = one.text.split_once(". ").map_or(one.text, |(first, _)| first);
-                writeln!(out, "{:<28} {:<8} {first}", one.code, one.severity)?;
+                let mut lines =
+                    wrap(first_sentence(one.text), width.saturating_sub(HEAD + 1)).into_iter();
+                writeln!(
+                    out,
+                    "{:<28} {:<8} {}",
+                    one.code,
+                    one.severity,
+                    lines.next().unwrap_or_default()
+                )?;
+                lines.try_for_each(|line| writeln!(out, "{:HEAD$}{line}", ""))?;
             } else {
-                writeln!(out, "{} ({})\n\n{}\n\nwrong:\n{}\nright:\n{}", one.code, one.severity, one.text, indent(one.wrong), indent(one.right))?;
+                writeln!(out, "{} ({})\n", one.code, one.severity)?;
+                wrap(one.text, width)
+                    .iter()
+                    .try_for_each(|line| writeln!(out, "{line}"))?;
+                for (title, example) in [("wrong", one.wrong), ("right", one.right)] {
+                    if let Some(example) = example {
+                        write!(out, "\n{title}:\n{}", indent(example))?;
+                    }
+                }
             }
         }
         Ok(())
     })
 }
 
+/// Every code there is, in the order of its place.
+fn all() -> Vec<Explained> {
+    let of_files = Code::ALL
+        .iter()
+        .filter_map(|code| explain(*code))
+        .map(|known| Explained {
+            code: known.code.as_str(),
+            severity: known.code.severity().as_str(),
+            text: known.text,
+            wrong: Some(known.wrong),
+            right: Some(known.right),
+        });
+    let of_sets = FaultCode::ALL.iter().map(|code| Explained {
+        code: code.as_str(),
+        severity: code.severity().as_str(),
+        text: code.explanation(),
+        wrong: None,
+        right: None,
+    });
+    let of_projects = Explained {
+        code: expectations::CODE,
+        severity: expectations::SEVERITY.as_str(),
+        text: expectations::EXPLANATION,
+        wrong: None,
+        right: None,
+    };
+    of_files.chain(of_sets).chain([of_projects]).collect()
+}
+
+fn first_sentence(text: &'static str) -> &'static str {
+    text.split_once(". ")
+        .map_or(text.trim_end_matches('.'), |(first, _)| first)
+}
+
 fn indent(text: &str) -> String {
-    text.trim_matches('\n').lines().map(|line| format!("    {line}\n")).collect()
+    text.trim_matches('\n')
+        .lines()
+        .map(|line| {
+            if line.is_empty() {
+                "\n".to_owned()
+            } else {
+                format!("    {line}\n")
+            }
+        })
+        .collect()
 }

@@ -36,7 +36,9 @@ struct Row {
 pub(crate) async fn run(terminal: &Terminal, verb: &ImagesVerb) -> Result<(), CliError> {
     let project = Project::find(terminal)?;
     match verb {
-        ImagesVerb::Build { targets, rebuild } => build_images(terminal, &project, targets, *rebuild).await,
+        ImagesVerb::Build { targets, rebuild } => {
+            build_images(terminal, &project, targets, *rebuild).await
+        }
         ImagesVerb::List => list_images(terminal, &project).await,
     }
 }
@@ -53,16 +55,29 @@ pub(crate) async fn connect() -> Result<Engine, CliError> {
 
 /// Today, for comparing with dates of definitions.
 pub(crate) fn today() -> Result<Date, CliError> {
-    time::date(time::now()).parse().map_err(|_| CliError::infrastructure("the clock of this machine is out of range"))
+    time::date(time::now())
+        .parse()
+        .map_err(|_| CliError::infrastructure("the clock of this machine is out of range"))
 }
 
-async fn build_images(terminal: &Terminal, project: &Project, targets: &[String], rebuild: bool) -> Result<(), CliError> {
+async fn build_images(
+    terminal: &Terminal,
+    project: &Project,
+    targets: &[String],
+    rebuild: bool,
+) -> Result<(), CliError> {
     let chosen = project.targets(targets)?;
     let engine = connect().await?;
-    let options = BuildOptions { cache: cache::folder()?, source: None, rebuild };
+    let options = BuildOptions {
+        cache: cache::folder()?,
+        source: None,
+        rebuild,
+    };
     let mut failed = Vec::new();
     for target in &chosen {
-        let Some(placed) = project.definitions.get(&target.id) else { continue };
+        let Some(placed) = project.definitions.get(&target.id) else {
+            continue;
+        };
         let mut progress = |line: &str| terminal.progress(&crate::terminal::plain(line));
         match build(&engine, placed, &options, &mut progress).await {
             Ok(built) => {
@@ -85,9 +100,16 @@ async fn build_images(terminal: &Terminal, project: &Project, targets: &[String]
         }
     }
     if failed.is_empty() {
-        return if terminal.is_json() { list_images(terminal, project).await } else { Ok(()) };
+        return if terminal.is_json() {
+            list_images(terminal, project).await
+        } else {
+            Ok(())
+        };
     }
-    Err(CliError::infrastructure(format!("no image could be had for {}", failed.join(", "))))
+    Err(CliError::infrastructure(format!(
+        "no image could be had for {}",
+        failed.join(", ")
+    )))
 }
 
 async fn list_images(terminal: &Terminal, project: &Project) -> Result<(), CliError> {
@@ -97,21 +119,46 @@ async fn list_images(terminal: &Terminal, project: &Project) -> Result<(), CliEr
         .map_err(CliError::infrastructure)?;
     let rows: Vec<Row> = rows.into_iter().map(Row::from).collect();
     if terminal.is_json() {
-        return terminal.json(&Document { schema: "assay-images", version: 1, images: rows });
+        return terminal.json(&Document {
+            schema: "assay-images",
+            version: 1,
+            images: rows,
+        });
     }
     terminal.result(|out| {
-        writeln!(out, "{:<16} {:<10} {:<8} {:>7}  {:<14} notes", "target", "kind", "state", "MB", "id")?;
+        writeln!(
+            out,
+            "{:<16} {:<10} {:<8} {:>7}  {:<14} notes",
+            "target", "kind", "state", "MB", "id"
+        )?;
         for row in &rows {
             let state = match (row.present, row.current) {
                 (false, _) => "missing",
                 (true, false) => "stale",
                 (true, true) => "current",
             };
-            let megabytes = row.bytes.map_or_else(|| "-".to_owned(), |bytes| (bytes / 1_000_000).to_string());
-            let id: String = row.id.as_deref().unwrap_or("-").trim_start_matches("sha256:").chars().take(12).collect();
-            let eol = if row.eol_passed { "past its end of life; " } else { "" };
+            let megabytes = row
+                .bytes
+                .map_or_else(|| "-".to_owned(), |bytes| (bytes / 1_000_000).to_string());
+            let id: String = row
+                .id
+                .as_deref()
+                .unwrap_or("-")
+                .trim_start_matches("sha256:")
+                .chars()
+                .take(12)
+                .collect();
+            let eol = if row.eol_passed {
+                "past its end of life; "
+            } else {
+                ""
+            };
             let note = crate::terminal::plain(row.note.as_deref().unwrap_or(""));
-            let line = format!("{:<16} {:<10} {state:<8} {megabytes:>7}  {id:<14} {eol}{note}", row.target, row.kind.unwrap_or("-"));
+            let line = format!(
+                "{:<16} {:<10} {state:<8} {megabytes:>7}  {id:<14} {eol}{note}",
+                row.target,
+                row.kind.unwrap_or("-")
+            );
             writeln!(out, "{}", line.trim_end())?;
         }
         if rows.iter().any(|row| !row.current) {

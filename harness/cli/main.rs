@@ -1,7 +1,7 @@
 //! The `assay` command: arguments in, one verb, an exit code out. One file per verb; what verbs
 //! share: [`args`] (the command line), [`error`] (kinds and exit codes), [`terminal`] (the only
 //! module that prints), [`project`], [`load`] and [`cells`] (what is selected), [`world`] (what a run
-//! needs), [`diagnostics`] and [`progress`] (what is shown), [`cache`] and [`time`].
+//! needs), [`expectations`], [`diagnostics`] and [`progress`] (what is shown), [`cache`] and [`time`].
 
 mod args;
 mod cache;
@@ -10,6 +10,7 @@ mod check;
 mod diagnostics;
 mod doctor;
 mod error;
+mod expectations;
 mod explain;
 mod images;
 mod load;
@@ -62,7 +63,10 @@ fn dispatch(terminal: &Terminal, verb: &Verb) -> Result<ExitCode, CliError> {
 /// Runs what waits for the world. The runtime is not waited for afterwards: a thread that reads a
 /// terminal would never end.
 fn wait<T>(future: impl Future<Output = T>) -> Result<T, CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::infrastructure)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(CliError::infrastructure)?;
     let done = runtime.block_on(future);
     runtime.shutdown_background();
     Ok(done)

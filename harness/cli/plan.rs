@@ -44,7 +44,11 @@ pub(crate) fn run(terminal: &Terminal, arguments: &PlanArgs) -> Result<(), CliEr
                 harness: &cell.harness,
             })
             .collect();
-        return terminal.json(&Document { schema: "assay-plan", version: 1, plans });
+        return terminal.json(&Document {
+            schema: "assay-plan",
+            version: 1,
+            plans,
+        });
     }
     terminal.result(|out| {
         for (index, cell) in cells.iter().enumerate() {
@@ -55,10 +59,16 @@ pub(crate) fn run(terminal: &Terminal, arguments: &PlanArgs) -> Result<(), CliEr
             out.write_all(assay_plan::render_plan(&cell.plan).as_bytes())?;
             if arguments.explain {
                 writeln!(out)?;
-                out.write_all(assay_plan::render_explanation(&cell.plan, &cell.distros).as_bytes())?;
+                out.write_all(
+                    assay_plan::render_explanation(&cell.plan, &cell.distros).as_bytes(),
+                )?;
             }
             if terminal.verbose {
-                writeln!(out, "\n# the harness adds, digest {}", cell.harness.digest().short())?;
+                writeln!(
+                    out,
+                    "\n# the harness adds, digest {}",
+                    cell.harness.digest().short()
+                )?;
                 out.write_all(assay_plan::render_harness_env(&cell.harness).as_bytes())?;
             }
         }

@@ -40,15 +40,28 @@ impl Progress {
     /// For a run of so many cells.
     pub(crate) fn start(terminal: &Terminal, total: usize) -> Self {
         let bars = (terminal.is_live() && !terminal.is_json()).then(MultiProgress::new);
-        let state =
-            State { terminal: *terminal, bars, started: None, cells: BTreeMap::new(), ended: 0, total };
-        Self { state: Arc::new(Mutex::new(state)) }
+        let state = State {
+            terminal: *terminal,
+            bars,
+            started: None,
+            cells: BTreeMap::new(),
+            ended: 0,
+            total,
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     /// What the journal tells.
     pub(crate) fn listener(&self) -> Listener {
         let state = Arc::clone(&self.state);
-        Box::new(move |envelope| state.lock().unwrap_or_else(PoisonError::into_inner).see(envelope))
+        Box::new(move |envelope| {
+            state
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .see(envelope)
+        })
     }
 
     /// Takes the live lines away.
@@ -75,14 +88,22 @@ impl State {
             Body::CellPlanned(planned) => cell.plan = Some(planned.plan.clone()),
             Body::AttemptStarted { .. } => {
                 if let Some(bars) = &self.bars {
-                    cell.bar.get_or_insert_with(|| bars.add(spinner(id))).set_message("starting");
+                    cell.bar
+                        .get_or_insert_with(|| bars.add(spinner(id)))
+                        .set_message("starting");
                 }
             }
             Body::Executor(ExecutorEvent::OpStarted { op, .. }) => {
-                let what = cell.plan.as_ref().and_then(|plan| plan.op(*op)).map(|op| match &op.action {
-                    Action::Run { argv } => assay_report::sanitise::command(argv, 200),
-                    Action::Write { path, .. } => crate::terminal::plain(&format!("write {path}")),
-                });
+                let what =
+                    cell.plan
+                        .as_ref()
+                        .and_then(|plan| plan.op(*op))
+                        .map(|op| match &op.action {
+                            Action::Run { argv } => assay_report::sanitise::command(argv, 200),
+                            Action::Write { path, .. } => {
+                                crate::terminal::plain(&format!("write {path}"))
+                            }
+                        });
                 if let (Some(bar), Some(what)) = (&cell.bar, what) {
                     bar.set_message(what);
                 }
@@ -108,10 +129,23 @@ impl State {
 
     /// Says how a cell ended, judged from its own facts as the report will from all.
     fn end(&mut self, id: &CellId) {
-        let Some(cell) = self.cells.remove(id) else { return };
+        let Some(cell) = self.cells.remove(id) else {
+            return;
+        };
         self.ended += 1;
-        let ms = cell.events.last().map_or(0, |last| last.t) - cell.events.iter().find(|event| matches!(event.body, Body::AttemptStarted { .. })).map_or(0, |first| first.t);
-        let events = self.started.iter().cloned().chain(cell.events).zip(0..).map(|(event, seq)| Envelope { seq, ..event });
+        let ms = cell.events.last().map_or(0, |last| last.t)
+            - cell
+                .events
+                .iter()
+                .find(|event| matches!(event.body, Body::AttemptStarted { .. }))
+                .map_or(0, |first| first.t);
+        let events = self
+            .started
+            .iter()
+            .cloned()
+            .chain(cell.events)
+            .zip(0..)
+            .map(|(event, seq)| Envelope { seq, ..event });
         let outcome = assay_observe::fold(events)
             .ok()
             .and_then(|record| record.cells.first().map(|cell| cell.outcome.kind()))
@@ -120,7 +154,10 @@ impl State {
             bar.finish_and_clear();
         }
         let seconds = Duration::from_millis(ms).as_secs_f64();
-        self.say(&format!("[{}/{}] {outcome:<11} {id}  {seconds:.1} s", self.ended, self.total));
+        self.say(&format!(
+            "[{}/{}] {outcome:<11} {id}  {seconds:.1} s",
+            self.ended, self.total
+        ));
     }
 
     fn say(&self, line: &str) {
@@ -137,7 +174,9 @@ impl State {
 fn spinner(id: &CellId) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg:.dim}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let bar = ProgressBar::new_spinner().with_style(style).with_prefix(id.to_string());
+    let bar = ProgressBar::new_spinner()
+        .with_style(style)
+        .with_prefix(id.to_string());
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
 }

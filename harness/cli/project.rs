@@ -27,6 +27,8 @@ pub(crate) struct Project {
     settings: Settings,
     /// `expected.toml`; empty where there is none.
     pub(crate) expectations: Expectations,
+    /// The text of `expected.toml`, if there is one.
+    pub(crate) expected: Option<Source>,
     /// Every target with a definition.
     pub(crate) definitions: Definitions,
 }
@@ -39,27 +41,43 @@ impl Project {
     pub(crate) fn find(terminal: &Terminal) -> Result<Self, CliError> {
         let root = find_root();
         let at = |name: &str| root.as_deref().unwrap_or(Path::new("")).join(name);
-        let (mut settings, mut expectations) = (Settings::default(), Expectations::default());
+        let (mut settings, mut expectations, mut expected) =
+            (Settings::default(), Expectations::default(), None);
         if root.is_some() {
-            settings = read(terminal, &at(MARK), |text| {
+            (settings, _) = read(terminal, &at(MARK), |text| {
                 let parsed = assay_recipe::parse_project(text);
                 (parsed.value, parsed.diagnostics)
             })?;
-            let expected = at("expected.toml");
-            if expected.exists() {
-                expectations = read(terminal, &expected, |text| {
+            let file = at("expected.toml");
+            if file.exists() {
+                let (rows, source) = read(terminal, &file, |text| {
                     let parsed = assay_recipe::parse_expected(text);
                     (parsed.value, parsed.diagnostics)
                 })?;
+                (expectations, expected) = (rows, Some(source));
             }
         }
-        let folder = settings.paths.base_images.as_ref().map_or("base-images", |path| path.value.as_str());
+        let folder = settings
+            .paths
+            .base_images
+            .as_ref()
+            .map_or("base-images", |path| path.value.as_str());
         let folder = root.is_some().then(|| at(folder));
         let definitions = Definitions::load(folder.as_deref()).map_err(|faults| {
-            faults.iter().for_each(|fault| terminal.message(&crate::terminal::plain(&fault.to_string())));
-            CliError::usage("an image definition is invalid")
+            faults
+                .iter()
+                .for_each(|fault| terminal.error(&CliError::usage(fault.to_string())));
+            let count = crate::check::plural(faults.len(), "fault");
+            CliError::usage(format!("the image definitions have {count}"))
+                .hint("correct them, or take the files away: a project needs none of its own")
         })?;
-        Ok(Self { root, settings, expectations, definitions })
+        Ok(Self {
+            root,
+            settings,
+            expectations,
+            expected,
+            definitions,
+        })
     }
 
     /// A path of the project as the user would name it.
@@ -69,12 +87,25 @@ impl Project {
 
     /// The folder of recipes.
     pub(crate) fn recipes(&self) -> PathBuf {
-        self.path(self.settings.paths.recipes.as_ref().map_or("recipes", |path| path.value.as_str()))
+        self.path(
+            self.settings
+                .paths
+                .recipes
+                .as_ref()
+                .map_or("recipes", |path| path.value.as_str()),
+        )
     }
 
     /// The folder of plan snapshots.
     pub(crate) fn plan_snapshots(&self) -> PathBuf {
-        self.path(self.settings.paths.snapshots.as_ref().map_or("snapshots", |path| path.value.as_str())).join("plans")
+        self.path(
+            self.settings
+                .paths
+                .snapshots
+                .as_ref()
+                .map_or("snapshots", |path| path.value.as_str()),
+        )
+        .join("plans")
     }
 
     /// The folder of runs.
@@ -84,7 +115,11 @@ impl Project {
 
     /// How long a server may stay silent, if the project says.
     pub(crate) fn network_timeout(&self) -> Option<std::time::Duration> {
-        self.settings.network.timeout.as_ref().map(|timeout| timeout.value)
+        self.settings
+            .network
+            .timeout
+            .as_ref()
+            .map(|timeout| timeout.value)
     }
 
     /// Gives diagnostics the levels the project wants.
@@ -97,8 +132,18 @@ impl Project {
     /// # Errors
     /// If a pattern is malformed or matches nothing, or the project names an unknown target.
     pub(crate) fn targets(&self, patterns: &[String]) -> Result<Vec<assay_plan::Target>, CliError> {
-        let known: Vec<&TargetId> = self.definitions.iter().map(|placed| &placed.definition.id).collect();
-        let names = || known.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ");
+        let known: Vec<&TargetId> = self
+            .definitions
+            .iter()
+            .map(|placed| &placed.definition.id)
+            .collect();
+        let names = || {
+            known
+                .iter()
+                .map(|id| id.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         let mut chosen: Vec<&TargetId> = Vec::new();
         let mut choose = |id| {
             if !chosen.contains(&id) {
@@ -110,10 +155,17 @@ impl Project {
                 None => known.iter().for_each(|id| choose(id)),
                 Some(named) => {
                     for target in named {
-                        let id = known.iter().find(|id| ***id == target.value).ok_or_else(|| {
-                            CliError::usage(format!("`{MARK}` names the target `{}`, which has no definition", target.value))
-                                .hint(format!("known targets: {}", names()))
-                        })?;
+                        let id =
+                            known
+                                .iter()
+                                .find(|id| ***id == target.value)
+                                .ok_or_else(|| {
+                                    CliError::usage(format!(
+                                        "`{MARK}` names the target `{}`, which has no definition",
+                                        target.value
+                                    ))
+                                    .hint(format!("known targets: {}", names()))
+                                })?;
                         choose(id);
                     }
                 }
@@ -122,14 +174,26 @@ impl Project {
         for text in patterns {
             let pattern: TargetPattern = if text == "all" { "*" } else { text.as_str() }
                 .parse()
-                .map_err(|fault: assay_recipe::text::TextFault| CliError::usage(fault.message))?;
-            let before = known.iter().filter(|id| pattern.matches(id)).map(|id| choose(id)).count();
+                .map_err(|fault: assay_recipe::text::TextFault| {
+                    CliError::usage(fault.message).hint(format!("known targets: {}", names()))
+                })?;
+            let before = known
+                .iter()
+                .filter(|id| pattern.matches(id))
+                .map(|id| choose(id))
+                .count();
             if before == 0 {
-                return Err(CliError::usage(format!("no target matches `{}`", text.escape_debug()))
-                    .hint(format!("known targets: {}", names())));
+                return Err(CliError::usage(format!(
+                    "no target matches `{}`",
+                    text.escape_debug()
+                ))
+                .hint(format!("known targets: {}", names())));
             }
         }
-        Ok(chosen.into_iter().filter_map(|id| self.target(id)).collect())
+        Ok(chosen
+            .into_iter()
+            .filter_map(|id| self.target(id))
+            .collect())
     }
 
     /// The target of this name, from its definition.
@@ -138,7 +202,12 @@ impl Project {
         // The two crates do not know each other; their words are the same.
         let arch: Arch = definition.architecture.word().parse().ok()?;
         let libc: Option<Libc> = definition.libc.word().parse().ok();
-        Some(assay_plan::Target::from_os_release(id.clone(), arch, libc, definition.os_release.text()))
+        Some(assay_plan::Target::from_os_release(
+            id.clone(),
+            arch,
+            libc,
+            definition.os_release.text(),
+        ))
     }
 }
 
@@ -161,16 +230,24 @@ fn read<T>(
     terminal: &Terminal,
     path: &Path,
     parse: impl FnOnce(&str) -> (Option<T>, Vec<Diagnostic>),
-) -> Result<T, CliError> {
+) -> Result<(T, Source), CliError> {
     let bytes = read_bounded(path).map_err(|fault| CliError::new(ErrorKind::Usage, fault))?;
     let (text, fault) = assay_recipe::decode(&bytes);
     let (value, diagnostics) = match fault {
         Some(fault) => (None, vec![fault]),
         None => parse(&text),
     };
-    let source = Source { name: path.display().to_string(), text: text.into_owned(), diagnostics };
+    let source = Source {
+        name: path.display().to_string(),
+        text: text.into_owned(),
+        diagnostics,
+        unreadable: None,
+    };
     diagnostics::print(terminal, &source);
-    value.ok_or_else(|| CliError::usage(format!("`{}` is invalid", source.name)))
+    match value {
+        Some(value) => Ok((value, source)),
+        None => Err(CliError::usage(format!("`{}` is invalid", source.name))),
+    }
 }
 
 /// A file that is not to be had.
@@ -196,6 +273,11 @@ pub(crate) fn read_bounded(path: &Path) -> Result<Vec<u8>, ReadError> {
         return Err(ReadError::NotAFile(path.to_owned()));
     }
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MAX_RECIPE_BYTES as u64 + 1).read_to_end(&mut bytes)).map_err(io)?;
+    File::open(path)
+        .and_then(|file| {
+            file.take(MAX_RECIPE_BYTES as u64 + 1)
+                .read_to_end(&mut bytes)
+        })
+        .map_err(io)?;
     Ok(bytes)
 }

@@ -14,9 +14,14 @@ use crate::terminal::Terminal;
 pub(crate) fn run(terminal: &Terminal, run: Option<&str>) -> Result<ExitCode, CliError> {
     let project = Project::find(terminal)?;
     let path = journal_of(&project, run)?;
-    let text = std::fs::read(&path).map_err(|error| CliError::usage(format!("read `{}`: {error}", path.display())))?;
-    let record = assay_observe::fold_journal(&String::from_utf8_lossy(&text))
-        .map_err(|error| CliError::usage(format!("`{}` is no journal of this version: {error}", path.display())))?;
+    let text = std::fs::read(&path)
+        .map_err(|error| CliError::usage(format!("read `{}`: {error}", path.display())))?;
+    let record = assay_observe::fold_journal(&String::from_utf8_lossy(&text)).map_err(|error| {
+        CliError::usage(format!(
+            "`{}` is no journal that this version of assay reads: {error}",
+            path.display()
+        ))
+    })?;
     print(terminal, &record)?;
     Ok(ExitCode::from(assay_observe::exit_code(&record).number()))
 }
@@ -27,8 +32,11 @@ pub(crate) fn print(terminal: &Terminal, record: &Record) -> Result<(), CliError
         if terminal.is_json() {
             assay_report::json(record, out)
         } else {
-            let options =
-                HumanOptions { color: terminal.colors_stdout(), width: terminal.width(), verbose: terminal.verbose };
+            let options = HumanOptions {
+                color: terminal.colors_stdout(),
+                width: terminal.width(),
+                verbose: terminal.verbose,
+            };
             assay_report::human(record, &options, out)
         }
     })
@@ -42,9 +50,13 @@ fn journal_of(project: &Project, run: Option<&str>) -> Result<PathBuf, CliError>
         if file.is_file() {
             return Ok(file.to_owned());
         }
-        let named = text.parse::<assay_wire::name::RunId>().ok().map(|id| runs.join(id.as_str()).join("journal.jsonl"));
+        let named = text
+            .parse::<assay_wire::name::RunId>()
+            .ok()
+            .map(|id| runs.join(id.as_str()).join("journal.jsonl"));
         return named.filter(|path| path.is_file()).ok_or_else(|| {
-            CliError::usage(format!("there is no run `{}`", text.escape_debug())).hint(format!("runs are in `{}`", runs.display()))
+            CliError::usage(format!("there is no run `{}`", text.escape_debug()))
+                .hint(format!("runs are in `{}`", runs.display()))
         });
     }
     let mut journals: Vec<PathBuf> = std::fs::read_dir(&runs)
@@ -55,5 +67,7 @@ fn journal_of(project: &Project, run: Option<&str>) -> Result<PathBuf, CliError>
         .collect();
     // Run ids sort by time.
     journals.sort();
-    journals.pop().ok_or_else(|| CliError::usage("there is no run yet").hint("`assay test` makes one"))
+    journals
+        .pop()
+        .ok_or_else(|| CliError::usage("there is no run yet").hint("`assay test` makes one"))
 }

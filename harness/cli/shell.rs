@@ -29,21 +29,39 @@ const NO_RECIPE: &str = "shell";
 pub(crate) async fn run(terminal: &Terminal, arguments: &ShellArgs) -> Result<(), CliError> {
     let project = Project::find(terminal)?;
     let text = &arguments.cell;
-    let cell: CellId = if text.contains(':') { text.parse() } else { format!("{text}:{NO_RECIPE}").parse() }
-        .map_err(CliError::usage)?;
+    let cell: CellId = if text.contains(':') {
+        text.parse()
+    } else {
+        format!("{text}:{NO_RECIPE}").parse()
+    }
+    .map_err(|error| {
+        CliError::usage(error).hint("a cell is a target and a recipe, such as `debian-12:jq`")
+    })?;
     let target = project.targets(&[cell.target.to_string()])?.remove(0);
     let world = World::connect(terminal, &project).await?;
-    let kept = kept_sandboxes(&world.backend, &world.owner).await.map_err(CliError::infrastructure)?;
+    let kept = kept_sandboxes(&world.backend, &world.owner)
+        .await
+        .map_err(CliError::infrastructure)?;
     let kept = kept.into_iter().find(|kept| kept.cell == cell);
-    let run = kept.as_ref().map_or_else(new_run, |kept| Ok(kept.run.clone()))?;
-    let lease = world.leases.acquire(&run).map_err(CliError::infrastructure)?;
+    let run = kept
+        .as_ref()
+        .map_or_else(new_run, |kept| Ok(kept.run.clone()))?;
+    let lease = world
+        .leases
+        .acquire(&run)
+        .map_err(CliError::infrastructure)?;
     let mut session = match &kept {
         Some(kept) => {
-            terminal.progress(&format!("the kept sandbox of {cell}; what lay on tmpfs is lost"));
+            terminal.progress(&format!(
+                "the kept sandbox of {cell}; what lay on tmpfs is lost"
+            ));
             Session::reopen(&world.backend, kept, &world.executor).await
         }
         None => {
-            terminal.progress(&format!("a fresh sandbox of {}: no recipe has run in it", cell.target));
+            terminal.progress(&format!(
+                "a fresh sandbox of {}: no recipe has run in it",
+                cell.target
+            ));
             let spec = fresh(&world, &project, &cell, &run).await?;
             Session::start(&world.backend, &spec).await
         }
@@ -63,16 +81,24 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &ShellArgs) -> Result<()
     ended.map_err(CliError::infrastructure)
 }
 
-async fn fresh(world: &World, project: &Project, cell: &CellId, run: &assay_wire::name::RunId) -> Result<SandboxSpec, CliError> {
+async fn fresh(
+    world: &World,
+    project: &Project,
+    cell: &CellId,
+    run: &assay_wire::name::RunId,
+) -> Result<SandboxSpec, CliError> {
     let missing = || {
         CliError::infrastructure(format!("there is no image of {}", cell.target))
             .hint(format!("run `assay images build {}`", cell.target))
     };
     let placed = project.definitions.get(&cell.target).ok_or_else(missing)?;
-    let image = find(&world.engine, placed, &world.cache).await.map_err(CliError::infrastructure)?.ok_or_else(missing)?;
+    let image = find(&world.engine, placed, &world.cache)
+        .await
+        .map_err(CliError::infrastructure)?
+        .ok_or_else(missing)?;
     Ok(SandboxSpec {
         run: run.clone(),
-        owner: world.owner.clone(),
+        owner: world.owner,
         cell: cell.clone(),
         image: image.id,
         executor: Arc::clone(&world.executor),
@@ -89,9 +115,13 @@ async fn speak(
     session: &mut Session,
     lease: &assay_sandbox::lease::Lease,
 ) -> Result<(), CliError> {
-    let journal = lease.folder().map_err(CliError::infrastructure)?.join("shell.jsonl");
+    let journal = lease
+        .folder()
+        .map_err(CliError::infrastructure)?
+        .join("shell.jsonl");
     let _ = std::fs::remove_file(&journal);
-    let journal = Journal::create(lease.run().clone(), &journal, Box::new(|_| ())).map_err(CliError::infrastructure)?;
+    let journal = Journal::create(lease.run().clone(), &journal, Box::new(|_| ()))
+        .map_err(CliError::infrastructure)?;
     let (_interrupt, interrupted) = watch::channel(false);
     let context = Arc::new(Context {
         journal: Arc::new(journal),
@@ -100,27 +130,50 @@ async fn speak(
         proxy: world.proxy.clone(),
         certificate: world.certificate.clone(),
         backend: world.backend.clone(),
-        owner: world.owner.clone(),
+        owner: world.owner,
         executor: Arc::clone(&world.executor),
         limits: world.limits,
         cell_time: Duration::MAX,
         keep_failed: false,
         interrupted,
     });
-    let spec = ShellSpec { cell: cell.clone(), harness: assay_plan::harness_env(target), root, size: size() };
+    let spec = ShellSpec {
+        cell: cell.clone(),
+        harness: assay_plan::harness_env(target),
+        root,
+        size: size(),
+    };
     let (tell, sizes) = mpsc::unbounded_channel();
     let mut resized = signal(SignalKind::window_change()).map_err(CliError::infrastructure)?;
-    let watcher = tokio::spawn(async move { while resized.recv().await.is_some() && tell.send(size()).is_ok() {} });
+    let watcher = tokio::spawn(async move {
+        while resized.recv().await.is_some() && tell.send(size()).is_ok() {}
+    });
     let raw = RawTerminal::enter();
-    let spoken = run_shell(&context, session, &spec, tokio::io::stdin(), tokio::io::stdout(), sizes).await;
+    let spoken = run_shell(
+        &context,
+        session,
+        &spec,
+        tokio::io::stdin(),
+        tokio::io::stdout(),
+        sizes,
+    )
+    .await;
     drop(raw);
     watcher.abort();
     spoken.map_err(CliError::infrastructure)
 }
 
 fn size() -> TerminalSize {
-    tcgetwinsize(std::io::stdout())
-        .map_or(TerminalSize { rows: 24, columns: 80 }, |size| TerminalSize { rows: size.ws_row, columns: size.ws_col })
+    tcgetwinsize(std::io::stdout()).map_or(
+        TerminalSize {
+            rows: 24,
+            columns: 80,
+        },
+        |size| TerminalSize {
+            rows: size.ws_row,
+            columns: size.ws_col,
+        },
+    )
 }
 
 /// The terminal without its line discipline; as it was, once dropped.
@@ -131,7 +184,10 @@ struct RawTerminal {
 impl RawTerminal {
     fn enter() -> Self {
         let stdin = std::io::stdin();
-        let before = stdin.is_terminal().then(|| tcgetattr(&stdin).ok()).flatten();
+        let before = stdin
+            .is_terminal()
+            .then(|| tcgetattr(&stdin).ok())
+            .flatten();
         if let Some(before) = &before {
             let mut raw = before.clone();
             raw.make_raw();

@@ -53,7 +53,10 @@ pub(crate) fn finding(project: &Project, cell: &PlannedCell) -> Result<SnapshotF
     } else {
         None
     };
-    Ok(compare_snapshot(text.as_deref(), &snapshot_text(&cell.plan)))
+    Ok(compare_snapshot(
+        text.as_deref(),
+        &snapshot_text(&cell.plan),
+    ))
 }
 
 fn check(terminal: &Terminal, project: &Project, selection: &Selection) -> Result<(), CliError> {
@@ -64,30 +67,73 @@ fn check(terminal: &Terminal, project: &Project, selection: &Selection) -> Resul
         let file = file_of(project, recipe, &cell.target.id);
         let finding = finding(project, cell)?;
         leave_new(&library, cell, &file, &finding)?;
-        rows.push(Row { file: file.display().to_string(), finding });
+        rows.push(Row {
+            file: file.display().to_string(),
+            finding,
+        });
     }
-    let orphaned = orphans(project, selection, &library)?;
-    let bad = rows.iter().filter(|row| row.finding != SnapshotFinding::Same).count() + orphaned.len();
+    let Strays { orphaned, left } = strays(project, selection, &library)?;
+    if !is_ci() {
+        left.iter().try_for_each(|path| remove(path))?;
+    }
+    let count = |wanted: fn(&SnapshotFinding) -> bool| {
+        rows.iter().filter(|row| wanted(&row.finding)).count()
+    };
+    let found = [
+        (
+            count(|finding| *finding == SnapshotFinding::Missing),
+            "missing",
+        ),
+        (
+            count(|finding| matches!(finding, SnapshotFinding::Different { .. })),
+            "different",
+        ),
+        (orphaned.len(), "orphaned"),
+    ];
     if terminal.is_json() {
-        let orphaned = orphaned.iter().map(|path| path.display().to_string()).collect();
-        terminal.json(&Document { schema: "assay-snapshots", version: 1, snapshots: rows, orphaned })?;
+        let orphaned = orphaned
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        terminal.json(&Document {
+            schema: "assay-snapshots",
+            version: 1,
+            snapshots: rows,
+            orphaned,
+        })?;
     } else {
         terminal.result(|out| {
             for row in &rows {
                 match &row.finding {
                     SnapshotFinding::Same | SnapshotFinding::NotJudged => {}
                     SnapshotFinding::Missing => writeln!(out, "missing    {}", row.file)?,
-                    SnapshotFinding::Different { diff } => writeln!(out, "different  {}\n{}", row.file, crate::terminal::plain_lines(diff))?,
+                    SnapshotFinding::Different { diff } => writeln!(
+                        out,
+                        "different  {}\n{}",
+                        row.file,
+                        crate::terminal::plain_lines(diff)
+                    )?,
                 }
             }
-            orphaned.iter().try_for_each(|path| writeln!(out, "orphaned   {}", path.display()))
+            orphaned
+                .iter()
+                .try_for_each(|path| writeln!(out, "orphaned   {}", path.display()))
         })?;
     }
-    if bad == 0 {
+    let found: Vec<String> = found
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    if found.is_empty() {
         terminal.progress(&format!("{} as reviewed", plural(cells.len(), "plan")));
         return Ok(());
     }
-    terminal.message(&format!("{bad} of {} not as reviewed; look at them, then `assay snapshot accept`", plural(cells.len(), "plan")));
+    let of = plural(cells.len(), "plan");
+    terminal.message(&format!(
+        "snapshots of {of}: {}; `assay plan` shows the plans, `assay snapshot accept` takes them",
+        found.join(", ")
+    ));
     Err(CliError::said(ErrorKind::Snapshot))
 }
 
@@ -102,16 +148,28 @@ fn accept(terminal: &Terminal, project: &Project, selection: &Selection) -> Resu
         }
         remove(&pending(&file))?;
     }
-    let orphaned = orphans(project, selection, &library)?;
-    orphaned.iter().try_for_each(|path| remove(path))?;
-    terminal.progress(&format!("{} written, {} removed", plural(written, "snapshot"), orphaned.len()));
+    let Strays { orphaned, left } = strays(project, selection, &library)?;
+    orphaned
+        .iter()
+        .chain(&left)
+        .try_for_each(|path| remove(path))?;
+    terminal.progress(&format!(
+        "{} written, {} removed",
+        plural(written, "snapshot"),
+        orphaned.len()
+    ));
     Ok(())
 }
 
 /// The plans that have snapshots: one recipe each, in a project.
-fn plans(terminal: &Terminal, project: &Project, selection: &Selection) -> Result<(Library, Vec<PlannedCell>), CliError> {
+fn plans(
+    terminal: &Terminal,
+    project: &Project,
+    selection: &Selection,
+) -> Result<(Library, Vec<PlannedCell>), CliError> {
     if project.root.is_none() {
-        return Err(CliError::usage("there is no project here").hint("an `assay.toml` marks a project's root; it may be empty"));
+        return Err(CliError::usage("there is no project here")
+            .hint("an `assay.toml` marks a project's root; it may be empty"));
     }
     if selection.together {
         return Err(CliError::usage("a snapshot is of one recipe").hint("leave out --together"));
@@ -120,33 +178,62 @@ fn plans(terminal: &Terminal, project: &Project, selection: &Selection) -> Resul
     select(terminal, project, selection, &targets)
 }
 
-/// Snapshots of recipes that are not there any more, or on targets that are not the project's.
-/// With recipes or targets named, only what lies among those is looked at.
-fn orphans(project: &Project, selection: &Selection, library: &Library) -> Result<Vec<PathBuf>, CliError> {
+/// Files among the snapshots that belong to no plan.
+struct Strays {
+    /// Snapshots of recipes that are not there any more, or on targets that are not the project's.
+    orphaned: Vec<PathBuf>,
+    /// What an earlier check left beside such a snapshot.
+    left: Vec<PathBuf>,
+}
+
+/// Looks for strays. With recipes named, only what lies among those is looked at.
+fn strays(project: &Project, selection: &Selection, library: &Library) -> Result<Strays, CliError> {
     let folder = project.plan_snapshots();
-    let targets: BTreeSet<TargetId> = project.targets(&[])?.into_iter().map(|target| target.id).collect();
+    let targets: BTreeSet<TargetId> = project
+        .targets(&[])?
+        .into_iter()
+        .map(|target| target.id)
+        .collect();
     let everything = selection.recipes.recipes.is_empty();
-    let mut orphaned = Vec::new();
+    let mut strays = Strays {
+        orphaned: Vec::new(),
+        left: Vec::new(),
+    };
     for recipe_folder in entries(&folder)? {
-        let name = recipe_folder.file_name().and_then(|name| name.to_str()?.parse::<RecipeName>().ok());
+        let name = recipe_folder
+            .file_name()
+            .and_then(|name| name.to_str()?.parse::<RecipeName>().ok());
         let known = name.is_some_and(|name| library.asked.contains(&name));
         if !known && !everything {
             continue;
         }
-        let files = if recipe_folder.is_dir() { entries(&recipe_folder)? } else { vec![recipe_folder] };
+        let files = if recipe_folder.is_dir() {
+            entries(&recipe_folder)?
+        } else {
+            vec![recipe_folder]
+        };
         for file in files {
-            let target = file.file_name().and_then(|name| name.to_str()?.strip_suffix(".snap")?.parse::<TargetId>().ok());
-            let is_new = file.extension().is_some_and(|extension| extension == "new");
-            if !is_new && !(known && target.is_some_and(|target| targets.contains(&target))) {
-                orphaned.push(file);
+            let name = file.file_name().and_then(|name| name.to_str());
+            let snapshot = name.map(|name| name.strip_suffix(".new").unwrap_or(name));
+            let target =
+                snapshot.and_then(|name| name.strip_suffix(".snap")?.parse::<TargetId>().ok());
+            if known && target.is_some_and(|target| targets.contains(&target)) {
+                continue;
+            }
+            let is_left = snapshot != name;
+            if is_left {
+                strays.left.push(file)
+            } else {
+                strays.orphaned.push(file)
             }
         }
     }
-    Ok(orphaned)
+    Ok(strays)
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
-    let fault = |error: std::io::Error| CliError::usage(format!("read `{}`: {error}", folder.display()));
+    let fault =
+        |error: std::io::Error| CliError::usage(format!("read `{}`: {error}", folder.display()));
     let mut paths = Vec::new();
     if folder.exists() {
         for entry in std::fs::read_dir(folder).map_err(fault)? {
@@ -158,7 +245,10 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
 }
 
 fn file_of(project: &Project, recipe: &RecipeName, target: &TargetId) -> PathBuf {
-    project.plan_snapshots().join(recipe.as_str()).join(format!("{target}.snap"))
+    project
+        .plan_snapshots()
+        .join(recipe.as_str())
+        .join(format!("{target}.snap"))
 }
 
 fn pending(file: &Path) -> PathBuf {
@@ -176,30 +266,54 @@ fn encoded(library: &Library, cell: &PlannedCell) -> String {
 
 /// Leaves what the snapshot would be for `cargo insta review`, or removes what an earlier check
 /// left.
-fn leave_new(library: &Library, cell: &PlannedCell, file: &Path, finding: &SnapshotFinding) -> Result<(), CliError> {
+fn leave_new(
+    library: &Library,
+    cell: &PlannedCell,
+    file: &Path,
+    finding: &SnapshotFinding,
+) -> Result<(), CliError> {
     match finding {
         SnapshotFinding::Same | SnapshotFinding::NotJudged => remove(&pending(file)),
         SnapshotFinding::Missing | SnapshotFinding::Different { .. } => {
-            if std::env::var_os("CI").is_some() { Ok(()) } else { write(&pending(file), &encoded(library, cell)) }
+            if is_ci() {
+                Ok(())
+            } else {
+                write(&pending(file), &encoded(library, cell))
+            }
         }
     }
+}
+
+/// True where nobody is there to review what a check leaves.
+fn is_ci() -> bool {
+    std::env::var_os("CI")
+        .is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
 }
 
 /// Writes beside the file, then renames: a snapshot is never half a snapshot.
 fn write(file: &Path, text: &str) -> Result<(), CliError> {
-    let fault = |error: std::io::Error| CliError::infrastructure(format!("write `{}`: {error}", file.display()));
+    let fault = |error: std::io::Error| {
+        CliError::infrastructure(format!("write `{}`: {error}", file.display()))
+    };
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder).map_err(fault)?;
     }
     let beside = file.with_extension("snap.tmp");
-    std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, file)).map_err(fault)
+    std::fs::write(&beside, text)
+        .and_then(|()| std::fs::rename(&beside, file))
+        .map_err(fault)
 }
 
 fn remove(file: &Path) -> Result<(), CliError> {
     match std::fs::remove_file(file) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(CliError::infrastructure(format!("remove `{}`: {error}", file.display())))
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(
+            CliError::infrastructure(format!("remove `{}`: {error}", file.display())),
+        ),
+        Ok(()) => {
+            // A folder that holds nothing else goes, too; one that does stays.
+            let _ = file.parent().map(std::fs::remove_dir);
+            Ok(())
         }
-        Ok(()) | Err(_) => Ok(()),
+        Err(_) => Ok(()),
     }
 }

@@ -28,7 +28,12 @@ impl Terminal {
             When::Always => ColorChoice::Always,
             When::Never => ColorChoice::Never,
         };
-        Self { format: global.format, quiet: global.quiet, verbose: global.verbose, choice }
+        Self {
+            format: global.format,
+            quiet: global.quiet,
+            verbose: global.verbose,
+            choice,
+        }
     }
 
     /// True if results are for a program.
@@ -53,7 +58,8 @@ impl Terminal {
 
     /// Columns of the terminal, 80 where it is none, never less than 40.
     pub(crate) fn width(&self) -> usize {
-        let asked = rustix::termios::tcgetwinsize(io::stdout()).or_else(|_| rustix::termios::tcgetwinsize(io::stderr()));
+        let asked = rustix::termios::tcgetwinsize(io::stdout())
+            .or_else(|_| rustix::termios::tcgetwinsize(io::stderr()));
         asked.map_or(80, |size| usize::from(size.ws_col)).max(40)
     }
 
@@ -61,11 +67,16 @@ impl Terminal {
     ///
     /// # Errors
     /// If it cannot be written; a reader that has gone (`assay … | head`) is no error.
-    pub(crate) fn result(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CliError> {
+    pub(crate) fn result(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), CliError> {
         let mut out = io::BufWriter::new(io::stdout().lock());
         match write(&mut out).and_then(|()| out.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.map_err(|error| CliError::infrastructure(error).hint("standard output could not be written")),
+            other => other.map_err(|error| {
+                CliError::infrastructure(format!("standard output cannot be written: {error}"))
+            }),
         }
     }
 
@@ -95,13 +106,29 @@ impl Terminal {
 
     /// Writes an error with its hints.
     pub(crate) fn error(&self, error: &CliError) {
+        let (red, bold, reset) = if self.colors_stderr() {
+            ("\u{1b}[1;31m", "\u{1b}[1m", "\u{1b}[0m")
+        } else {
+            ("", "", "")
+        };
         if error.source.is_some() {
-            let (red, bold, reset) = if self.colors_stderr() { ("\u{1b}[1;31m", "\u{1b}[1m", "\u{1b}[0m") } else { ("", "", "") };
-            self.message(&format!("{red}error{reset}{bold}:{reset} {}", plain(&error.to_string())));
+            let text = self.hanging("error: ", &plain(&error.to_string()));
+            let text = text.strip_prefix("error:").unwrap_or(&text);
+            self.message(&format!("{red}error{reset}{bold}:{reset}{text}"));
         }
         for hint in &error.hints {
-            self.message(&format!("  hint: {}", plain(hint)));
+            self.message(&self.hanging("  hint: ", &plain(hint)));
         }
+    }
+
+    /// A text beside a name, wrapped on a terminal; what programs read keeps its lines.
+    fn hanging(&self, name: &str, text: &str) -> String {
+        if !io::stderr().is_terminal() {
+            return format!("{name}{text}");
+        }
+        let room = self.width().saturating_sub(name.len());
+        let between = format!("\n{}", " ".repeat(name.len()));
+        format!("{name}{}", wrap(text, room).join(&between))
     }
 
     fn colors(&self, stream: &(impl anstream::stream::RawStream + io::IsTerminal)) -> bool {
@@ -113,6 +140,32 @@ impl Terminal {
     }
 }
 
+/// A paragraph in lines of at most `width` columns. What stands in backticks is a command or a name
+/// to copy and is never broken; what is longer than a line stands alone.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for part in text.split_whitespace() {
+        match words.last_mut() {
+            Some(open) if open.matches('`').count() % 2 == 1 => {
+                open.push(' ');
+                open.push_str(part);
+            }
+            Some(_) | None => words.push(part.to_owned()),
+        }
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            Some(_) | None => lines.push(word),
+        }
+    }
+    lines
+}
+
 /// Text from elsewhere on one line of a terminal: nothing in it moves the cursor, colours or hides.
 pub(crate) fn plain(text: &str) -> String {
     assay_report::sanitise::line(text, 4000)
@@ -121,4 +174,17 @@ pub(crate) fn plain(text: &str) -> String {
 /// Text from elsewhere, its lines kept.
 pub(crate) fn plain_lines(text: &str) -> String {
     assay_report::sanitise::block(text, 10_000, 4000).join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_never_broken() {
+        let lines = wrap("run `assay images build arch` now, or wait", 12);
+        assert_eq!(lines, ["run", "`assay images build arch`", "now, or wait"]);
+        assert_eq!(wrap("one ` two three", 5), ["one", "` two three"]);
+        assert_eq!(wrap("", 5), [] as [&str; 0]);
+    }
 }

@@ -12,7 +12,9 @@ use assay_recipe::expected::Need;
 use assay_run::{CellJob, Context, Journal, run_cells};
 use assay_sandbox::images::{FoundImage, SourceKind, find};
 use assay_sandbox::sweep::{Kept, sweep};
-use assay_wire::event::{Body, Capture, CellPlanned, Expected, Image, ImageKind, Origin, RunStarted, SnapshotFinding};
+use assay_wire::event::{
+    Body, Capture, CellPlanned, Expected, Image, ImageKind, Origin, RunStarted, SnapshotFinding,
+};
 use assay_wire::name::{RunId, TargetId, Variant};
 use tokio::sync::watch;
 
@@ -43,17 +45,26 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<Exi
     }
     // Everything that is wrong with the recipes has been said before the world is complained of.
     let world = world?;
-    let jobs = cells.into_iter().map(|cell| job(&world, &project, cell, &images)).collect::<Result<Vec<_>, _>>()?;
+    let jobs = cells
+        .into_iter()
+        .map(|cell| job(&world, &project, cell, &images))
+        .collect::<Result<Vec<_>, _>>()?;
     let record = run_jobs(terminal, &project, &world, arguments, jobs).await?;
     report::print(terminal, &record)?;
     Ok(ExitCode::from(assay_observe::exit_code(&record).number()))
 }
 
-async fn images_of(world: &World, project: &Project, targets: &[assay_plan::Target]) -> Result<BTreeMap<TargetId, FoundImage>, CliError> {
+async fn images_of(
+    world: &World,
+    project: &Project,
+    targets: &[assay_plan::Target],
+) -> Result<BTreeMap<TargetId, FoundImage>, CliError> {
     let mut images = BTreeMap::new();
     for target in targets {
         if let Some(placed) = project.definitions.get(&target.id) {
-            let image = find(&world.engine, placed, &world.cache).await.map_err(CliError::infrastructure)?;
+            let image = find(&world.engine, placed, &world.cache)
+                .await
+                .map_err(CliError::infrastructure)?;
             images.extend(image.map(|image| (target.id.clone(), image)));
         }
     }
@@ -61,28 +72,48 @@ async fn images_of(world: &World, project: &Project, targets: &[assay_plan::Targ
 }
 
 /// Without `--on` only targets that can run here are meant; which are not is said.
-fn leave_out_unavailable(terminal: &Terminal, targets: &mut Vec<assay_plan::Target>, images: &BTreeMap<TargetId, FoundImage>) {
+fn leave_out_unavailable(
+    terminal: &Terminal,
+    targets: &mut Vec<assay_plan::Target>,
+    images: &BTreeMap<TargetId, FoundImage>,
+) {
     if images.is_empty() {
         return;
     }
-    let without: Vec<String> =
-        targets.iter().filter(|target| !images.contains_key(&target.id)).map(|target| target.id.to_string()).collect();
+    let without: Vec<String> = targets
+        .iter()
+        .filter(|target| !images.contains_key(&target.id))
+        .map(|target| target.id.to_string())
+        .collect();
     if !without.is_empty() {
         let names = without.join(" ");
-        terminal.progress(&format!("left out, without an image here: {names} (`assay images build {names}` makes them)"));
+        terminal.progress(&format!(
+            "left out, without an image here: {names} (`assay images build {names}` makes them)"
+        ));
         targets.retain(|target| images.contains_key(&target.id));
     }
 }
 
-fn list(terminal: &Terminal, cells: &[PlannedCell], images: &BTreeMap<TargetId, FoundImage>) -> Result<ExitCode, CliError> {
+fn list(
+    terminal: &Terminal,
+    cells: &[PlannedCell],
+    images: &BTreeMap<TargetId, FoundImage>,
+) -> Result<ExitCode, CliError> {
     let names: Vec<String> = cells.iter().map(|cell| cell.cell.to_string()).collect();
     if terminal.is_json() {
-        terminal.json(&serde_json::json!({ "schema": "assay-cells", "version": 1, "cells": names }))?;
+        terminal
+            .json(&serde_json::json!({ "schema": "assay-cells", "version": 1, "cells": names }))?;
     } else {
         terminal.result(|out| {
             cells.iter().try_for_each(|cell| {
-                let image = images.get(&cell.target.id).map_or("no image", |image| image.kind.word());
-                let note = if cell.plan.unsupported.is_some() { "  unsupported" } else { "" };
+                let image = images
+                    .get(&cell.target.id)
+                    .map_or("no image", |image| image.kind.word());
+                let note = if cell.plan.unsupported.is_some() {
+                    "  unsupported"
+                } else {
+                    ""
+                };
                 writeln!(out, "{:<40} {image}{note}", cell.cell.to_string())
             })
         })?;
@@ -91,7 +122,12 @@ fn list(terminal: &Terminal, cells: &[PlannedCell], images: &BTreeMap<TargetId, 
 }
 
 /// A cell as the runner takes it.
-fn job(world: &World, project: &Project, cell: PlannedCell, images: &BTreeMap<TargetId, FoundImage>) -> Result<CellJob, CliError> {
+fn job(
+    world: &World,
+    project: &Project,
+    cell: PlannedCell,
+    images: &BTreeMap<TargetId, FoundImage>,
+) -> Result<CellJob, CliError> {
     let snapshot: SnapshotFinding = snapshot::finding(project, &cell)?;
     let expected = expected(project, &cell);
     let image = images.get(&cell.target.id);
@@ -116,7 +152,11 @@ fn job(world: &World, project: &Project, cell: PlannedCell, images: &BTreeMap<Ta
         expected,
         snapshot,
     };
-    Ok(CellJob { cell: cell.cell, planned, not_run })
+    Ok(CellJob {
+        cell: cell.cell,
+        planned,
+        not_run,
+    })
 }
 
 /// Why a cell is not started, if it is not.
@@ -136,16 +176,29 @@ fn not_run(world: &World, cell: &PlannedCell, expected: Option<&Expected>) -> Op
 
 /// The row of `expected.toml` for a cell of one recipe.
 fn expected(project: &Project, cell: &PlannedCell) -> Option<Expected> {
-    let [recipe] = cell.cell.recipes.as_slice() else { return None };
+    let [recipe] = cell.cell.recipes.as_slice() else {
+        return None;
+    };
     let row = project.expectations.find(recipe, &cell.target.id)?;
     let today = time::date(time::now());
     Some(Expected {
         outcome: row.outcome.value,
         phase: row.phase.as_ref().map(|phase| phase.value),
         reason: row.reason.as_ref().map(|reason| reason.value),
-        because: row.link.as_ref().map(|link| link.value.as_str().to_owned()).unwrap_or_default(),
-        expired: row.expires.as_ref().is_some_and(|day| day.value.to_string() < today),
-        needs: row.needs.iter().map(|need: &assay_recipe::Spanned<Need>| need.value.to_string()).collect(),
+        because: row
+            .link
+            .as_ref()
+            .map(|link| link.value.as_str().to_owned())
+            .unwrap_or_default(),
+        expired: row
+            .expires
+            .as_ref()
+            .is_some_and(|day| day.value.to_string() < today),
+        needs: row
+            .needs
+            .iter()
+            .map(|need: &assay_recipe::Spanned<Need>| need.value.to_string())
+            .collect(),
     })
 }
 
@@ -158,18 +211,36 @@ async fn run_jobs(
     jobs: Vec<CellJob>,
 ) -> Result<Record, CliError> {
     let run = new_run()?;
-    let lease = world.leases.acquire(&run).map_err(CliError::infrastructure)?;
-    let swept = sweep(&world.backend, &world.owner, &world.leases, Kept::Spare { now: SystemTime::now() })
-        .await
+    let lease = world
+        .leases
+        .acquire(&run)
         .map_err(CliError::infrastructure)?;
+    let swept = sweep(
+        &world.backend,
+        &world.owner,
+        &world.leases,
+        Kept::Spare {
+            now: SystemTime::now(),
+        },
+    )
+    .await
+    .map_err(CliError::infrastructure)?;
     if !swept.removed.is_empty() {
-        terminal.progress(&format!("removed what dead runs left behind: {}", swept.removed.join(" ")));
+        terminal.progress(&format!(
+            "removed what dead runs left behind: {}",
+            swept.removed.join(" ")
+        ));
     }
     let path: PathBuf = project.runs().join(run.as_str()).join("journal.jsonl");
     let progress = Progress::start(terminal, jobs.len());
     let listener = progress.listener();
-    let journal = Arc::new(Journal::create(run.clone(), &path, listener).map_err(CliError::infrastructure)?);
-    let record = |body| journal.append(None, Origin::Runner, body).map_err(CliError::infrastructure);
+    let journal =
+        Arc::new(Journal::create(run.clone(), &path, listener).map_err(CliError::infrastructure)?);
+    let record = |body| {
+        journal
+            .append(None, Origin::Runner, body)
+            .map_err(CliError::infrastructure)
+    };
     record(Body::RunStarted(RunStarted {
         harness: env!("CARGO_PKG_VERSION").to_owned(),
         started: time::rfc3339(time::now()),
@@ -187,7 +258,7 @@ async fn run_jobs(
         proxy: world.proxy.clone(),
         certificate: world.certificate.clone(),
         backend: world.backend.clone(),
-        owner: world.owner.clone(),
+        owner: world.owner,
         executor: Arc::clone(&world.executor),
         limits: world.limits,
         cell_time: arguments.timeout,
@@ -199,7 +270,9 @@ async fn run_jobs(
     signals.abort();
     progress.finish();
     ran.map_err(CliError::infrastructure)?;
-    record(Body::RunEnded { interrupted: was_interrupted })?;
+    record(Body::RunEnded {
+        interrupted: was_interrupted,
+    })?;
     drop(lease);
     terminal.progress(&format!("journal: {}", path.display()));
     let events = journal.events().map_err(CliError::infrastructure)?;
@@ -215,7 +288,12 @@ fn default_parallel() -> usize {
 /// sweeps.
 async fn watch_signals(terminal: Terminal, interrupt: watch::Sender<bool>) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut ctrl_c), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else { return };
+    let (Ok(mut ctrl_c), Ok(mut term)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return;
+    };
     let mut received = 0;
     loop {
         tokio::select! {
@@ -226,7 +304,9 @@ async fn watch_signals(terminal: Terminal, interrupt: watch::Sender<bool>) {
         if received > 1 {
             std::process::exit(i32::from(ErrorKind::Interrupted.exit_code()));
         }
-        terminal.message("interrupted: removing the sandboxes; once more to leave them to the next run");
+        terminal.message(
+            "interrupted: removing the sandboxes; once more to leave them to the next run",
+        );
         interrupt.send_replace(true);
     }
 }
@@ -235,10 +315,10 @@ async fn watch_signals(terminal: Terminal, interrupt: watch::Sender<bool>) {
 pub(crate) fn new_run() -> Result<RunId, CliError> {
     let (year, month, day, hour, minute, second) = time::civil(time::now());
     let mut random = [0; 3];
-    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(CliError::infrastructure)?;
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+        .map_err(CliError::infrastructure)?;
     let [a, b, c] = random;
     format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{a:02x}{b:02x}{c:02x}")
         .parse()
         .map_err(CliError::infrastructure)
 }
-

@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// # Errors
 /// What is wrong with it, in words.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let fault = || format!("`{text}` is not a time: write a whole number and `s`, `m` or `h`, such as `90s`");
+    let fault = || {
+        format!("`{text}` is not a time: write a whole number and `s`, `m` or `h`, such as `90s`")
+    };
     let unit = match text.bytes().last() {
         Some(b's') => 1,
         Some(b'm') => 60,
@@ -16,14 +18,18 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         _ => return Err(fault()),
     };
     let number: u64 = text[..text.len() - 1].parse().map_err(|_| fault())?;
-    number.checked_mul(unit).filter(|seconds| (1..=7 * 24 * 3600).contains(seconds)).map(Duration::from_secs).ok_or_else(|| {
-        format!("`{text}` is not between one second and seven days")
-    })
+    number
+        .checked_mul(unit)
+        .filter(|seconds| (1..=7 * 24 * 3600).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(|| format!("`{text}` is not between one second and seven days"))
 }
 
 /// Now, as seconds since 1970.
 pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs())
 }
 
 /// Seconds since 1970 as a date and a time of day in UTC: year, month, day, hour, minute, second.
@@ -31,10 +37,18 @@ pub(crate) fn now() -> u64 {
 pub(crate) fn civil(seconds: u64) -> (u64, u64, u64, u64, u64, u64) {
     let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
-    let (day, month) = (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let (day, month) = (
+        day_of_year - (153 * shifted + 2) / 5 + 1,
+        if shifted < 10 {
+            shifted + 3
+        } else {
+            shifted - 9
+        },
+    );
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     (year, month, day, rest / 3600, rest / 60 % 60, rest % 60)
 }
@@ -66,7 +80,17 @@ mod tests {
     fn durations_have_a_unit_and_a_bound() {
         assert_eq!(parse_duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
-        for bad in ["", "s", "90", "-1s", "1.5m", "0s", "99999999999999999999h", "8h h", "é"] {
+        for bad in [
+            "",
+            "s",
+            "90",
+            "-1s",
+            "1.5m",
+            "0s",
+            "99999999999999999999h",
+            "8h h",
+            "é",
+        ] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
     }

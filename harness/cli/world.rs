@@ -59,17 +59,24 @@ impl World {
         let cache = cache::folder()?;
         let lab = lab_hosts(&cache)?;
         let upstream = UpstreamProxies::from_environment().map_err(CliError::usage)?;
-        let authority = Arc::new(CertificateAuthority::generate().map_err(CliError::infrastructure)?);
+        let authority =
+            Arc::new(CertificateAuthority::generate().map_err(CliError::infrastructure)?);
         let mut policy = FetchPolicy::default();
         if let Some(timeout) = project.network_timeout() {
             policy.idle_time = timeout;
         }
-        let config = ProxyConfig { lab: lab.clone(), upstream: upstream.clone(), ..ProxyConfig::default() };
+        let config = ProxyConfig {
+            lab: lab.clone(),
+            upstream: upstream.clone(),
+            ..ProxyConfig::default()
+        };
         if terminal.verbose {
             terminal.message(&format!("engine: {}", engine.host()));
         }
         Ok(Self {
-            backend: Backend::docker(engine.clone()).await.map_err(CliError::infrastructure)?,
+            backend: Backend::docker(engine.clone())
+                .await
+                .map_err(CliError::infrastructure)?,
             engine,
             leases: Leases::of(&cache),
             owner: OwnerId::of_this_machine(&cache).map_err(CliError::infrastructure)?,
@@ -89,12 +96,15 @@ impl World {
 
     /// True if a need of `expected.toml` is met here.
     pub(crate) fn meets(&self, need: &str) -> bool {
-        need.strip_prefix("host:").is_some_and(|host| self.fetcher.answers(host))
+        need.strip_prefix("host:")
+            .is_some_and(|host| self.fetcher.answers(host))
     }
 }
 
 /// The lab's repositories, if they are built.
 fn lab_hosts(cache: &std::path::Path) -> Result<LabHosts, CliError> {
     let manifest = LabManifest::read(cache).map_err(CliError::infrastructure)?;
-    Ok(LabHosts { repositories: manifest.map(|manifest| cache.join("lab").join(manifest.repositories.path)) })
+    Ok(LabHosts {
+        repositories: manifest.map(|manifest| cache.join("lab").join(manifest.repositories.path)),
+    })
 }

@@ -19,7 +19,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("report", &["observe", "wire"]),
     ("lab", &["packages", "wire"]),
     ("testkit", &["wire"]),
-    ("cli", &["content", "observe", "packages", "plan", "recipe", "report", "run", "sandbox", "wire"]),
+    (
+        "cli",
+        &[
+            "content", "observe", "packages", "plan", "recipe", "report", "run", "sandbox", "wire",
+        ],
+    ),
 ];
 
 /// Crates that touch no file, process, clock, environment, network or terminal.
@@ -37,7 +42,10 @@ fn edges(manifest: &str) -> (BTreeSet<String>, BTreeSet<String>) {
         if line.starts_with('[') {
             section = line.trim();
         } else if let Some(rest) = line.strip_prefix("assay-") {
-            let name: String = rest.chars().take_while(|c| c.is_ascii_lowercase()).collect();
+            let name: String = rest
+                .chars()
+                .take_while(|c| c.is_ascii_lowercase())
+                .collect();
             match section {
                 "[dependencies]" => linked.insert(name),
                 "[dev-dependencies]" => tested.insert(name),
@@ -50,27 +58,53 @@ fn edges(manifest: &str) -> (BTreeSet<String>, BTreeSet<String>) {
 
 #[test]
 fn crates_use_only_what_they_may() {
-    let allowed: BTreeMap<&str, BTreeSet<String>> =
-        EDGES.iter().map(|(from, to)| (*from, to.iter().map(ToString::to_string).collect())).collect();
+    let allowed: BTreeMap<&str, BTreeSet<String>> = EDGES
+        .iter()
+        .map(|(from, to)| (*from, to.iter().map(ToString::to_string).collect()))
+        .collect();
     for (name, may) in &allowed {
-        let path = if *name == "cli" { root().join("Cargo.toml") } else { root().join(format!("harness/{name}/Cargo.toml")) };
-        let manifest = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let path = if *name == "cli" {
+            root().join("Cargo.toml")
+        } else {
+            root().join(format!("harness/{name}/Cargo.toml"))
+        };
+        let manifest =
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let (linked, tested) = edges(&manifest);
         let extra: Vec<_> = linked.difference(may).collect();
-        assert!(extra.is_empty(), "`{name}` links {extra:?}, which it may not");
+        assert!(
+            extra.is_empty(),
+            "`{name}` links {extra:?}, which it may not"
+        );
         assert!(!linked.contains("lab"), "the lab is never linked");
-        assert!(!linked.contains("testkit"), "`{name}` links the testkit outside its tests");
-        let tested_with: Vec<_> = tested.iter().filter(|dev| *dev != "testkit" && !may.contains(*dev)).collect();
-        assert!(tested_with.is_empty(), "`{name}` is tested with {tested_with:?}, which points the wrong way");
+        assert!(
+            !linked.contains("testkit"),
+            "`{name}` links the testkit outside its tests"
+        );
+        let tested_with: Vec<_> = tested
+            .iter()
+            .filter(|dev| *dev != "testkit" && !may.contains(*dev))
+            .collect();
+        assert!(
+            tested_with.is_empty(),
+            "`{name}` is tested with {tested_with:?}, which points the wrong way"
+        );
     }
     let members: BTreeSet<_> = fs::read_dir(root().join("harness"))
         .expect("harness/")
         .filter_map(|entry| {
             let path = entry.expect("an entry").path();
-            path.join("Cargo.toml").exists().then(|| path.file_name()?.to_str().map(str::to_owned)).flatten()
+            path.join("Cargo.toml")
+                .exists()
+                .then(|| path.file_name()?.to_str().map(str::to_owned))
+                .flatten()
         })
         .collect();
-    let named: BTreeSet<_> = allowed.keys().filter(|name| **name != "cli").map(ToString::to_string).collect();
+    let named: BTreeSet<_> = allowed
+        .keys()
+        .filter(|name| **name != "cli")
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(members, named, "every crate stands in the table of edges");
 }
 
@@ -78,9 +112,19 @@ fn crates_use_only_what_they_may() {
 fn pure_crates_ban_io() {
     for name in PURE {
         let path = root().join(format!("harness/{name}/clippy.toml"));
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        for banned in ["std::fs::", "std::process::Command::new", "std::env::", "SystemTime::now", "Instant::now"] {
-            assert!(text.contains(banned), "`{name}`'s clippy.toml does not ban `{banned}`");
+        let text =
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for banned in [
+            "std::fs::",
+            "std::process::Command",
+            "std::env::",
+            "SystemTime::now",
+            "Instant::now",
+        ] {
+            assert!(
+                text.contains(banned),
+                "`{name}`'s clippy.toml does not ban `{banned}`"
+            );
         }
     }
 }
@@ -88,12 +132,22 @@ fn pure_crates_ban_io() {
 #[test]
 fn an_engine_client_lives_in_one_folder_and_toml_in_its_own() {
     for (path, text) in sources() {
-        let path = path.strip_prefix(root()).expect("below the root").display().to_string();
+        let path = path
+            .strip_prefix(root())
+            .expect("below the root")
+            .display()
+            .to_string();
         if text.contains("bollard::") && !path.contains("/tests/") {
-            assert!(path.starts_with("harness/sandbox/src/docker/"), "{path} uses bollard");
+            assert!(
+                path.starts_with("harness/sandbox/src/docker/"),
+                "{path} uses bollard"
+            );
         }
         if text.contains("hyper::") && !path.contains("/tests/") {
-            assert!(path.starts_with("harness/content/src/proxy/"), "{path} uses hyper");
+            assert!(
+                path.starts_with("harness/content/src/proxy/"),
+                "{path} uses hyper"
+            );
         }
     }
 }
@@ -101,10 +155,20 @@ fn an_engine_client_lives_in_one_folder_and_toml_in_its_own() {
 #[test]
 fn every_module_says_what_it_is_for_and_none_is_a_warehouse() {
     for (path, text) in sources() {
-        let name = path.strip_prefix(root()).expect("below the root").display().to_string();
-        assert!(text.starts_with("//!"), "{name} does not open with what it is for");
+        let name = path
+            .strip_prefix(root())
+            .expect("below the root")
+            .display()
+            .to_string();
+        assert!(
+            text.starts_with("//!"),
+            "{name} does not open with what it is for"
+        );
         let lines = text.lines().count();
-        assert!(lines <= 750, "{name} has {lines} lines: is there a room of its own in it?");
+        assert!(
+            lines <= 750,
+            "{name} has {lines} lines: is there a room of its own in it?"
+        );
     }
 }
 

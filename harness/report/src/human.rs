@@ -45,7 +45,7 @@ pub fn human(record: &Record, options: &HumanOptions, out: &mut dyn Write) -> io
     ))?;
     page.blank()?;
     matrix::write(record, &mut page)?;
-    notes::write(record, &mut page)?;
+    notes::write(record, options.verbose, &mut page)?;
     for cell in record
         .cells
         .iter()

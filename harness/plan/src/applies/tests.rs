@@ -1,3 +1,5 @@
+//! `when` against targets: which steps apply, and the one reason of those that do not.
+
 use super::*;
 use crate::fixtures::{OS_RELEASES, recipe, target};
 

@@ -1,3 +1,5 @@
+//! Whole plans: snapshots of samples on every target, and what holds of all of them.
+
 use super::*;
 use crate::fixtures::{OS_RELEASES, metadata, recipe, sample_recipes, target};
 use crate::render::quote::command_line;

@@ -1,3 +1,5 @@
+//! The commands of each manager, request by request.
+
 use super::*;
 use crate::render::quote::command_line;
 use assay_wire::name::StepRef;

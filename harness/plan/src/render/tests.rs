@@ -1,3 +1,5 @@
+//! The text of plans: what is shown splits back into what is run.
+
 use super::*;
 use crate::fixtures::{recipe, target};
 

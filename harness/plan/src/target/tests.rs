@@ -1,3 +1,5 @@
+//! Targets from os-release files, real and malformed.
+
 use super::*;
 use crate::fixtures::{self, target};
 

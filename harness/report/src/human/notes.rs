@@ -1,7 +1,7 @@
 //! What concerns several cells or none that failed: manual steps, snapshot findings, refused
 //! requests, attempts that broke off, what images are, and what the harness itself added.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use assay_observe::{CellRecord, Record};
@@ -20,13 +20,17 @@ const MANUAL_LINES: usize = 30;
 const REFUSED: usize = 20;
 
 /// Writes every section that has something to say.
-pub(super) fn write(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
+pub(super) fn write(record: &Record, verbose: bool, page: &mut Page<'_>) -> io::Result<()> {
     manual(record, page)?;
     snapshots(record, page)?;
     requests(record, page)?;
     retries(record, page)?;
     images(record, page)?;
-    harness(record, page)
+    if verbose {
+        harness(record, page)
+    } else {
+        harness_in_short(record, page)
+    }
 }
 
 fn manual(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
@@ -176,6 +180,52 @@ fn images(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
         page.field("", &format!("{target}: {note}"))?;
     }
     Ok(())
+}
+
+/// How much the harness put into sandboxes, for a reader who wants to know that it is little.
+fn harness_in_short(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
+    let mut user = false;
+    let (mut variables, mut programs) = (BTreeSet::new(), BTreeSet::new());
+    for cell in &record.cells {
+        let Some(known) = cell.facts.user else {
+            continue;
+        };
+        user |= known.added;
+        let harness = &cell.facts.planned.harness;
+        variables.extend(
+            harness
+                .variables
+                .iter()
+                .map(|variable| variable.name.as_str()),
+        );
+        programs.extend(
+            harness
+                .insertions
+                .iter()
+                .map(|insertion| insertion.program.as_str()),
+        );
+    }
+    let mut parts = Vec::new();
+    if user {
+        parts.push("the user `dev`".to_owned());
+    }
+    match variables.len() {
+        0 => {}
+        1 => parts.push("1 variable".to_owned()),
+        many => parts.push(format!("{many} variables")),
+    }
+    if !programs.is_empty() {
+        let programs: Vec<&str> = programs.into_iter().collect();
+        parts.push(format!("options of {}", programs.join(", ")));
+    }
+    if parts.is_empty() {
+        return Ok(());
+    }
+    page.blank()?;
+    page.text(&format!(
+        "added by the harness: {} (`assay report -v` says more)",
+        parts.join(", ")
+    ))
 }
 
 /// What the harness put into sandboxes, once for all cells: promise 7 wants it listed.

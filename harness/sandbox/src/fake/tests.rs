@@ -1,3 +1,5 @@
+//! The fake as `run` uses it: scripts played, recorded streams replayed, faults in their place.
+
 use assay_wire::control::{Close, Credit, Directive, ToRunner};
 use assay_wire::event::ExecutorEvent;
 use assay_wire::frame::{FrameHeader, FrameKind, HEADER, WINDOW};

@@ -1,0 +1,13 @@
+//! The `assay` command as people and programs meet it: whole outputs, in a world of their own
+//! ([`env`]), without an engine. One module per group of verbs.
+
+mod check;
+mod env;
+mod help;
+mod hostile;
+mod plan;
+mod project;
+mod report;
+mod snapshot;
+mod streams;
+mod world;

@@ -1,0 +1,154 @@
+//! `snapshot`: missing, different and orphaned fail; what is accepted is what insta reads.
+
+use crate::env::{JQ, TestEnv};
+
+fn on_two() -> TestEnv {
+    TestEnv::project().with("assay.toml", "targets = [\"debian-12\", \"arch\"]\n")
+}
+
+#[test]
+fn from_missing_to_accepted_to_different() {
+    let env = on_two();
+    insta::assert_snapshot!("missing", env.run("snapshot check").whole());
+    assert_eq!(
+        env.files("snapshots"),
+        [
+            "snapshots/plans/jq/arch.snap.new",
+            "snapshots/plans/jq/debian-12.snap.new"
+        ]
+    );
+    insta::assert_snapshot!("accepted", env.run("snapshot accept").whole());
+    assert_eq!(
+        env.files("snapshots"),
+        [
+            "snapshots/plans/jq/arch.snap",
+            "snapshots/plans/jq/debian-12.snap"
+        ]
+    );
+    insta::assert_snapshot!(
+        "debian-12.snap",
+        env.read("snapshots/plans/jq/debian-12.snap")
+    );
+    insta::assert_snapshot!("arch.snap", env.read("snapshots/plans/jq/arch.snap"));
+    insta::assert_snapshot!("same", env.run("snapshot check").whole());
+    assert_eq!(env.run("snapshot check -q").whole(), "exit 0\n");
+
+    env.write(
+        "recipes/jq.toml",
+        JQ.replace("packages = [\"jq\"]", "packages = [\"jq\", \"tree\"]"),
+    );
+    insta::assert_snapshot!("different", env.run("snapshot check").whole());
+    assert_eq!(
+        env.files("snapshots"),
+        [
+            "snapshots/plans/jq/arch.snap",
+            "snapshots/plans/jq/debian-12.snap",
+            "snapshots/plans/jq/debian-12.snap.new"
+        ]
+    );
+    env.write("recipes/jq.toml", JQ);
+    assert_eq!(env.run("snapshot check").code, Some(0));
+    assert_eq!(
+        env.files("snapshots").len(),
+        2,
+        "what an earlier check left is gone"
+    );
+}
+
+#[test]
+fn insta_itself_reads_them() {
+    let env = on_two();
+    env.run("snapshot accept");
+    let file = env.path("snapshots/plans/jq/debian-12.snap");
+    let snapshot = insta::Snapshot::from_file(&file).expect("insta reads it");
+    assert_eq!(snapshot.metadata().source(), Some("recipes/jq.toml"));
+    env.write("recipes/jq.toml", JQ.replace("1.6", "1.7"));
+    env.run("snapshot check");
+    let pending =
+        insta::Snapshot::from_file(&file.with_extension("snap.new")).expect("insta reads it");
+    assert_eq!(
+        pending.metadata().expression(),
+        snapshot.metadata().expression()
+    );
+    assert!(pending.contents() != snapshot.contents());
+}
+
+#[test]
+fn orphans_fail_and_are_removed() {
+    let env = on_two();
+    env.run("snapshot accept");
+    env.write("snapshots/plans/gone/arch.snap", "---\n---\nx\n");
+    env.write("snapshots/plans/gone/arch.snap.new", "---\n---\nx\n");
+    env.write("snapshots/plans/jq/fedora-44.snap", "---\n---\nx\n");
+    env.write("snapshots/plans/jq/fedora-44.snap.new", "---\n---\nx\n");
+    env.write("snapshots/plans/stray.snap", "");
+    insta::assert_snapshot!("orphaned", env.run("snapshot check").whole());
+    // Recipes that were not asked for are left alone.
+    let said = env.run("snapshot check jq --format json");
+    assert_eq!(
+        said.json()["orphaned"],
+        serde_json::json!(["snapshots/plans/jq/fedora-44.snap"])
+    );
+    insta::assert_snapshot!("orphans-removed", env.run("snapshot accept").whole());
+    assert_eq!(
+        env.files("snapshots"),
+        [
+            "snapshots/plans/jq/arch.snap",
+            "snapshots/plans/jq/debian-12.snap"
+        ]
+    );
+    assert!(!env.path("snapshots/plans/gone").exists());
+    assert_eq!(env.run("snapshot check").code, Some(0));
+}
+
+#[test]
+fn ci_leaves_nothing() {
+    let env = on_two();
+    let check = |value: &str| {
+        let output = env
+            .command(&["snapshot", "check"])
+            .env("CI", value)
+            .output();
+        env.said(output.expect("assay starts"))
+    };
+    assert_eq!(check("true").code, Some(5));
+    assert_eq!(env.files("snapshots"), [] as [&str; 0]);
+    assert_eq!(check("").code, Some(5));
+    assert_eq!(env.files("snapshots").len(), 2);
+}
+
+#[test]
+fn where_there_is_nothing_to_compare() {
+    let env = TestEnv::empty().with("recipes/jq.toml", JQ);
+    insta::assert_snapshot!("outside", env.run("snapshot check").whole());
+    assert_eq!(env.run("snapshot accept").code, Some(2));
+    insta::assert_snapshot!(
+        "together",
+        on_two().run("snapshot check --together").whole()
+    );
+}
+
+#[test]
+fn json_names_every_finding() {
+    let env = on_two();
+    env.run("snapshot accept --on debian-12");
+    env.write(
+        "snapshots/plans/jq/debian-12.snap",
+        "---\nsource: x\n---\nother\n",
+    );
+    let said = env.run("snapshot check --format json");
+    assert_eq!(said.code, Some(5));
+    said.json();
+    insta::assert_snapshot!("json", said.whole());
+}
+
+#[test]
+fn a_snapshot_that_is_hostile_is_shown_harmless() {
+    let env = on_two().with(
+        "snapshots/plans/jq/debian-12.snap",
+        "---\n---\n\u{1b}[2Jhi\u{202e}\n",
+    );
+    let said = env.run("snapshot check jq --on debian-12");
+    assert_eq!(said.code, Some(5));
+    said.assert_harmless();
+}
