@@ -9,7 +9,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 fn main() {
-    for path in ["harness/executor", "harness/wire", "Cargo.lock", "Cargo.toml"] {
+    for path in [
+        "harness/executor",
+        "harness/wire",
+        "Cargo.lock",
+        "Cargo.toml",
+    ] {
         println!("cargo::rerun-if-changed={path}");
     }
     let variable = |name: &str| env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"));
@@ -18,9 +23,21 @@ fn main() {
     let triple = format!("{architecture}-unknown-linux-gnu");
     // OUT_DIR is <target>/<profile>/build/<package>/out; all profiles share one executor.
     let out = PathBuf::from(variable("OUT_DIR"));
-    let target = out.ancestors().nth(4).expect("OUT_DIR lies four folders deep").join("executor");
+    let target = out
+        .ancestors()
+        .nth(4)
+        .expect("OUT_DIR lies four folders deep")
+        .join("executor");
     let status = Command::new(variable("CARGO"))
-        .args(["build", "--package", "assay-executor", "--profile", "executor", "--target", &triple])
+        .args([
+            "build",
+            "--package",
+            "assay-executor",
+            "--profile",
+            "executor",
+            "--target",
+            &triple,
+        ])
         .env("CARGO_TARGET_DIR", &target)
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")

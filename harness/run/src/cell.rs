@@ -12,7 +12,8 @@ use assay_sandbox::lease::OwnerId;
 use assay_sandbox::session::{Backend, SandboxLimits, SandboxSpec, Session};
 use assay_wire::digest::Digest;
 use assay_wire::event::{
-    Body, CellEnded, CellPlanned, ContentReady, ContentRefused, Envelope, Image, InfraCause, Origin, SandboxStarted,
+    Body, CellEnded, CellPlanned, ContentReady, ContentRefused, Envelope, Image, InfraCause,
+    Origin, SandboxStarted,
 };
 use assay_wire::name::CellId;
 use assay_wire::outcome::OutcomeKind;
@@ -20,7 +21,7 @@ use assay_wire::plan::Content;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::drive::{Driver, ServeConnection};
+use crate::drive::{Answers, Driver, ServeConnection};
 use crate::fault::Fault;
 use crate::journal::Journal;
 
@@ -76,7 +77,11 @@ impl Context {
     /// Makes one attempt.
     pub(crate) async fn attempt(self: &Arc<Self>, job: &CellJob) -> Result<AttemptEnd, Fault> {
         let plan = &job.planned.plan;
-        let Some(blobs) = self.bring_content(job).await? else {
+        let blobs = tokio::select! {
+            blobs = self.bring_content(job) => blobs?,
+            () = self.told_to_end() => return Ok(AttemptEnd::Cancelled),
+        };
+        let Some(blobs) = blobs else {
             return Ok(AttemptEnd::Finished);
         };
         if plan.ops.is_empty() {
@@ -84,24 +89,36 @@ impl Context {
             return Ok(AttemptEnd::Finished);
         }
         let Some(image) = &job.planned.image else {
-            return Err(Fault::ImageMissing { target: plan.target.clone() });
+            return Err(Fault::ImageMissing {
+                target: plan.target.clone(),
+            });
         };
         let asked = Instant::now();
         let mut session = Session::start(&self.backend, &self.spec(job, image)).await?;
-        let mut interrupted = self.interrupted.clone();
         let driven = tokio::select! {
             driven = self.drive(job, &mut session, blobs, asked) => driven,
-            // A sender that is gone never interrupts.
-            () = async { if interrupted.wait_for(|now| *now).await.is_err() { std::future::pending().await } } => {
-                Ok(AttemptEnd::Cancelled)
-            }
+            () = self.told_to_end() => Ok(AttemptEnd::Cancelled),
         };
         let keep = self.keep_failed && self.has_failed(job, &driven);
-        let ended = if keep { session.keep(SystemTime::now()).await.map(|_| ()) } else { session.close().await };
+        let ended = if keep {
+            session.keep(SystemTime::now()).await.map(|_| ())
+        } else {
+            session.close().await
+        };
         // What the attempt showed counts more than how its sandbox went; the sweep gets the rest.
         match (driven, ended) {
             (Ok(end), Ok(()) | Err(_)) => Ok(end),
             (Err(fault), _) => Err(fault),
+        }
+    }
+
+    /// Returns once the run is interrupted, or nothing can be recorded any more.
+    pub(crate) async fn told_to_end(&self) {
+        let mut interrupted = self.interrupted.clone();
+        tokio::select! {
+            // A sender that is gone never interrupts.
+            Ok(_) = interrupted.wait_for(|now| *now) => {}
+            () = self.journal.failed() => {}
         }
     }
 
@@ -112,10 +129,17 @@ impl Context {
         blobs: Vec<(Digest, Vec<u8>)>,
         asked: Instant,
     ) -> Result<AttemptEnd, Fault> {
-        let channel = session.channel().ok_or_else(|| Fault::lost("its stream was taken before".into()))?;
-        let deadline = Instant::now() + self.cell_time;
-        let mut driver =
-            Driver::new(job.cell.clone(), Arc::clone(&self.journal), self.serve_connection(), deadline, channel);
+        let channel = session
+            .channel()
+            .ok_or_else(|| Fault::lost("its stream was taken before".into()))?;
+        let deadline = far_from(Instant::now(), self.cell_time);
+        let mut driver = Driver::new(
+            job.cell.clone(),
+            Arc::clone(&self.journal),
+            self.serve_connection(),
+            deadline,
+            channel,
+        );
         let driven = async {
             let hello = driver.hello(Digest::of(&self.executor)).await?;
             let started = SandboxStarted {
@@ -128,11 +152,19 @@ impl Context {
             for (sha256, bytes) in blobs {
                 driver.send_blob(sha256, bytes).await?;
             }
-            driver.run(&job.planned.plan, &job.planned.harness, Some(self.certificate.clone())).await?;
-            Ok(())
+            driver
+                .run(
+                    &job.planned.plan,
+                    &job.planned.harness,
+                    Some(self.certificate.clone()),
+                )
+                .await
         };
-        if let Err(fault) = driven.await {
-            return Err(self.explain(fault, session).await);
+        match driven.await {
+            Ok(Answers::Yes) => {}
+            // What it changed since its last manifest is known to be unknown.
+            Ok(Answers::No) => return Ok(AttemptEnd::Finished),
+            Err(fault) => return Err(self.explain(fault, session).await),
         }
         let listed = session.changes().await?;
         driver.cross_check(&listed)?;
@@ -141,7 +173,9 @@ impl Context {
 
     /// A lost sandbox is often a lost engine, or an executor that left last words.
     async fn explain(&self, fault: Fault, session: &Session) -> Fault {
-        let Fault::Lost { message } = fault else { return fault };
+        let Fault::Lost { message } = fault else {
+            return fault;
+        };
         let why = session.why_lost().await;
         if why.cause() != InfraCause::SandboxLost {
             return Fault::Sandbox(why);
@@ -185,15 +219,24 @@ impl Context {
         let (url, sha256) = (content.url.clone(), content.sha256);
         let fetched = tokio::task::spawn_blocking(move || {
             fetcher.fetch_verified(&url, &sha256, &store)?;
-            store.get(&sha256).map_err(|source| FetchError::Store { url, source })
+            store
+                .get(&sha256)
+                .map_err(|source| FetchError::Store { url, source })
         });
         let error = match fetched.await {
             Ok(Ok(Some(bytes))) => return Ok(Ok(bytes)),
             Ok(Ok(None)) => {
-                return Err(Fault::Storage { message: format!("`{sha256}` is not in the store any more") });
+                return Err(Fault::Storage {
+                    message: format!("`{sha256}` is not in the store any more"),
+                });
             }
             Ok(Err(error)) => error,
-            Err(panicked) => return Err(Fault::lost(format!("fetching `{}` broke: {panicked}", content.url))),
+            Err(panicked) => {
+                return Err(Fault::lost(format!(
+                    "fetching `{}` broke: {panicked}",
+                    content.url
+                )));
+            }
         };
         let refused = |actual, evidence| ContentRefused {
             step: content.step.clone(),
@@ -204,13 +247,19 @@ impl Context {
             message: explain_chain(&error),
         };
         match &error {
-            FetchError::Mismatch(mismatch) => {
-                Ok(Err(refused(Some(mismatch.actual), Some(mismatch.evidence.display().to_string()))))
-            }
-            FetchError::Store { .. } => Err(Fault::Storage { message: explain_chain(&error) }),
-            FetchError::Unreachable { .. } | FetchError::Tls { .. } | FetchError::Lab { source: LabError::NotBuilt, .. } => {
-                Err(unreachable(&error))
-            }
+            FetchError::Mismatch(mismatch) => Ok(Err(refused(
+                Some(mismatch.actual),
+                Some(mismatch.evidence.display().to_string()),
+            ))),
+            FetchError::Store { .. } => Err(Fault::Storage {
+                message: explain_chain(&error),
+            }),
+            FetchError::Unreachable { .. }
+            | FetchError::Tls { .. }
+            | FetchError::Lab {
+                source: LabError::NotBuilt,
+                ..
+            } => Err(unreachable(&error)),
             FetchError::Status { .. } if error.retry_helps() => Err(unreachable(&error)),
             FetchError::Url(_)
             | FetchError::PlainHttp { .. }
@@ -248,19 +297,34 @@ impl Context {
         if !matches!(driven, Ok(AttemptEnd::Finished)) {
             return false;
         }
-        let Ok(mut events) = self.journal.events() else { return false };
+        let Ok(mut events) = self.journal.events() else {
+            return false;
+        };
         if let Some(last) = events.last().cloned() {
             let body = Body::CellEnded(CellEnded::Finished);
-            events.push(Envelope { cell: Some(job.cell.clone()), seq: last.seq + 1, body, ..last });
+            events.push(Envelope {
+                cell: Some(job.cell.clone()),
+                seq: last.seq + 1,
+                body,
+                ..last
+            });
         }
         assay_observe::fold(events).is_ok_and(|record| {
-            record.cells.iter().any(|cell| cell.facts.cell == job.cell && cell.outcome.kind() == OutcomeKind::Failed)
+            record.cells.iter().any(|cell| {
+                cell.facts.cell == job.cell && cell.outcome.kind() == OutcomeKind::Failed
+            })
         })
     }
 
     pub(crate) fn record(&self, job: &CellJob, body: Body) -> Result<(), Fault> {
         Ok(self.journal.append(Some(&job.cell), Origin::Runner, body)?)
     }
+}
+
+/// So much later, or, where no clock goes that far, a month.
+pub(crate) fn far_from(now: Instant, time: Duration) -> Instant {
+    now.checked_add(time)
+        .unwrap_or(now + Duration::from_secs(30 * 24 * 3600))
 }
 
 /// A host that content comes from, for the moment.

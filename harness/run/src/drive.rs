@@ -13,7 +13,8 @@ use assay_wire::PROTOCOL;
 use assay_wire::control::{Channel, Directive, Hello, Purpose, ToExecutor, ToRunner};
 use assay_wire::digest::Digest;
 use assay_wire::event::{
-    Body, Captured, CrossChecked, Ending, ExecutorEvent, Limit, ManifestPoint, Origin, Output, Request,
+    Body, Captured, CrossChecked, Ending, ExecutorEvent, Limit, ManifestPoint, Origin, Output,
+    Request,
 };
 use assay_wire::manifest::escape_path;
 use assay_wire::name::CellId;
@@ -66,9 +67,19 @@ struct Finished {
     manifest: Option<ManifestReader>,
 }
 
+/// Whether a program's sandbox still answers after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// Its changes can be compared.
+    Yes,
+    /// It let a limit of its own pass: nothing it says counts any more.
+    No,
+}
+
 /// How an op went.
 struct OpEnd {
     skipped: bool,
+    answers: Answers,
     ending: Option<Ending>,
     stdout: Captured,
     stderr: Captured,
@@ -111,12 +122,13 @@ impl Driver {
     /// Waits for the executor's `Hello` and checks who speaks.
     pub(crate) async fn hello(&mut self, sent: Digest) -> Result<Hello, Fault> {
         match self.message(ANSWER).await? {
-            ToRunner::Hello(hello) if hello.protocol != PROTOCOL => {
-                Err(Fault::lost(format!("the executor speaks protocol {}, not {PROTOCOL}", hello.protocol)))
-            }
-            ToRunner::Hello(hello) if hello.executor_sha256 != sent => {
-                Err(Fault::lost("the executor that answers is not the one that was sent".into()))
-            }
+            ToRunner::Hello(hello) if hello.protocol != PROTOCOL => Err(Fault::lost(format!(
+                "the executor speaks protocol {}, not {PROTOCOL}",
+                hello.protocol
+            ))),
+            ToRunner::Hello(hello) if hello.executor_sha256 != sent => Err(Fault::lost(
+                "the executor that answers is not the one that was sent".into(),
+            )),
             ToRunner::Hello(hello) => Ok(hello),
             other => Err(unexpected("`Hello`", &other)),
         }
@@ -124,7 +136,10 @@ impl Driver {
 
     /// Sends verified bytes; returns once the executor has checked them.
     pub(crate) async fn send_blob(&mut self, sha256: Digest, bytes: Vec<u8>) -> Result<(), Fault> {
-        let (_, mut end) = self.link.open(Purpose::Blob { sha256, bytes: bytes.len() as u64 });
+        let (_, mut end) = self.link.open(Purpose::Blob {
+            sha256,
+            bytes: bytes.len() as u64,
+        });
         let sent = async {
             end.write_all(&bytes).await?;
             end.shutdown().await?;
@@ -132,8 +147,12 @@ impl Driver {
         };
         match tokio::time::timeout(ANSWER, sent).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(Fault::lost(format!("the executor did not take the bytes `{sha256}`: {error}"))),
-            Err(_) => Err(Fault::lost(format!("the executor did not take the bytes `{sha256}` in time"))),
+            Ok(Err(error)) => Err(Fault::lost(format!(
+                "the executor did not take the bytes `{sha256}`: {error}"
+            ))),
+            Err(_) => Err(Fault::lost(format!(
+                "the executor did not take the bytes `{sha256}` in time"
+            ))),
         }
     }
 
@@ -143,9 +162,14 @@ impl Driver {
         plan: &Plan,
         harness: &HarnessEnv,
         certificate: Option<String>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Answers, Fault> {
         let runs = program_of(plan);
-        self.send_program(Program { harness: harness.clone(), certificate, runs: runs.clone() }).await?;
+        self.send_program(Program {
+            harness: harness.clone(),
+            certificate,
+            runs: runs.clone(),
+        })
+        .await?;
         self.manifest(ManifestPoint::Baseline).await?;
 
         let manual_after = plan.steps.iter().find_map(|step| match step.disposition {
@@ -160,9 +184,10 @@ impl Driver {
             self.needles.insert(op.id, failure_lines(op));
             let end = self.perform(op, *pass).await?;
             let Some(ending) = &end.ending else { continue };
-            if matches!(ending, Ending::Limit(_)) {
-                return Ok(());
+            if end.answers == Answers::No {
+                return Ok(Answers::No);
             }
+            // Taken before the op is judged: what a failed op did is part of the record, too.
             if *pass == Pass::Second {
                 second_ran = true;
             } else if !end.skipped {
@@ -171,26 +196,34 @@ impl Driver {
             match &op.expects {
                 Expects::Success { .. } => {
                     if op_failed(op, ending, &end.stdout, &end.stderr) {
-                        self.link.send(&ToExecutor::Directive(Directive::Stop));
-                        return Ok(());
+                        if *pass == Pass::Second {
+                            self.manifest(ManifestPoint::SecondApply).await?;
+                        }
+                        return self.stop().await;
                     }
                 }
                 Expects::Requirement(presence) => {
                     unmet |= !judge_presence(presence, ending, &end.stdout, &end.stderr).met();
                     let last = !matches!(
                         runs.get(index + 1),
-                        Some(ProgramOp { op: Op { expects: Expects::Requirement(_), .. }, .. })
+                        Some(ProgramOp {
+                            op: Op {
+                                expects: Expects::Requirement(_),
+                                ..
+                            },
+                            ..
+                        })
                     );
                     if last && unmet {
-                        self.link.send(&ToExecutor::Directive(Directive::Stop));
-                        return Ok(());
+                        return self.stop().await;
                     }
                 }
                 Expects::Command(_) | Expects::Check { .. } => {
                     // What a human was to do before it was not done: it is not judged, and says
                     // nothing about going on.
                     let judged = manual_after.is_none_or(|after| op.id.0 <= after);
-                    failed_verification |= judged && op_failed(op, ending, &end.stdout, &end.stderr);
+                    failed_verification |=
+                        judged && op_failed(op, ending, &end.stdout, &end.stderr);
                 }
             }
         }
@@ -198,8 +231,17 @@ impl Driver {
         if repeats && (second_ran || !failed_verification) {
             self.manifest(ManifestPoint::SecondApply).await?;
         }
+        self.stop().await
+    }
+
+    /// Ends the program and waits until nothing runs in the sandbox any more: what a left daemon
+    /// writes while the engine is asked for its list would be a change that no manifest saw.
+    async fn stop(&mut self) -> Result<Answers, Fault> {
         self.link.send(&ToExecutor::Directive(Directive::Stop));
-        Ok(())
+        match self.message(ANSWER).await? {
+            ToRunner::Goodbye => Ok(Answers::Yes),
+            other => Err(unexpected("`Goodbye`", &other)),
+        }
     }
 
     /// Sends a program and waits until the sandbox is prepared.
@@ -207,7 +249,9 @@ impl Driver {
         self.link.send(&ToExecutor::Program(Box::new(program)));
         match self.event(ANSWER).await? {
             ExecutorEvent::Ready { .. } => Ok(()),
-            other => Err(Fault::lost(format!("it reported {other:?} instead of being ready"))),
+            other => Err(Fault::lost(format!(
+                "it reported {other:?} instead of being ready"
+            ))),
         }
     }
 
@@ -240,7 +284,13 @@ impl Driver {
             .map(|change| escape_path(change.path.as_bytes()))
             .take(MAX_UNSEEN)
             .collect();
-        self.record(Origin::Runner, Body::CrossChecked(CrossChecked { listed: listed.len() as u64, unseen }))
+        self.record(
+            Origin::Runner,
+            Body::CrossChecked(CrossChecked {
+                listed: listed.len() as u64,
+                unseen,
+            }),
+        )
     }
 
     /// Lets the executor perform the next op and waits until it has.
@@ -250,49 +300,96 @@ impl Driver {
         self.running = Some((op.id, pass, Instant::now()));
         loop {
             let event = match self.event(own).await {
-                Err(Fault::Silent) => return self.out_of_time(op.id, pass),
+                Err(Fault::Silent | Fault::OutOfTime) => return self.out_of_time(op.id, pass),
                 other => other?,
             };
             match event {
-                ExecutorEvent::GuardAsked { op: id, held: true, .. } if id == op.id => {
+                ExecutorEvent::GuardAsked {
+                    op: id, held: true, ..
+                } if id == op.id => {
                     self.running = None;
                     return Ok(OpEnd {
                         skipped: true,
+                        answers: Answers::Yes,
                         ending: None,
                         stdout: Captured::default(),
                         stderr: Captured::default(),
                     });
                 }
-                ExecutorEvent::GuardAsked { op: id, held: false, .. } if id == op.id => {}
+                ExecutorEvent::GuardAsked {
+                    op: id,
+                    held: false,
+                    ..
+                } if id == op.id => {}
                 ExecutorEvent::OpStarted { op: id, .. } if id == op.id => {}
-                ExecutorEvent::OpFinished { op: id, pass: reported, ending, .. } if id == op.id && reported == pass => {
+                ExecutorEvent::OpFinished {
+                    op: id,
+                    pass: reported,
+                    ending,
+                    ..
+                } if id == op.id && reported == pass => {
                     self.running = None;
                     let stdout = std::mem::take(&mut self.finished.stdout);
                     let stderr = std::mem::take(&mut self.finished.stderr);
-                    let output = Output { op: id, pass, stdout: stdout.clone(), stderr: stderr.clone() };
+                    let output = Output {
+                        op: id,
+                        pass,
+                        stdout: stdout.clone(),
+                        stderr: stderr.clone(),
+                    };
                     self.record(Origin::Runner, Body::Output(output))?;
-                    return Ok(OpEnd { skipped: false, ending: Some(ending), stdout, stderr });
+                    return Ok(OpEnd {
+                        skipped: false,
+                        answers: Answers::Yes,
+                        ending: Some(ending),
+                        stdout,
+                        stderr,
+                    });
                 }
-                other => return Err(Fault::lost(format!("it reported {other:?} while op {} was running", op.id))),
+                other => {
+                    return Err(Fault::lost(format!(
+                        "it reported {other:?} while op {} was running",
+                        op.id
+                    )));
+                }
             }
         }
     }
 
     /// The runner's own limit has passed: it says so in the executor's place.
     fn out_of_time(&mut self, op: OpId, pass: Pass) -> Result<OpEnd, Fault> {
-        let started = self.running.take().map_or_else(Instant::now, |(_, _, started)| started);
+        let started = self
+            .running
+            .take()
+            .map_or_else(Instant::now, |(_, _, started)| started);
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         for (channel, capture) in std::mem::take(&mut self.outputs).into_values() {
             self.finished.put(channel, capture);
         }
         let ending = Ending::Limit(Limit::Time);
-        let event = ExecutorEvent::OpFinished { op, pass, ending: ending.clone(), ms };
+        let event = ExecutorEvent::OpFinished {
+            op,
+            pass,
+            ending: ending.clone(),
+            ms,
+        };
         self.record(Origin::Runner, Body::Executor(event))?;
         let stdout = std::mem::take(&mut self.finished.stdout);
         let stderr = std::mem::take(&mut self.finished.stderr);
-        let output = Output { op, pass, stdout: stdout.clone(), stderr: stderr.clone() };
+        let output = Output {
+            op,
+            pass,
+            stdout: stdout.clone(),
+            stderr: stderr.clone(),
+        };
         self.record(Origin::Runner, Body::Output(output))?;
-        Ok(OpEnd { skipped: false, ending: Some(ending), stdout, stderr })
+        Ok(OpEnd {
+            skipped: false,
+            answers: Answers::No,
+            ending: Some(ending),
+            stdout,
+            stderr,
+        })
     }
 
     /// Has a manifest taken and records what it shows.
@@ -300,7 +397,11 @@ impl Driver {
         self.link.send(&ToExecutor::Directive(Directive::Manifest));
         match self.event(ANSWER).await? {
             ExecutorEvent::ManifestTaken { .. } => {}
-            other => return Err(Fault::lost(format!("it reported {other:?} instead of a manifest"))),
+            other => {
+                return Err(Fault::lost(format!(
+                    "it reported {other:?} instead of a manifest"
+                )));
+            }
         }
         let reader = self.finished.manifest.take().unwrap_or_default();
         let manifest = reader.finish(after).map_err(Fault::lost)?;
@@ -324,10 +425,13 @@ impl Driver {
 
     /// The next message; streams are handled on the way.
     async fn message(&mut self, patience: Duration) -> Result<ToRunner, Fault> {
-        let deadline = Instant::now().checked_add(patience).map_or(self.deadline, |end| end.min(self.deadline));
+        let deadline = Instant::now()
+            .checked_add(patience)
+            .map_or(self.deadline, |end| end.min(self.deadline));
         loop {
             let arrived = tokio::time::timeout_at(deadline, self.arrivals.recv()).await;
             match arrived {
+                Err(_) if deadline == self.deadline => return Err(Fault::OutOfTime),
                 Err(_) => return Err(Fault::Silent),
                 Ok(None) => return Err(Fault::lost("the sandbox's stream has ended".into())),
                 Ok(Some(Incoming::Gone(error))) => return Err(Fault::lost(error.to_string())),
@@ -361,7 +465,8 @@ impl Driver {
         match purpose {
             Purpose::Output { op, channel, .. } => {
                 let needles = self.needles.get(&op).map_or(&[][..], Vec::as_slice);
-                self.outputs.insert(stream, (channel, Capture::new(needles)));
+                self.outputs
+                    .insert(stream, (channel, Capture::new(needles)));
             }
             Purpose::Manifest => {
                 self.manifests.insert(stream, ManifestReader::default());
@@ -373,7 +478,10 @@ impl Driver {
     fn connect(&self, purpose: Purpose, end: tokio::io::DuplexStream) {
         let op = match purpose {
             Purpose::Connect { op } => op,
-            Purpose::Output { .. } | Purpose::Manifest | Purpose::Blob { .. } | Purpose::Pty { .. } => None,
+            Purpose::Output { .. }
+            | Purpose::Manifest
+            | Purpose::Blob { .. }
+            | Purpose::Pty { .. } => None,
         };
         (self.serve)(end, self.peer.during(op));
     }
@@ -394,9 +502,17 @@ impl Finished {
 
 /// A plan as a program: its ops, then those that apply again.
 fn program_of(plan: &Plan) -> Vec<ProgramOp> {
-    let first = plan.ops.iter().map(|op| ProgramOp { pass: Pass::First, op: op.clone() });
+    let first = plan.ops.iter().map(|op| ProgramOp {
+        pass: Pass::First,
+        op: op.clone(),
+    });
     let second = plan.ops.iter().filter(|op| op.applies() && !op.once);
-    first.chain(second.map(|op| ProgramOp { pass: Pass::Second, op: op.clone() })).collect()
+    first
+        .chain(second.map(|op| ProgramOp {
+            pass: Pass::Second,
+            op: op.clone(),
+        }))
+        .collect()
 }
 
 fn failure_lines(op: &Op) -> Vec<String> {

@@ -32,6 +32,9 @@ pub(crate) enum Fault {
     /// The sandbox did not answer in time.
     #[error("the sandbox did not answer in time")]
     Silent,
+    /// The cell's own time was over between two ops.
+    #[error("the cell's time was over before its sandbox had answered")]
+    OutOfTime,
     /// A host that declared content comes from.
     #[error("{message}")]
     Host {
@@ -56,7 +59,9 @@ pub(crate) enum Fault {
 impl Fault {
     /// The sandbox was lost, for this reason.
     pub(crate) fn lost(message: String) -> Self {
-        Self::Lost { message: message.chars().take(MESSAGE).collect() }
+        Self::Lost {
+            message: message.chars().take(MESSAGE).collect(),
+        }
     }
 
     /// True if another attempt can help.
@@ -65,7 +70,11 @@ impl Fault {
             Self::Sandbox(error) => error.is_transient(),
             Self::Lost { .. } | Self::Silent => true,
             Self::Host { transient, .. } => *transient,
-            Self::ImageMissing { .. } | Self::Storage { .. } | Self::Journal(_) => false,
+            // Of time, another attempt would have no more.
+            Self::OutOfTime
+            | Self::ImageMissing { .. }
+            | Self::Storage { .. }
+            | Self::Journal(_) => false,
         }
     }
 
@@ -73,16 +82,27 @@ impl Fault {
     pub(crate) fn to_event(&self, retried: bool) -> AttemptFailed {
         let (cause, hint) = match self {
             Self::Sandbox(error) => (error.cause(), error.hint()),
-            Self::ImageMissing { target } => {
-                (InfraCause::ImageMissing, Some(format!("run `assay images build {target}`")))
-            }
+            Self::ImageMissing { target } => (
+                InfraCause::ImageMissing,
+                Some(format!("run `assay images build {target}`")),
+            ),
             Self::Lost { .. } | Self::Silent => (InfraCause::SandboxLost, None),
+            Self::OutOfTime => (
+                InfraCause::SandboxLost,
+                Some("give the cell more time with `--timeout`".to_owned()),
+            ),
             Self::Host { hint, .. } => (InfraCause::HostUnreachable, hint.clone()),
-            Self::Storage { .. } | Self::Journal(_) => {
-                (InfraCause::HostStorage, Some("free some disk space, then run it again".to_owned()))
-            }
+            Self::Storage { .. } | Self::Journal(_) => (
+                InfraCause::HostStorage,
+                Some("free some disk space, then run it again".to_owned()),
+            ),
         };
         let message = explain_chain(self);
-        AttemptFailed { cause, message: message.chars().take(2 * MESSAGE).collect(), hint, retried }
+        AttemptFailed {
+            cause,
+            message: message.chars().take(2 * MESSAGE).collect(),
+            hint,
+            retried,
+        }
     }
 }

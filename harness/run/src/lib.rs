@@ -15,6 +15,8 @@ mod manifest;
 mod output;
 pub mod schedule;
 pub mod shell;
+#[cfg(test)]
+mod tests;
 
 pub use cell::{CellJob, Context};
 pub use journal::{Journal, JournalError, Listener};

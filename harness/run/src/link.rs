@@ -89,7 +89,12 @@ impl Link {
         let (frames, frames_out) = mpsc::channel(64);
         let (messages, messages_out) = mpsc::unbounded_channel();
         let (incoming, arrivals) = mpsc::channel(256);
-        let shared = Arc::new(Shared { frames, messages, streams: Mutex::default(), next: AtomicU32::new(2) });
+        let shared = Arc::new(Shared {
+            frames,
+            messages,
+            streams: Mutex::default(),
+            next: AtomicU32::new(2),
+        });
         let link = Self { shared };
         tokio::spawn(write_frames(writer, messages_out, frames_out));
         tokio::spawn(read_frames(reader, link.clone(), incoming));
@@ -107,7 +112,9 @@ impl Link {
     /// Gives credit for bytes the driver has consumed.
     pub(crate) fn consumed(&self, stream: u32, bytes: usize) {
         let bytes = bytes as u64;
-        let known = self.with_stream(stream, |entry| entry.window = entry.window.saturating_add(bytes));
+        let known = self.with_stream(stream, |entry| {
+            entry.window = entry.window.saturating_add(bytes)
+        });
         if known.is_some() {
             self.send(&ToExecutor::Credit(Credit { stream, bytes }));
         }
@@ -133,8 +140,19 @@ impl Link {
         theirs
     }
 
-    fn register(&self, stream: u32, sink: Option<mpsc::UnboundedSender<Bytes>>, credit: Arc<Semaphore>) {
-        let entry = Stream { window: WINDOW, credit, sink, closed_by_us: false, closed_by_them: false };
+    fn register(
+        &self,
+        stream: u32,
+        sink: Option<mpsc::UnboundedSender<Bytes>>,
+        credit: Arc<Semaphore>,
+    ) {
+        let entry = Stream {
+            window: WINDOW,
+            credit,
+            sink,
+            closed_by_us: false,
+            closed_by_them: false,
+        };
         self.lock().insert(stream, entry);
     }
 
@@ -143,13 +161,18 @@ impl Link {
     async fn close(&self, stream: u32) {
         {
             let mut streams = self.lock();
-            let Some(entry) = streams.get_mut(&stream) else { return };
+            let Some(entry) = streams.get_mut(&stream) else {
+                return;
+            };
             entry.closed_by_us = true;
             if entry.closed_by_them {
                 streams.remove(&stream);
             }
         }
-        if let Ok(text) = serde_json::to_vec(&ToExecutor::Close(Close { stream, error: None })) {
+        if let Ok(text) = serde_json::to_vec(&ToExecutor::Close(Close {
+            stream,
+            error: None,
+        })) {
             let header = FrameHeader::message(u32::try_from(text.len()).unwrap_or(u32::MAX));
             // If the link is gone, its receiver says so.
             let _ = self.shared.frames.send((header, text.into())).await;
@@ -161,7 +184,10 @@ impl Link {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, Stream>> {
-        self.shared.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .streams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Handles one message; what is not the link's own is passed on.
@@ -170,7 +196,9 @@ impl Link {
         match message {
             ToRunner::Open(Open { stream, purpose }) => {
                 if stream % 2 == 0 || self.lock().contains_key(&stream) {
-                    return Err(breach(format!("it opened stream {stream}, which is not its to open")));
+                    return Err(breach(format!(
+                        "it opened stream {stream}, which is not its to open"
+                    )));
                 }
                 if self.lock().len() >= MAX_STREAMS {
                     return Err(breach(format!("more than {MAX_STREAMS} streams at once")));
@@ -180,10 +208,12 @@ impl Link {
                         self.register(stream, None, Arc::new(Semaphore::new(0)));
                         Ok(Some(Incoming::Opened(stream, purpose)))
                     }
-                    Purpose::Connect { .. } => Ok(Some(Incoming::Connection(purpose, self.attach(stream)))),
-                    Purpose::Blob { .. } | Purpose::Pty { .. } => {
-                        Err(breach("it opened a stream that only the runner opens".into()))
+                    Purpose::Connect { .. } => {
+                        Ok(Some(Incoming::Connection(purpose, self.attach(stream))))
                     }
+                    Purpose::Blob { .. } | Purpose::Pty { .. } => Err(breach(
+                        "it opened a stream that only the runner opens".into(),
+                    )),
                 }
             }
             ToRunner::Credit(Credit { stream, bytes }) => {
@@ -200,7 +230,9 @@ impl Link {
             }
             ToRunner::Close(Close { stream, error }) => {
                 let mut streams = self.lock();
-                let Some(entry) = streams.get_mut(&stream) else { return Ok(None) };
+                let Some(entry) = streams.get_mut(&stream) else {
+                    return Ok(None);
+                };
                 entry.closed_by_them = true;
                 let for_driver = entry.sink.take().is_none();
                 if entry.closed_by_us || for_driver || error.is_some() {
@@ -224,7 +256,9 @@ impl Link {
         };
         let length = bytes.len() as u64;
         if entry.closed_by_them || length > entry.window {
-            return Err(LinkError::Protocol(format!("{length} bytes on stream {stream} beyond what it may send")));
+            return Err(LinkError::Protocol(format!(
+                "{length} bytes on stream {stream} beyond what it may send"
+            )));
         }
         entry.window -= length;
         match &entry.sink {
@@ -239,13 +273,19 @@ impl Link {
 }
 
 /// Reads frames until the link is gone.
-async fn read_frames<R: AsyncRead + Unpin>(reader: R, link: Link, incoming: mpsc::Sender<Incoming>) {
+async fn read_frames<R: AsyncRead + Unpin>(
+    reader: R,
+    link: Link,
+    incoming: mpsc::Sender<Incoming>,
+) {
     let error = match read_until_goodbye(reader, &link, &incoming).await {
         Ok(()) => return,
         Err(error) => error,
     };
     // Every pump ends: senders of credit and of bytes are dropped with the streams.
-    link.lock().values().for_each(|stream| stream.credit.close());
+    link.lock()
+        .values()
+        .for_each(|stream| stream.credit.close());
     link.lock().clear();
     let _ = incoming.send(Incoming::Gone(error)).await;
 }
@@ -261,10 +301,15 @@ async fn read_until_goodbye<R: AsyncRead + Unpin>(
         reader.read_exact(&mut head).await.map_err(LinkError::Cut)?;
         let header = FrameHeader::decode(head)?;
         let mut payload = BytesMut::zeroed((header.length as usize).min(MAX_PAYLOAD));
-        reader.read_exact(&mut payload).await.map_err(LinkError::Cut)?;
+        reader
+            .read_exact(&mut payload)
+            .await
+            .map_err(LinkError::Cut)?;
         let arrived = match header.kind {
             FrameKind::Bytes => link.deliver(header.stream, payload.freeze())?,
-            FrameKind::Message => link.handle(serde_json::from_slice(&payload).map_err(LinkError::Message)?)?,
+            FrameKind::Message => {
+                link.handle(serde_json::from_slice(&payload).map_err(LinkError::Message)?)?
+            }
         };
         if let Some(arrived) = arrived {
             let last = matches!(arrived, Incoming::Message(ToRunner::Goodbye));
@@ -294,7 +339,11 @@ async fn write_frames<W: AsyncWrite + Unpin>(
         let written = async {
             writer.write_all(&header.encode()).await?;
             writer.write_all(&payload).await?;
-            if messages.is_empty() && frames.is_empty() { writer.flush().await } else { Ok(()) }
+            if messages.is_empty() && frames.is_empty() {
+                writer.flush().await
+            } else {
+                Ok(())
+            }
         };
         // A write that fails means that the other side is gone, which the reader reports.
         if written.await.is_err() {
@@ -321,7 +370,12 @@ async fn pump_in(
 }
 
 /// Bytes of a stream from our end of the pipe to the executor, against credit.
-async fn pump_out(link: Link, stream: u32, credit: Arc<Semaphore>, mut from: tokio::io::ReadHalf<DuplexStream>) {
+async fn pump_out(
+    link: Link,
+    stream: u32,
+    credit: Arc<Semaphore>,
+    mut from: tokio::io::ReadHalf<DuplexStream>,
+) {
     let mut buffer = BytesMut::new();
     loop {
         buffer.reserve(CHUNK);
@@ -333,7 +387,9 @@ async fn pump_out(link: Link, stream: u32, credit: Arc<Semaphore>, mut from: tok
         while !rest.is_empty() {
             let want = rest.len().min(CHUNK);
             // Take what there is rather than wait for room for everything.
-            let Ok(first) = credit.acquire().await else { return };
+            let Ok(first) = credit.acquire().await else {
+                return;
+            };
             first.forget();
             let more = credit.available_permits().min(want - 1);
             let taken = match credit.try_acquire_many(u32::try_from(more).unwrap_or(u32::MAX)) {

@@ -26,19 +26,26 @@ impl ManifestReader {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             self.partial.extend_from_slice(&rest[..end]);
+            self.check_length()?;
             rest = &rest[end + 1..];
             if self.lines.len() >= MAX_LINES {
                 return Err(format!("a manifest of more than {MAX_LINES} lines"));
             }
-            let line = serde_json::from_slice(&self.partial).map_err(|error| format!("a manifest line: {error}"))?;
+            let line = serde_json::from_slice(&self.partial)
+                .map_err(|error| format!("a manifest line: {error}"))?;
             self.lines.push(line);
             self.partial.clear();
         }
         self.partial.extend_from_slice(rest);
+        self.check_length()
+    }
+
+    fn check_length(&self) -> Result<(), String> {
         if self.partial.len() > LINE {
-            return Err(format!("a manifest line of more than {LINE} bytes"));
+            Err(format!("a manifest line of more than {LINE} bytes"))
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
     /// What changed, sorted.
@@ -58,7 +65,11 @@ impl ManifestReader {
         }
         paths.sort_by(|a, b| a.path.cmp(&b.path));
         states.sort();
-        Ok(Manifest { after, paths, states })
+        Ok(Manifest {
+            after,
+            paths,
+            states,
+        })
     }
 }
 
@@ -76,22 +87,36 @@ impl NetChanges {
     pub(crate) fn add(&mut self, changes: &[PathChange]) {
         for change in changes {
             let (before, after) = (change.before.is_some(), change.after.is_some());
-            let bytes = unescape_path(&change.path).unwrap_or_else(|| change.path.clone().into_bytes());
+            let bytes =
+                unescape_path(&change.path).unwrap_or_else(|| change.path.clone().into_bytes());
             let path = one_replacement(&String::from_utf8_lossy(&bytes));
-            self.paths.entry(path).and_modify(|(_, now)| *now = after).or_insert((before, after));
+            self.paths
+                .entry(path)
+                .and_modify(|(_, now)| *now = after)
+                .or_insert((before, after));
         }
     }
 
     /// True if the manifests saw this path come, and it is there still; or saw it replaced.
     pub(crate) fn came(&self, path: &str) -> bool {
-        self.paths.get(&one_replacement(path)).is_some_and(|(_, now)| *now)
+        self.paths
+            .get(&one_replacement(path))
+            .is_some_and(|(_, now)| *now)
     }
 
     /// True if the manifests saw this path, or a folder that held it, go.
     pub(crate) fn went(&self, path: &str) -> bool {
         let path = one_replacement(path);
-        let gone = |path: &str| self.paths.get(path).is_some_and(|(before, now)| *before && !now);
-        gone(&path) || path.match_indices('/').skip(1).any(|(end, _)| gone(&path[..end]))
+        let gone = |path: &str| {
+            self.paths
+                .get(path)
+                .is_some_and(|(before, now)| *before && !now)
+        };
+        gone(&path)
+            || path
+                .match_indices('/')
+                .skip(1)
+                .any(|(end, _)| gone(&path[..end]))
     }
 }
 
@@ -124,7 +149,11 @@ mod tests {
     }
 
     fn change(path: &str, before: bool, after: bool) -> PathChange {
-        PathChange { path: path.into(), before: before.then(file), after: after.then(file) }
+        PathChange {
+            path: path.into(),
+            before: before.then(file),
+            after: after.then(file),
+        }
     }
 
     #[test]
@@ -132,11 +161,16 @@ mod tests {
         let lines = [change("/b", false, true), change("/a", true, false)];
         let text: String = lines
             .iter()
-            .map(|line| serde_json::to_string(&ManifestLine::Path(line.clone())).expect("a line") + "\n")
+            .map(|line| {
+                serde_json::to_string(&ManifestLine::Path(line.clone())).expect("a line") + "\n"
+            })
             .collect();
         for piece in [1, 7, text.len()] {
             let mut reader = ManifestReader::default();
-            text.as_bytes().chunks(piece).try_for_each(|bytes| reader.push(bytes)).expect("readable");
+            text.as_bytes()
+                .chunks(piece)
+                .try_for_each(|bytes| reader.push(bytes))
+                .expect("readable");
             let manifest = reader.finish(ManifestPoint::Baseline).expect("whole");
             assert_eq!(manifest.paths, [lines[1].clone(), lines[0].clone()]);
         }
@@ -145,7 +179,19 @@ mod tests {
     #[test]
     fn damaged_lines_are_faults() {
         assert!(ManifestReader::default().push(b"{}\n").is_err());
-        assert!(ManifestReader::default().push(&vec![b'x'; LINE + 1]).is_err());
+        assert!(
+            ManifestReader::default()
+                .push(&vec![b'x'; LINE + 1])
+                .is_err()
+        );
+        let whole =
+            serde_json::to_string(&ManifestLine::Path(change(&"x".repeat(LINE), false, true)))
+                .expect("a line");
+        assert!(
+            ManifestReader::default()
+                .push(format!("{whole}\n").as_bytes())
+                .is_err()
+        );
         let mut half = ManifestReader::default();
         half.push(b"{\"path").expect("perhaps the rest follows");
         assert!(half.finish(ManifestPoint::Baseline).is_err());

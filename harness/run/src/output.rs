@@ -24,7 +24,11 @@ pub(crate) struct Capture {
 impl Capture {
     /// A channel in which these texts mean failure.
     pub(crate) fn new(needles: &[String]) -> Self {
-        Self { needles: needles.to_vec(), found: vec![false; needles.len()], ..Self::default() }
+        Self {
+            needles: needles.to_vec(),
+            found: vec![false; needles.len()],
+            ..Self::default()
+        }
     }
 
     /// Takes the next bytes.
@@ -51,12 +55,30 @@ impl Capture {
         // Without a gap the two are one text: cutting between them could split a character.
         let (head, tail) = if omitted == 0 {
             self.head.extend_from_slice(&tail);
-            (String::from_utf8_lossy(&self.head).into_owned(), String::new())
+            (
+                String::from_utf8_lossy(&self.head).into_owned(),
+                String::new(),
+            )
         } else {
-            (String::from_utf8_lossy(&self.head).into_owned(), String::from_utf8_lossy(&tail).into_owned())
+            (
+                String::from_utf8_lossy(&self.head).into_owned(),
+                String::from_utf8_lossy(&tail).into_owned(),
+            )
         };
-        let matched = self.needles.into_iter().zip(self.found).filter(|(_, found)| *found).map(|(n, _)| n).collect();
-        Captured { bytes: self.bytes, head, tail, omitted, matched }
+        let matched = self
+            .needles
+            .into_iter()
+            .zip(self.found)
+            .filter(|(_, found)| *found)
+            .map(|(n, _)| n)
+            .collect();
+        Captured {
+            bytes: self.bytes,
+            head,
+            tail,
+            omitted,
+            matched,
+        }
     }
 
     fn search(&mut self, bytes: &[u8]) {
@@ -91,7 +113,13 @@ mod tests {
         capture.push(b"\xff\n");
         assert_eq!(
             capture.finish(),
-            Captured { bytes: 4, head: "é\u{fffd}\n".into(), tail: String::new(), omitted: 0, matched: vec![] }
+            Captured {
+                bytes: 4,
+                head: "é\u{fffd}\n".into(),
+                tail: String::new(),
+                omitted: 0,
+                matched: vec![]
+            }
         );
     }
 
@@ -104,7 +132,10 @@ mod tests {
         let captured = capture.finish();
         assert!(captured.head.starts_with("0\n1\n"));
         assert!(captured.tail.ends_with("99998\n99999\n"));
-        assert_eq!(captured.head.len() + captured.tail.len(), 2 * Captured::KEPT);
+        assert_eq!(
+            captured.head.len() + captured.tail.len(),
+            2 * Captured::KEPT
+        );
         assert_eq!(captured.bytes, captured.omitted + 2 * Captured::KEPT as u64);
     }
 

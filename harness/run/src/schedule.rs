@@ -32,17 +32,29 @@ pub enum RunError {
 /// # Errors
 /// If the journal cannot be written: what is running is ended first, so that nothing is left
 /// behind.
-pub async fn run_cells(context: Arc<Context>, jobs: Vec<CellJob>, parallel: usize) -> Result<(), RunError> {
+pub async fn run_cells(
+    context: Arc<Context>,
+    jobs: Vec<CellJob>,
+    parallel: usize,
+) -> Result<(), RunError> {
     for job in &jobs {
-        context.journal.append(Some(&job.cell), Origin::Runner, Body::CellPlanned(Box::new(job.planned.clone())))?;
+        context.journal.append(
+            Some(&job.cell),
+            Origin::Runner,
+            Body::CellPlanned(Box::new(job.planned.clone())),
+        )?;
     }
     let places = Arc::new(Semaphore::new(parallel.max(1)));
     let mut tasks = JoinSet::new();
+    let mut first_error = None;
     for job in jobs {
         // Taken before the task is made, so that cells start in their order.
         let place = Arc::clone(&places).acquire_owned().await;
         while let Some(ended) = tasks.try_join_next() {
-            finish(ended)?;
+            first_error = first_error.or(finish(ended).err());
+        }
+        if first_error.is_some() {
+            break;
         }
         let context = Arc::clone(&context);
         tasks.spawn(async move {
@@ -50,9 +62,8 @@ pub async fn run_cells(context: Arc<Context>, jobs: Vec<CellJob>, parallel: usiz
             run_cell(&context, &job).await
         });
     }
-    let mut first_error = None;
     while let Some(ended) = tasks.join_next().await {
-        // Others end by themselves on a journal that fails; their sandboxes are closed by then.
+        // Those still running are told of a journal that failed; their sandboxes are closed by then.
         first_error = first_error.or(finish(ended).err());
     }
     first_error.map_or(Ok(()), Err)
@@ -65,13 +76,18 @@ fn finish(ended: Result<Result<(), JournalError>, tokio::task::JoinError>) -> Re
 /// Runs one cell to its end. Faults of the world become facts of the cell; only a journal that
 /// fails is an error.
 async fn run_cell(context: &Arc<Context>, job: &CellJob) -> Result<(), JournalError> {
-    let record = |body| context.journal.append(Some(&job.cell), Origin::Runner, body);
+    let record = |body| {
+        context
+            .journal
+            .append(Some(&job.cell), Origin::Runner, body)
+    };
     if let Some(because) = &job.not_run {
-        return record(Body::CellEnded(CellEnded::NotRun { because: because.clone() }));
+        return record(Body::CellEnded(CellEnded::NotRun {
+            because: because.clone(),
+        }));
     }
-    let mut interrupted = context.interrupted.clone();
     for attempt in 1.. {
-        if *interrupted.borrow() {
+        if *context.interrupted.borrow() {
             return record(Body::CellEnded(CellEnded::Cancelled));
         }
         record(Body::AttemptStarted { attempt })?;
@@ -81,12 +97,14 @@ async fn run_cell(context: &Arc<Context>, job: &CellJob) -> Result<(), JournalEr
             Err(Fault::Journal(error)) => return Err(error),
             Err(fault) => fault,
         };
-        let pause = PAUSES.get(attempt as usize - 1).filter(|_| fault.is_transient());
+        let pause = PAUSES
+            .get(attempt as usize - 1)
+            .filter(|_| fault.is_transient());
         record(Body::AttemptFailed(fault.to_event(pause.is_some())))?;
         let Some(pause) = pause else { break };
         tokio::select! {
             () = tokio::time::sleep(*pause) => {}
-            _ = interrupted.wait_for(|now| *now) => {}
+            () = context.told_to_end() => {}
         }
     }
     record(Body::CellEnded(CellEnded::GaveUp))

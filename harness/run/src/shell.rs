@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::cell::Context;
+use crate::cell::{Context, far_from};
 use crate::drive::Driver;
 
 /// A shell that could not be had.
@@ -53,10 +53,14 @@ where
     R: AsyncRead + Send + Unpin,
     W: AsyncWrite + Send + Unpin,
 {
-    let broken = |error: &dyn std::fmt::Display| ShellError { message: error.to_string() };
-    let channel = session.channel().ok_or_else(|| broken(&"the session's stream was taken before"))?;
+    let broken = |error: &dyn std::fmt::Display| ShellError {
+        message: error.to_string(),
+    };
+    let channel = session
+        .channel()
+        .ok_or_else(|| broken(&"the session's stream was taken before"))?;
     // A person may take their time.
-    let deadline = Instant::now() + std::time::Duration::from_secs(30 * 24 * 3600);
+    let deadline = far_from(Instant::now(), std::time::Duration::MAX);
     let mut driver = Driver::new(
         spec.cell.clone(),
         Arc::clone(&context.journal),
@@ -64,13 +68,26 @@ where
         deadline,
         channel,
     );
-    driver.hello(Digest::of(&context.executor)).await.map_err(|error| broken(&error))?;
+    driver
+        .hello(Digest::of(&context.executor))
+        .await
+        .map_err(|error| broken(&error))?;
     let certificate = Some(context.certificate.clone());
-    let program = Program { harness: spec.harness.clone(), certificate, runs: Vec::new() };
-    driver.send_program(program).await.map_err(|error| broken(&error))?;
+    let program = Program {
+        harness: spec.harness.clone(),
+        certificate,
+        runs: Vec::new(),
+    };
+    driver
+        .send_program(program)
+        .await
+        .map_err(|error| broken(&error))?;
 
     let link = driver.link().clone();
-    let (stream, end) = link.open(Purpose::Pty { size: spec.size, root: spec.root });
+    let (stream, end) = link.open(Purpose::Pty {
+        size: spec.size,
+        root: spec.root,
+    });
     let (mut from_shell, mut to_shell) = tokio::io::split(end);
     let talk = async {
         let mut typed = vec![0; 4096];

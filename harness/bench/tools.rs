@@ -1,0 +1,87 @@
+//! The programs the bench runs, and the figures it makes of them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use assay_wire::event::Envelope;
+
+use crate::way_out::WayOut;
+use crate::{Failure, journal};
+
+/// How `assay` is run: which binary, where, and with which way out.
+pub(crate) struct Assay<'w> {
+    pub(crate) binary: PathBuf,
+    pub(crate) folder: PathBuf,
+    /// The cache folder's parent, if not the user's own.
+    pub(crate) cache: Option<PathBuf>,
+    pub(crate) way_out: &'w WayOut,
+}
+
+/// A run of `assay test` that ended well.
+pub(crate) struct Timed {
+    pub(crate) ms: f64,
+    pub(crate) events: Vec<Envelope>,
+}
+
+impl Assay<'_> {
+    /// Runs it to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<Timed, Failure> {
+        let runs = self.folder.join(".assay/runs");
+        let before = newest(&runs);
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).current_dir(&self.folder);
+        for (name, value) in self.way_out.variables() {
+            command.env(name, value).env_remove(name.to_uppercase());
+        }
+        if let Some(cache) = &self.cache {
+            command.env("XDG_CACHE_HOME", cache);
+        }
+        let started = Instant::now();
+        finish(&mut command)?;
+        let ms = started.elapsed().as_secs_f64() * 1e3;
+        let run = newest(&runs).filter(|run| Some(run) != before.as_ref());
+        let path = run.ok_or("the run left no journal")?.join("journal.jsonl");
+        Ok(Timed {
+            ms,
+            events: journal::read(&path)?,
+        })
+    }
+}
+
+/// The run that began last: their names begin with the time.
+fn newest(runs: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(runs).ok()?;
+    entries.filter_map(|entry| Some(entry.ok()?.path())).max()
+}
+
+/// The engine's own client.
+pub(crate) fn docker() -> Command {
+    Command::new("docker")
+}
+
+/// Runs a command to its end; what it printed, if it succeeded.
+pub(crate) fn finish(command: &mut Command) -> Result<String, Failure> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("`{name}` cannot be started: {error}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if !output.status.success() {
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        return Err(format!("`{name}` failed, {}:\n{out}{err}", output.status).into());
+    }
+    Ok(text(&output.stdout))
+}
+
+/// Sorts the values and gives the one in the middle; of none it is 0.
+pub(crate) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match (values.get(middle), values.len() % 2) {
+        (Some(upper), 1) => *upper,
+        (Some(upper), _) => f64::midpoint(*upper, values[middle - 1]),
+        (None, _) => 0.0,
+    }
+}

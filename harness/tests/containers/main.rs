@@ -1,0 +1,15 @@
+//! The `assay` command with real sandboxes: hostile recipes, signals, full disks, dying engines.
+//!
+//! On when `ASSAY_CONTAINER_TESTS=1`; then a missing engine or image is a failure. Every test has a
+//! cache, and by that an owner, of its own, sweeps nobody else's sandboxes, and ends by asserting
+//! that it left nothing behind ([`world`]). No test needs the network: recipes are made of checks
+//! and groups, and what needs root misbehaves in an image whose `groupadd` does ([`root_child`]).
+
+mod engine;
+mod faults;
+mod hostile;
+mod lifecycle;
+mod outcomes;
+mod root_child;
+mod shell;
+mod world;

@@ -1,0 +1,179 @@
+//! Hostile root: an image whose `groupadd` does what its group's name says. Nothing else a recipe of
+//! checks and groups names runs as root, and an image may hold anything.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::world::{TARGET, World};
+
+/// `groupadd` of the image. Every attack is a group of its own; the group is then made, so that
+/// what comes after can succeed.
+const GROUPADD: &str = r#"#!/bin/sh
+case $1 in
+killer) for s in $(seq 1 64); do kill -$s 1; done; for t in /proc/1/task/*; do kill -9 ${t##*/}; done ;;
+forger)
+    printf '\012\0\0\0\0\0\0\0\0"goodbye"  ' > /proc/1/fd/1
+    for fd in 0 1 2 3 100 101 102 103; do echo forged > /proc/1/fd/$fd; done
+    rm -f /.assay/*; echo '#!/bin/sh' > /.assay/executor ;;
+printer) exec head -c 1000000000 /dev/zero ;;
+opener) cp /usr/bin/id /usr/local/bin/rootid; chmod 4755 /usr/local/bin/rootid; chmod 666 /etc/shadow ;;
+counter) echo x >> /srv/counter; exit 0 ;;
+daemon) (while :; do date > /srv/now.$$; sleep 0.05; done) > /dev/null 2>&1 & ;;
+forker) exec perl -e 'while (1) { fork }' ;;
+esac 2> /dev/null
+exec /usr/sbin/groupadd.real "$@"
+"#;
+
+/// A world whose project has a target with the hostile image.
+struct Hostile {
+    world: World,
+    target: String,
+    image: String,
+}
+
+impl Hostile {
+    fn start() -> Option<Self> {
+        let world = World::start()?;
+        let engine = &world.engine;
+        let target = format!("hostile-{}", std::process::id());
+        let from = engine.image_of(TARGET);
+        let made = engine.json("POST", "/containers/create", &json!({ "Image": from, "Cmd": ["true"] }));
+        let container = made["Id"].as_str().expect("an id").to_owned();
+        let put = |path: &str, tar: &[u8]| {
+            let (status, said) =
+                engine.request("PUT", &format!("/containers/{container}/archive?path={path}"), "application/x-tar", tar);
+            assert_eq!(status, 200, "{}", String::from_utf8_lossy(&said));
+        };
+        let (status, real) = engine.request("GET", &format!("/containers/{container}/archive?path=/usr/sbin/groupadd"), "text/plain", b"");
+        assert_eq!(status, 200);
+        put("/usr/sbin", &renamed(&real, "groupadd.real"));
+        put("/usr/sbin", &tar_of("groupadd", GROUPADD.as_bytes()));
+        let labels = json!({ "Labels": { "assay.target": target, "assay.kind": "tarball" } });
+        let image = engine.json("POST", &format!("/commit?container={container}"), &labels);
+        engine.remove_container(&container);
+        let image = image["Id"].as_str().expect("an id").to_owned();
+
+        std::fs::write(world.project().join("assay.toml"), format!("targets = [\"{target}\"]\n")).expect("a project");
+        std::fs::create_dir(world.project().join("base-images")).expect("a folder");
+        let definition = format!(
+            "id = \"{target}\"\narchitecture = \"amd64\"\nsource_date = \"2023-06-10\"\nfamily = \"debian\"\n\
+             package_manager = \"apt\"\nlibc = \"glibc\"\nuser = \"dev\"\nplain_http = true\n\
+             os_release = \"ID=debian\\nVERSION_ID=12\\nVERSION_CODENAME=bookworm\"\n\
+             [[source]]\nkind = \"tarball\"\nfile = \"root.tar\"\nsha256 = \"{}\"\n",
+            "0".repeat(64)
+        );
+        std::fs::write(world.project().join(format!("base-images/{target}.toml")), definition).expect("a definition");
+        Some(Self { world, target, image })
+    }
+
+    /// Writes a recipe that adds `dev` to this group and then looks whether it is in it.
+    fn recipe(&self, group: &str) {
+        let rest = format!(
+            "[[steps]]\naction = \"group_add\"\ngroup = \"{group}\"\ncreate = true\n\n\
+             [[check]]\nname = \"joined\"\nargv = ['id', '-nG']\nexpect = {{ stdout_contains = \"{group}\" }}\n"
+        );
+        self.world.recipe(group, &rest);
+        let accepted = self.world.assay(&["snapshot", "accept", &format!("{group}.toml")]).output().expect("assay");
+        assert!(accepted.status.success(), "{}", String::from_utf8_lossy(&accepted.stderr));
+    }
+
+    fn test(&self, group: &str) -> crate::world::Ran {
+        self.recipe(group);
+        self.recipe("crew");
+        let ran = self.world.test(&[group, "crew"], &["--on", &self.target, "--jobs", "2"]);
+        assert_eq!(ran.outcome("crew"), "passed", "{}", ran.detail("crew"));
+        self.world.assert_clean();
+        ran
+    }
+}
+
+impl Drop for Hostile {
+    fn drop(&mut self) {
+        self.world.engine.remove_image(&self.image);
+    }
+}
+
+fn tar_of(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(bytes.len() as u64);
+    header.set_mode(0o755);
+    builder.append_data(&mut header, name, bytes).expect("an entry");
+    builder.into_inner().expect("a tar")
+}
+
+/// The one file of a tar, under another name.
+fn renamed(tar: &[u8], name: &str) -> Vec<u8> {
+    let mut archive = tar::Archive::new(tar);
+    let mut entry = archive.entries().expect("a tar").next().expect("an entry").expect("an entry");
+    let mut bytes = Vec::new();
+    std::io::copy(&mut entry, &mut bytes).expect("readable");
+    tar_of(name, &bytes)
+}
+
+#[test]
+fn one_that_sends_every_signal_to_the_executor_changes_nothing() {
+    let Some(hostile) = Hostile::start() else { return };
+    let ran = hostile.test("killer");
+    assert_eq!(ran.outcome("killer"), "passed", "{}", ran.detail("killer"));
+    assert_eq!(ran.cell("killer")["facts"]["attempts"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn one_that_forges_the_executors_stream_changes_nothing() {
+    let Some(hostile) = Hostile::start() else { return };
+    let ran = hostile.test("forger");
+    assert_eq!(ran.outcome("forger"), "passed", "{}", ran.detail("forger"));
+    assert!(!ran.stdout.contains("forged"), "no word of it is in the record");
+    assert_eq!(ran.cell("forger")["facts"]["contradictions"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn one_that_prints_a_gigabyte_is_cut_at_its_limit_in_bounded_memory() {
+    let Some(hostile) = Hostile::start() else { return };
+    let ran = hostile.test("printer");
+    assert_eq!(ran.outcome("printer"), "failed apply output_limit", "{}", ran.detail("printer"));
+    assert_eq!(ran.code, Some(1));
+    let cell = ran.cell("printer");
+    assert_eq!(cell["facts"]["ops"][0]["first"]["stdout"]["bytes"], 64 << 20);
+    assert!(ran.peak_kib < 200 << 10, "{} KiB", ran.peak_kib);
+}
+
+#[test]
+fn what_only_root_can_change_is_in_the_report() {
+    let Some(hostile) = Hostile::start() else { return };
+    let ran = hostile.test("opener");
+    let manifests = ran.cell("opener")["facts"]["manifests"].clone();
+    let change = |path: &str| {
+        let lists = manifests.as_array().expect("manifests").iter().flat_map(|one| one["paths"].as_array().expect("paths"));
+        lists.clone().find(|change| change["path"] == path).unwrap_or_else(|| panic!("{path} is in no manifest")).clone()
+    };
+    assert_eq!(change("/usr/local/bin/rootid")["after"]["mode"], 0o4755);
+    assert_eq!(change("/etc/shadow")["after"]["mode"], 0o666);
+    assert_eq!(ran.outcome("opener"), "passed", "{}", ran.detail("opener"));
+    let report = hostile.world.assay(&["report", "-v"]).output().expect("assay report");
+    let text = String::from_utf8(report.stdout).expect("UTF-8");
+    assert!(text.contains("/usr/local/bin/rootid"), "{text}");
+}
+
+#[test]
+fn one_that_does_more_the_second_time_is_not_idempotent() {
+    let Some(hostile) = Hostile::start() else { return };
+    // Its `groupadd` reports success and never makes the group, so that its guard never holds.
+    hostile.recipe("counter");
+    let rest = "[[steps]]\naction = \"group_add\"\ngroup = \"counter\"\ncreate = true\nuser = \"root\"\n";
+    hostile.world.recipe("counter", rest);
+    let ran = hostile.test_as_is("counter");
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.detail("counter").contains("/srv/counter"), "{}", ran.detail("counter"));
+}
+
+#[test]
+fn a_daemon_that_goes_on_writing_is_no_gap() {
+    let Some(hostile) = Hostile::start() else { return };
+    let ran = hostile.test("daemon");
+    let gaps = ran.cell("daemon")["gaps"].clone();
+    assert_eq!(gaps, json!([]), "{}", ran.detail("daemon"));
+    assert!(ran.time < Duration::from_secs(30));
+}
