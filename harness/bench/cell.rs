@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::process::Command;
 use std::time::Instant;
 
-use assay_wire::event::{Body, CellPlanned};
+use assay_wire::event::CellPlanned;
 use assay_wire::plan::{Action, Op};
 
 use crate::journal::{self, Manifests, PARTS};
@@ -37,10 +37,7 @@ pub(crate) fn compare(
     let arguments = ["test", "--on", target, recipe];
     // Not counted: fills the caches of the way out and of the machine.
     let first = assay.run(&arguments)?;
-    let planned = first.events.iter().find_map(|event| match &event.body {
-        Body::CellPlanned(planned) => Some(planned),
-        _ => None,
-    });
+    let planned = first.events.iter().find_map(journal::planned);
     let bare = Bare::new(planned.ok_or("the journal plans no cell")?, way_out)?;
     bare.run()?;
 

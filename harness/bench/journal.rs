@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use assay_wire::event::{Body, Ending, Envelope, ExecutorEvent, ManifestPoint, RequestDecision};
+use assay_wire::event::{Body, CellPlanned, Envelope, ExecutorEvent, ManifestPoint, Request};
 
 use crate::Failure;
 
@@ -68,7 +68,6 @@ pub(crate) struct Manifests {
     pub(crate) first_ms: Vec<f64>,
     pub(crate) repeated_ms: Vec<f64>,
     pub(crate) entries: u64,
-    pub(crate) bytes: u64,
 }
 
 impl Manifests {
@@ -76,57 +75,52 @@ impl Manifests {
     pub(crate) fn add(&mut self, events: &[Envelope]) {
         let mut taken = None;
         for event in events {
-            match &event.body {
-                Body::Executor(ExecutorEvent::ManifestTaken {
-                    entries,
-                    hashed,
-                    ms,
-                    ..
-                }) => taken = Some((*entries, *hashed, *ms)),
-                Body::Manifest(manifest) => {
-                    let Some((entries, hashed, ms)) = taken.take() else {
-                        continue;
-                    };
-                    if manifest.after == ManifestPoint::Baseline {
-                        self.first_ms.push(to_f64(ms));
-                        (self.entries, self.bytes) = (entries, hashed);
-                    } else if manifest.paths.is_empty() && manifest.states.is_empty() {
-                        self.repeated_ms.push(to_f64(ms));
-                    }
+            if let Body::Executor(ExecutorEvent::ManifestTaken { entries, ms, .. }) = &event.body {
+                taken = Some((*entries, to_f64(*ms)));
+            }
+            if let (Body::Manifest(manifest), Some((entries, ms))) = (&event.body, taken) {
+                if manifest.after == ManifestPoint::Baseline {
+                    self.first_ms.push(ms);
+                    self.entries = entries;
+                } else if manifest.paths.is_empty() && manifest.states.is_empty() {
+                    self.repeated_ms.push(ms);
                 }
-                _ => {}
             }
         }
     }
 }
 
+/// The cell a run's journal plans.
+pub(crate) fn planned(event: &Envelope) -> Option<&CellPlanned> {
+    if let Body::CellPlanned(planned) = &event.body {
+        Some(planned)
+    } else {
+        None
+    }
+}
+
 /// Bytes the run's proxy sent from the lab's files, and the milliseconds of the op that took them.
 pub(crate) fn served(events: &[Envelope]) -> Option<(u64, f64)> {
-    let request = events.iter().find_map(|event| match &event.body {
-        Body::Request(request) if request.decision == RequestDecision::Served => Some(request),
-        _ => None,
-    })?;
-    let ms = events.iter().find_map(|event| match &event.body {
-        Body::Executor(ExecutorEvent::OpFinished {
-            op,
-            ending: Ending::Exited(0),
-            ms,
-            ..
-        }) if Some(*op) == request.op => Some(to_f64(*ms)),
-        _ => None,
-    })?;
-    Some((request.bytes, ms))
+    let request = events.iter().find_map(request)?;
+    events.iter().find_map(|event| {
+        if let Body::Executor(ExecutorEvent::OpFinished { op, ms, .. }) = &event.body
+            && Some(*op) == request.op
+        {
+            return Some((request.bytes, to_f64(*ms)));
+        }
+        None
+    })
+}
+
+fn request(event: &Envelope) -> Option<&Request> {
+    if let Body::Request(request) = &event.body {
+        Some(request)
+    } else {
+        None
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 pub(crate) fn to_f64(number: u64) -> f64 {
     number as f64
-}
-
-/// The image a cell is planned on.
-pub(crate) fn image(event: &Envelope) -> Option<&str> {
-    match &event.body {
-        Body::CellPlanned(planned) => Some(planned.image.as_ref()?.id.as_str()),
-        _ => None,
-    }
 }

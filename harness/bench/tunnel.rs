@@ -57,7 +57,8 @@ pub(crate) async fn measure(binary: &Path, target: &str, repeats: usize) -> Resu
     for _ in 0..repeats {
         let run = assay.run(&["test", "--on", target, "tunnel.toml"])?;
         let (bytes, ms) = journal::served(&run.events).ok_or("the journal shows no download")?;
-        let image = run.events.iter().find_map(journal::image);
+        let planned = run.events.iter().find_map(journal::planned);
+        let image = planned.and_then(|planned| Some(planned.image.as_ref()?.id.as_str()));
         inside.push(journal::to_f64(bytes) / ms / 1e3);
         let printed = finish(
             docker()

@@ -1,11 +1,11 @@
-//! Hostile root: an image whose `groupadd` does what its group's name says. Nothing else a recipe of
-//! checks and groups names runs as root, and an image may hold anything.
+//! Hostile root: an image whose `groupadd` and `usermod` do what the group's name says. Nothing else
+//! of a recipe of checks and groups runs as root, and an image may hold anything.
 
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::world::{TARGET, World};
+use crate::world::{Ran, TARGET, World};
 
 /// `groupadd` of the image. Every attack is a group of its own; the group is then made, so that
 /// what comes after can succeed.
@@ -18,12 +18,22 @@ forger)
     rm -f /.assay/*; echo '#!/bin/sh' > /.assay/executor ;;
 printer) exec head -c 1000000000 /dev/zero ;;
 opener) cp /usr/bin/id /usr/local/bin/rootid; chmod 4755 /usr/local/bin/rootid; chmod 666 /etc/shadow ;;
-counter) echo x >> /srv/counter; exit 0 ;;
-daemon) (while :; do date > /srv/now.$$; sleep 0.05; done) > /dev/null 2>&1 & ;;
 forker) exec perl -e 'while (1) { fork }' ;;
 esac 2> /dev/null
 exec /usr/sbin/groupadd.real "$@"
 "#;
+
+/// `usermod -aG GROUP dev` of the image: for one group it reports success without a deed, so that
+/// the guard never holds, and counts how often it was run.
+const USERMOD: &str = r#"#!/bin/sh
+case $2 in
+counter) echo x >> /srv/counter; exit 0 ;;
+esac
+exec /usr/sbin/usermod.real "$@"
+"#;
+
+/// Looks whether `dev` is in a group that was made.
+const JOINED: &str = "[[check]]\nname = \"joined\"\nargv = ['id', '-nG']\nexpect = { stdout_contains = \" \" }\n";
 
 /// A world whose project has a target with the hostile image.
 struct Hostile {
@@ -45,10 +55,13 @@ impl Hostile {
                 engine.request("PUT", &format!("/containers/{container}/archive?path={path}"), "application/x-tar", tar);
             assert_eq!(status, 200, "{}", String::from_utf8_lossy(&said));
         };
-        let (status, real) = engine.request("GET", &format!("/containers/{container}/archive?path=/usr/sbin/groupadd"), "text/plain", b"");
-        assert_eq!(status, 200);
-        put("/usr/sbin", &renamed(&real, "groupadd.real"));
-        put("/usr/sbin", &tar_of("groupadd", GROUPADD.as_bytes()));
+        for (name, script) in [("groupadd", GROUPADD), ("usermod", USERMOD)] {
+            let path = format!("/containers/{container}/archive?path=/usr/sbin/{name}");
+            let (status, real) = engine.request("GET", &path, "text/plain", b"");
+            assert_eq!(status, 200);
+            put("/usr/sbin", &renamed(&real, &format!("{name}.real")));
+            put("/usr/sbin", &tar_of(name, script.as_bytes()));
+        }
         let labels = json!({ "Labels": { "assay.target": target, "assay.kind": "tarball" } });
         let image = engine.json("POST", &format!("/commit?container={container}"), &labels);
         engine.remove_container(&container);
@@ -67,20 +80,18 @@ impl Hostile {
         Some(Self { world, target, image })
     }
 
-    /// Writes a recipe that adds `dev` to this group and then looks whether it is in it.
-    fn recipe(&self, group: &str) {
-        let rest = format!(
-            "[[steps]]\naction = \"group_add\"\ngroup = \"{group}\"\ncreate = true\n\n\
-             [[check]]\nname = \"joined\"\nargv = ['id', '-nG']\nexpect = {{ stdout_contains = \"{group}\" }}\n"
-        );
-        self.world.recipe(group, &rest);
+    /// Writes a recipe that adds `dev` to this group.
+    fn recipe(&self, group: &str, check: &str) {
+        let step = format!("[[steps]]\naction = \"group_add\"\ngroup = \"{group}\"\ncreate = true\n\n");
+        self.world.recipe(group, &(step + check));
         let accepted = self.world.assay(&["snapshot", "accept", &format!("{group}.toml")]).output().expect("assay");
         assert!(accepted.status.success(), "{}", String::from_utf8_lossy(&accepted.stderr));
     }
 
-    fn test(&self, group: &str) -> crate::world::Ran {
-        self.recipe(group);
-        self.recipe("crew");
+    /// Runs the recipe of this group beside one that passes. `check` is what it verifies.
+    fn test(&self, group: &str, check: &str) -> Ran {
+        self.recipe(group, check);
+        self.recipe("crew", JOINED);
         let ran = self.world.test(&[group, "crew"], &["--on", &self.target, "--jobs", "2"]);
         assert_eq!(ran.outcome("crew"), "passed", "{}", ran.detail("crew"));
         self.world.assert_clean();
@@ -115,7 +126,7 @@ fn renamed(tar: &[u8], name: &str) -> Vec<u8> {
 #[test]
 fn one_that_sends_every_signal_to_the_executor_changes_nothing() {
     let Some(hostile) = Hostile::start() else { return };
-    let ran = hostile.test("killer");
+    let ran = hostile.test("killer", JOINED);
     assert_eq!(ran.outcome("killer"), "passed", "{}", ran.detail("killer"));
     assert_eq!(ran.cell("killer")["facts"]["attempts"].as_array().map(Vec::len), Some(1));
 }
@@ -123,7 +134,7 @@ fn one_that_sends_every_signal_to_the_executor_changes_nothing() {
 #[test]
 fn one_that_forges_the_executors_stream_changes_nothing() {
     let Some(hostile) = Hostile::start() else { return };
-    let ran = hostile.test("forger");
+    let ran = hostile.test("forger", JOINED);
     assert_eq!(ran.outcome("forger"), "passed", "{}", ran.detail("forger"));
     assert!(!ran.stdout.contains("forged"), "no word of it is in the record");
     assert_eq!(ran.cell("forger")["facts"]["contradictions"].as_array().map(Vec::len), Some(0));
@@ -132,7 +143,7 @@ fn one_that_forges_the_executors_stream_changes_nothing() {
 #[test]
 fn one_that_prints_a_gigabyte_is_cut_at_its_limit_in_bounded_memory() {
     let Some(hostile) = Hostile::start() else { return };
-    let ran = hostile.test("printer");
+    let ran = hostile.test("printer", JOINED);
     assert_eq!(ran.outcome("printer"), "failed apply output_limit", "{}", ran.detail("printer"));
     assert_eq!(ran.code, Some(1));
     let cell = ran.cell("printer");
@@ -143,7 +154,7 @@ fn one_that_prints_a_gigabyte_is_cut_at_its_limit_in_bounded_memory() {
 #[test]
 fn what_only_root_can_change_is_in_the_report() {
     let Some(hostile) = Hostile::start() else { return };
-    let ran = hostile.test("opener");
+    let ran = hostile.test("opener", JOINED);
     let manifests = ran.cell("opener")["facts"]["manifests"].clone();
     let change = |path: &str| {
         let lists = manifests.as_array().expect("manifests").iter().flat_map(|one| one["paths"].as_array().expect("paths"));
@@ -160,20 +171,19 @@ fn what_only_root_can_change_is_in_the_report() {
 #[test]
 fn one_that_does_more_the_second_time_is_not_idempotent() {
     let Some(hostile) = Hostile::start() else { return };
-    // Its `groupadd` reports success and never makes the group, so that its guard never holds.
-    hostile.recipe("counter");
-    let rest = "[[steps]]\naction = \"group_add\"\ngroup = \"counter\"\ncreate = true\nuser = \"root\"\n";
-    hostile.world.recipe("counter", rest);
-    let ran = hostile.test_as_is("counter");
+    let ran = hostile.test("counter", "");
+    assert_eq!(ran.outcome("counter"), "failed apply_again not_idempotent", "{}", ran.detail("counter"));
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    assert!(ran.detail("counter").contains("/srv/counter"), "{}", ran.detail("counter"));
+    assert!(ran.detail("counter").contains("changed `/srv/counter`"), "{}", ran.detail("counter"));
 }
 
 #[test]
-fn a_daemon_that_goes_on_writing_is_no_gap() {
+fn one_that_forks_without_end_as_root_ends_with_its_cells_time() {
     let Some(hostile) = Hostile::start() else { return };
-    let ran = hostile.test("daemon");
-    let gaps = ran.cell("daemon")["gaps"].clone();
-    assert_eq!(gaps, json!([]), "{}", ran.detail("daemon"));
-    assert!(ran.time < Duration::from_secs(30));
+    hostile.recipe("forker", "");
+    let ran = hostile.world.test(&["forker"], &["--on", &hostile.target, "--timeout", "5s"]);
+    assert_eq!(ran.outcome("forker"), "failed apply time_limit", "{}", ran.detail("forker"));
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.time < Duration::from_secs(60), "{:?}", ran.time);
+    hostile.world.assert_clean();
 }

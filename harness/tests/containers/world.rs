@@ -78,9 +78,15 @@ impl World {
 
     /// `assay` with these arguments.
     pub(crate) fn assay(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
+        let mut command = self.command(env!("CARGO_BIN_EXE_assay"));
+        command.args(arguments);
         command
-            .args(arguments)
+    }
+
+    /// Any program in the same surroundings.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(self.project())
             .env("DOCKER_HOST", self.engine.host())
             .env("XDG_CACHE_HOME", self.folder.path().join("cache"))
@@ -122,14 +128,7 @@ impl World {
         files(&self.cache().join("leases"))
     }
 
-    /// The journal of the newest run.
-    pub(crate) fn journal(&self) -> PathBuf {
-        let mut runs = files(&self.project().join(".assay/runs"));
-        runs.sort();
-        runs.pop().expect("a run").join("journal.jsonl")
-    }
-
-    /// Waits until the newest journal holds a text.
+    /// Waits until a journal holds a text.
     pub(crate) fn wait_for_journal(&self, text: &str) {
         let began = Instant::now();
         loop {
