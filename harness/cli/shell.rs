@@ -191,8 +191,9 @@ impl RawTerminal {
         if let Some(before) = &before {
             let mut raw = before.clone();
             raw.make_raw();
-            // A terminal that cannot be made raw still works, line by line.
-            let _ = tcsetattr(&stdin, OptionalActions::Flush, &raw);
+            // A terminal that cannot be made raw still works, line by line. What was typed already
+            // is meant for the shell.
+            let _ = tcsetattr(&stdin, OptionalActions::Drain, &raw);
         }
         Self { before }
     }
@@ -201,7 +202,7 @@ impl RawTerminal {
 impl Drop for RawTerminal {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
-            let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, before);
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Drain, before);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use assay_observe::Record;
 use assay_recipe::expected::Need;
-use assay_run::{CellJob, Context, Journal, run_cells};
+use assay_run::{CellJob, Context, Journal, RunError, run_cells};
 use assay_sandbox::images::{FoundImage, SourceKind, find};
 use assay_sandbox::sweep::{Kept, sweep};
 use assay_wire::event::{
@@ -269,7 +269,12 @@ async fn run_jobs(
     let was_interrupted = *interrupted.borrow();
     signals.abort();
     progress.finish();
-    ran.map_err(CliError::infrastructure)?;
+    ran.map_err(|error| match error {
+        RunError::Journal(_) => {
+            CliError::infrastructure(error).hint("free some disk space, then run it again")
+        }
+        RunError::Broken(_) => CliError::infrastructure(error),
+    })?;
     record(Body::RunEnded {
         interrupted: was_interrupted,
     })?;

@@ -282,7 +282,7 @@ impl Context {
     fn spec(&self, job: &CellJob, image: &Image) -> SandboxSpec {
         SandboxSpec {
             run: self.journal.run().clone(),
-            owner: self.owner.clone(),
+            owner: self.owner,
             cell: job.cell.clone(),
             image: image.id.clone(),
             executor: Arc::clone(&self.executor),

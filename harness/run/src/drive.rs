@@ -130,7 +130,11 @@ impl Driver {
                 "the executor that answers is not the one that was sent".into(),
             )),
             ToRunner::Hello(hello) => Ok(hello),
-            other => Err(unexpected("`Hello`", &other)),
+            other @ (ToRunner::Event(_)
+            | ToRunner::Open(_)
+            | ToRunner::Credit(_)
+            | ToRunner::Close(_)
+            | ToRunner::Goodbye) => Err(unexpected("`Hello`", &other)),
         }
     }
 
@@ -240,7 +244,11 @@ impl Driver {
         self.link.send(&ToExecutor::Directive(Directive::Stop));
         match self.message(ANSWER).await? {
             ToRunner::Goodbye => Ok(Answers::Yes),
-            other => Err(unexpected("`Goodbye`", &other)),
+            other @ (ToRunner::Hello(_)
+            | ToRunner::Event(_)
+            | ToRunner::Open(_)
+            | ToRunner::Credit(_)
+            | ToRunner::Close(_)) => Err(unexpected("`Goodbye`", &other)),
         }
     }
 
@@ -249,7 +257,11 @@ impl Driver {
         self.link.send(&ToExecutor::Program(Box::new(program)));
         match self.event(ANSWER).await? {
             ExecutorEvent::Ready { .. } => Ok(()),
-            other => Err(Fault::lost(format!(
+            other @ (ExecutorEvent::GuardAsked { .. }
+            | ExecutorEvent::OpStarted { .. }
+            | ExecutorEvent::OpFinished { .. }
+            | ExecutorEvent::ManifestTaken { .. }
+            | ExecutorEvent::Broken { .. }) => Err(Fault::lost(format!(
                 "it reported {other:?} instead of being ready"
             ))),
         }
@@ -346,7 +358,12 @@ impl Driver {
                         stderr,
                     });
                 }
-                other => {
+                other @ (ExecutorEvent::Ready { .. }
+                | ExecutorEvent::GuardAsked { .. }
+                | ExecutorEvent::OpStarted { .. }
+                | ExecutorEvent::OpFinished { .. }
+                | ExecutorEvent::ManifestTaken { .. }
+                | ExecutorEvent::Broken { .. }) => {
                     return Err(Fault::lost(format!(
                         "it reported {other:?} while op {} was running",
                         op.id
@@ -397,7 +414,11 @@ impl Driver {
         self.link.send(&ToExecutor::Directive(Directive::Manifest));
         match self.event(ANSWER).await? {
             ExecutorEvent::ManifestTaken { .. } => {}
-            other => {
+            other @ (ExecutorEvent::Ready { .. }
+            | ExecutorEvent::GuardAsked { .. }
+            | ExecutorEvent::OpStarted { .. }
+            | ExecutorEvent::OpFinished { .. }
+            | ExecutorEvent::Broken { .. }) => {
                 return Err(Fault::lost(format!(
                     "it reported {other:?} instead of a manifest"
                 )));
@@ -416,10 +437,18 @@ impl Driver {
                 self.record(Origin::Executor, Body::Executor(event.clone()))?;
                 match event {
                     ExecutorEvent::Broken { message } => Err(Fault::lost(message)),
-                    event => Ok(event),
+                    event @ (ExecutorEvent::Ready { .. }
+                    | ExecutorEvent::GuardAsked { .. }
+                    | ExecutorEvent::OpStarted { .. }
+                    | ExecutorEvent::OpFinished { .. }
+                    | ExecutorEvent::ManifestTaken { .. }) => Ok(event),
                 }
             }
-            other => Err(unexpected("an event", &other)),
+            other @ (ToRunner::Hello(_)
+            | ToRunner::Open(_)
+            | ToRunner::Credit(_)
+            | ToRunner::Close(_)
+            | ToRunner::Goodbye) => Err(unexpected("an event", &other)),
         }
     }
 

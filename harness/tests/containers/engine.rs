@@ -20,10 +20,18 @@ impl Engine {
     /// # Panics
     /// If none answers.
     pub(crate) fn of_environment() -> Self {
-        let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into());
-        let socket = host.strip_prefix("unix://").expect("a Unix socket in DOCKER_HOST");
-        let engine = Self { socket: socket.into() };
-        assert!(engine.answers(), "ASSAY_CONTAINER_TESTS=1 needs an engine that answers at {host}");
+        let host =
+            std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into());
+        let socket = host
+            .strip_prefix("unix://")
+            .expect("a Unix socket in DOCKER_HOST");
+        let engine = Self {
+            socket: socket.into(),
+        };
+        assert!(
+            engine.answers(),
+            "ASSAY_CONTAINER_TESTS=1 needs an engine that answers at {host}"
+        );
         engine
     }
 
@@ -33,39 +41,74 @@ impl Engine {
     }
 
     fn answers(&self) -> bool {
-        self.socket.exists() && self.try_request("GET", "/_ping", "text/plain", b"").is_ok_and(|(status, _)| status == 200)
+        self.socket.exists()
+            && self
+                .try_request("GET", "/_ping", "text/plain", b"")
+                .is_ok_and(|(status, _)| status == 200)
     }
 
     /// Names of every container of an owner, running or not.
     pub(crate) fn containers_of(&self, owner: &str) -> Vec<String> {
         let filters = json!({ "label": [format!("assay.owner={owner}")] }).to_string();
-        let listed = self.json("GET", &format!("/containers/json?all=1&filters={}", percent(&filters)), &Value::Null);
+        let listed = self.json(
+            "GET",
+            &format!("/containers/json?all=1&filters={}", percent(&filters)),
+            &Value::Null,
+        );
         let containers = listed.as_array().expect("a list").iter();
-        containers.map(|one| one["Names"][0].as_str().expect("a name").trim_start_matches('/').to_owned()).collect()
+        containers
+            .map(|one| {
+                one["Names"][0]
+                    .as_str()
+                    .expect("a name")
+                    .trim_start_matches('/')
+                    .to_owned()
+            })
+            .collect()
     }
 
     /// Removes a container, if it is there.
     pub(crate) fn remove_container(&self, name: &str) {
-        let _ = self.request("DELETE", &format!("/containers/{name}?force=1&v=1"), "text/plain", b"");
+        let _ = self.request(
+            "DELETE",
+            &format!("/containers/{name}?force=1&v=1"),
+            "text/plain",
+            b"",
+        );
     }
 
     /// Removes an image, if it is there.
     pub(crate) fn remove_image(&self, id: &str) {
-        let _ = self.request("DELETE", &format!("/images/{}?force=1", percent(id)), "text/plain", b"");
+        let _ = self.request(
+            "DELETE",
+            &format!("/images/{}?force=1", percent(id)),
+            "text/plain",
+            b"",
+        );
     }
 
     /// The id of the image a run on this target uses.
     pub(crate) fn image_of(&self, target: &str) -> String {
         let filters = json!({ "label": [format!("assay.target={target}")] }).to_string();
-        let listed = self.json("GET", &format!("/images/json?filters={}", percent(&filters)), &Value::Null);
+        let listed = self.json(
+            "GET",
+            &format!("/images/json?filters={}", percent(&filters)),
+            &Value::Null,
+        );
         let image = listed.as_array().and_then(|images| images.first());
-        let image = image.unwrap_or_else(|| panic!("no image of {target}: run `assay images build {target}`"));
+        let image = image
+            .unwrap_or_else(|| panic!("no image of {target}: run `assay images build {target}`"));
         image["Id"].as_str().expect("an id").to_owned()
     }
 
     /// An image's whole tar, and the same into another engine.
     pub(crate) fn copy_image(&self, name: &str, to: &Self) {
-        let (status, tar) = self.request("GET", &format!("/images/{}/get", percent(name)), "text/plain", b"");
+        let (status, tar) = self.request(
+            "GET",
+            &format!("/images/{}/get", percent(name)),
+            "text/plain",
+            b"",
+        );
         assert_eq!(status, 200);
         let (status, said) = to.request("POST", "/images/load?quiet=1", "application/x-tar", &tar);
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&said));
@@ -73,19 +116,40 @@ impl Engine {
 
     /// A request whose answer is JSON.
     pub(crate) fn json(&self, method: &str, path: &str, body: &Value) -> Value {
-        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let body = if body.is_null() {
+            Vec::new()
+        } else {
+            body.to_string().into_bytes()
+        };
         let (status, answer) = self.request(method, path, "application/json", &body);
-        assert!((200..300).contains(&status), "{method} {path}: {status} {}", String::from_utf8_lossy(&answer));
+        assert!(
+            (200..300).contains(&status),
+            "{method} {path}: {status} {}",
+            String::from_utf8_lossy(&answer)
+        );
         serde_json::from_slice(&answer).unwrap_or(Value::Null)
     }
 
     /// A request: status and body.
-    pub(crate) fn request(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> (u16, Vec<u8>) {
-        self.try_request(method, path, kind, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        path: &str,
+        kind: &str,
+        body: &[u8],
+    ) -> (u16, Vec<u8>) {
+        self.try_request(method, path, kind, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
     /// HTTP/1.0, so that the answer ends with the connection.
-    fn try_request(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> std::io::Result<(u16, Vec<u8>)> {
+    fn try_request(
+        &self,
+        method: &str,
+        path: &str,
+        kind: &str,
+        body: &[u8],
+    ) -> std::io::Result<(u16, Vec<u8>)> {
         let mut stream = UnixStream::connect(&self.socket)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let head = format!(
@@ -96,9 +160,16 @@ impl Engine {
         stream.write_all(body)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
-        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or(std::io::ErrorKind::InvalidData)?;
+        let end = answer
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+            .ok_or(std::io::ErrorKind::InvalidData)?;
         let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).ok_or(std::io::ErrorKind::InvalidData)?;
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .ok_or(std::io::ErrorKind::InvalidData)?;
         Ok((status, answer.split_off(end + 4)))
     }
 }
@@ -116,23 +187,33 @@ impl PrivateEngine {
     /// Starts one.
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let engine = Engine { socket: folder.path().join("run/docker.sock") };
+        let engine = Engine {
+            socket: folder.path().join("run/docker.sock"),
+        };
         let this = Self { folder, engine };
         let output = this.script(&["start"]).output().expect("ci/engine");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert!(this.engine.answers());
         this
     }
 
     /// Kills its daemon, as a machine out of memory would.
     pub(crate) fn kill(&self) {
-        let pid = std::fs::read_to_string(self.folder.path().join("run/dockerd.pid")).expect("a pid file");
+        let pid = std::fs::read_to_string(self.folder.path().join("run/dockerd.pid"))
+            .expect("a pid file");
         let pid: i32 = pid.trim().parse().expect("a pid");
         let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
         let began = Instant::now();
         while self.engine.answers() {
-            assert!(began.elapsed() < Duration::from_secs(10), "it still answers");
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "it still answers"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -153,7 +234,11 @@ impl Drop for PrivateEngine {
         let stopped = self.script(&["stop", "--remove-data"]).output();
         if !std::thread::panicking() {
             let stopped = stopped.expect("ci/engine");
-            assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
+            assert!(
+                stopped.status.success(),
+                "{}",
+                String::from_utf8_lossy(&stopped.stderr)
+            );
         }
     }
 }
@@ -161,7 +246,9 @@ impl Drop for PrivateEngine {
 /// A query's value with everything escaped that could end it.
 fn percent(text: &str) -> String {
     let escape = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => char::from(byte).to_string(),
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => {
+            char::from(byte).to_string()
+        }
         other => format!("%{other:02X}"),
     };
     text.bytes().map(escape).collect()

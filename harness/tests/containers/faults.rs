@@ -11,8 +11,14 @@ struct Tmpfs<'a>(&'a std::path::Path);
 
 impl<'a> Tmpfs<'a> {
     fn over(folder: &'a std::path::Path, size: &str) -> Self {
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(folder).status();
-        assert!(mounted.expect("mount(8)").success(), "these tests need root");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(folder)
+            .status();
+        assert!(
+            mounted.expect("mount(8)").success(),
+            "these tests need root"
+        );
         Self(folder)
     }
 }
@@ -29,20 +35,40 @@ fn a_disk_that_fills_while_the_journal_is_written_ends_the_run_and_its_sandboxes
     // One runs long without a word; the other prints until the journal's disk is full: what it
     // printed is recorded at its end.
     world.check("long", "100s", "exec sleep 90");
-    world.check("talker", "60s", "head -c 200000 /dev/zero | tr \"\\\\0\" x; sleep 1");
+    world.check(
+        "talker",
+        "60s",
+        "head -c 200000 /dev/zero | tr \"\\\\0\" x; sleep 1",
+    );
     let runs = world.project().join(".assay");
     std::fs::create_dir(&runs).expect("a folder");
     let small = Tmpfs::over(&runs, "64k");
     let began = Instant::now();
     let ran = world.test(&["long", "talker"], &["--jobs", "2"]);
-    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        began.elapsed()
+    );
     assert_eq!(ran.code, Some(8), "{}", ran.stderr);
-    assert!(ran.stderr.contains("write the journal") && ran.stderr.contains("No space left"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("write the journal") && ran.stderr.contains("No space left"),
+        "{}",
+        ran.stderr
+    );
     assert!(ran.stderr.contains("hint: "), "{}", ran.stderr);
     world.assert_clean();
     // Half a line is cut: what was known before is readable.
-    let report = world.assay(&["report", "--format", "json"]).output().expect("assay report");
-    assert_eq!(report.status.code(), Some(130), "{}", String::from_utf8_lossy(&report.stderr));
+    let report = world
+        .assay(&["report", "--format", "json"])
+        .output()
+        .expect("assay report");
+    assert_eq!(
+        report.status.code(),
+        Some(130),
+        "{}",
+        String::from_utf8_lossy(&report.stderr)
+    );
     drop(small);
 }
 
@@ -69,7 +95,11 @@ fn an_engine_that_does_not_answer_is_named_with_what_mends_it() {
         command.env("DOCKER_HOST", host);
         let ran = Running::start(command).end();
         assert_eq!(ran.code, Some(8), "{}", ran.stderr);
-        assert!(ran.stderr.contains(host) && ran.stderr.contains("hint: "), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains(host) && ran.stderr.contains("hint: "),
+            "{}",
+            ran.stderr
+        );
         assert!(ran.time < Duration::from_secs(15), "{:?}", ran.time);
     }
 }
@@ -85,8 +115,17 @@ fn engines_without_images_or_without_life() {
     // No image: the cell is not run, and the command that makes one is named.
     world.check("long", "100s", "exec sleep 90");
     let ran = world.test(&["long"], &[]);
-    assert_eq!((ran.outcome("long").as_str(), ran.code), ("infra image_missing", Some(8)), "{}", ran.stderr);
-    assert!(ran.detail("long").contains("assay images build debian-12"), "{}", ran.detail("long"));
+    assert_eq!(
+        (ran.outcome("long").as_str(), ran.code),
+        ("infra image_missing", Some(8)),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.detail("long").contains("assay images build debian-12"),
+        "{}",
+        ran.detail("long")
+    );
 
     // The engine dies in the middle of an op.
     let everyone = crate::engine::Engine::of_environment();
@@ -96,12 +135,22 @@ fn engines_without_images_or_without_life() {
     private.kill();
     let killed = Instant::now();
     let ran = running.end();
-    assert!(killed.elapsed() < Duration::from_secs(60), "{:?}", killed.elapsed());
+    assert!(
+        killed.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        killed.elapsed()
+    );
     assert_eq!(ran.code, Some(8), "{}", ran.stderr);
     let cell = ran.cell("long");
     let attempts = cell["facts"]["attempts"].as_array().expect("attempts");
-    assert_eq!(attempts[0]["failure"]["cause"], "engine_died", "{attempts:?}");
+    assert_eq!(
+        attempts[0]["failure"]["cause"], "engine_died",
+        "{attempts:?}"
+    );
     assert_eq!(attempts[0]["failure"]["retried"], true, "{attempts:?}");
     assert!(attempts[0]["failure"]["hint"].is_string(), "{attempts:?}");
-    assert!(attempts.len() > 1 && ran.outcome("long").starts_with("infra engine_"), "{attempts:?}");
+    assert!(
+        attempts.len() > 1 && ran.outcome("long").starts_with("infra engine_"),
+        "{attempts:?}"
+    );
 }

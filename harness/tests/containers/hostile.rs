@@ -14,9 +14,18 @@ const MEMORY_KIB: u64 = 200 << 10;
 fn beside_a_neighbour(world: &World, recipe: &str) -> Ran {
     world.neighbour();
     let ran = world.test(&[recipe, "neighbour"], &["--jobs", "2"]);
-    assert_eq!(ran.outcome("neighbour"), "passed", "{}", ran.detail("neighbour"));
+    assert_eq!(
+        ran.outcome("neighbour"),
+        "passed",
+        "{}",
+        ran.detail("neighbour")
+    );
     assert!(ran.peak_kib < MEMORY_KIB, "{} KiB", ran.peak_kib);
-    assert_eq!(ran.ending(recipe, 2), r#"{"exited":0}"#, "the check after it is asked");
+    assert_eq!(
+        ran.ending(recipe, 2),
+        r#"{"exited":0}"#,
+        "the check after it is asked"
+    );
     assert_eq!(ran.cell(recipe)["gaps"], Value::Array(Vec::new()));
     world.assert_clean();
     ran
@@ -27,14 +36,24 @@ fn fails(script: &str, timeout: &str, reason: &str, within: Duration) {
     let Some(world) = World::start() else { return };
     world.check("hostile", timeout, script);
     let ran = beside_a_neighbour(&world, "hostile");
-    assert_eq!(ran.outcome("hostile"), format!("failed verify {reason}"), "{}", ran.detail("hostile"));
+    assert_eq!(
+        ran.outcome("hostile"),
+        format!("failed verify {reason}"),
+        "{}",
+        ran.detail("hostile")
+    );
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(ran.time < within, "{:?}", ran.time);
 }
 
 #[test]
 fn one_that_forks_without_end() {
-    fails("exec perl -e \"while (1) { fork }\"", "2s", "time_limit", Duration::from_secs(60));
+    fails(
+        "exec perl -e \"while (1) { fork }\"",
+        "2s",
+        "time_limit",
+        Duration::from_secs(60),
+    );
 }
 
 #[test]
@@ -62,7 +81,12 @@ fn one_that_is_silent_and_leaves_daemons() {
 
 #[test]
 fn one_that_fills_the_disk_with_one_file() {
-    fails("exec yes > /var/tmp/big", "60s", "write_limit", Duration::from_secs(30));
+    fails(
+        "exec yes > /var/tmp/big",
+        "60s",
+        "write_limit",
+        Duration::from_secs(30),
+    );
 }
 
 #[test]
@@ -74,7 +98,12 @@ fn one_that_fills_the_disk_with_many_files() {
 #[test]
 fn one_that_fills_a_tmpfs() {
     // Shared memory is small and counts as the sandbox's own: the command is told that it is full.
-    fails("exec head -c 1000000000 /dev/zero > /dev/shm/big", "60s", "check_failed", Duration::from_secs(60));
+    fails(
+        "exec head -c 1000000000 /dev/zero > /dev/shm/big",
+        "60s",
+        "check_failed",
+        Duration::from_secs(60),
+    );
 }
 
 #[test]
@@ -85,7 +114,12 @@ fn one_that_takes_all_memory() {
 
 #[test]
 fn one_that_kills_everything_it_may() {
-    fails("kill -9 1; kill -9 -1", "10s", "check_failed", Duration::from_secs(30));
+    fails(
+        "kill -9 1; kill -9 -1",
+        "10s",
+        "check_failed",
+        Duration::from_secs(30),
+    );
 }
 
 #[test]
@@ -98,7 +132,11 @@ fn one_that_writes_to_the_executors_stream() {
 fn one_that_prints_bytes_a_terminal_would_obey() {
     let Some(world) = World::start() else { return };
     // Escapes, a bell, a carriage return, NUL and bytes that are no UTF-8, and no newline.
-    world.check("hostile", "10s", r#"exec perl -e "print qq(\e[2J\e]0;x\a\r\0\xff\xfe) x 1000; exit 1""#);
+    world.check(
+        "hostile",
+        "10s",
+        r#"exec perl -e "print qq(\e[2J\e]0;x\a\r\0\xff\xfe) x 1000; exit 1""#,
+    );
     let ran = beside_a_neighbour(&world, "hostile");
     assert_eq!(ran.outcome("hostile"), "failed verify check_failed");
     let obeyed = |text: &str| text.chars().any(|c| c.is_control() && c != '\n');

@@ -21,13 +21,23 @@ fn is_ended_in_order_by(signal: Signal) {
     let began = Instant::now();
     running.signal(signal);
     let ran = running.end();
-    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        began.elapsed()
+    );
     assert_eq!(ran.code, Some(130), "{}", ran.stderr);
     assert!(ran.stderr.contains("interrupted"), "{}", ran.stderr);
-    assert_eq!((ran.outcome("long"), ran.outcome("waiting")), ("cancelled".into(), "cancelled".into()));
+    assert_eq!(
+        (ran.outcome("long"), ran.outcome("waiting")),
+        ("cancelled".into(), "cancelled".into())
+    );
     world.assert_clean();
     // The journal alone tells the same.
-    let report = world.assay(&["report", "--format", "json"]).output().expect("assay report");
+    let report = world
+        .assay(&["report", "--format", "json"])
+        .output()
+        .expect("assay report");
     assert_eq!(report.status.code(), Some(130));
     assert_eq!(String::from_utf8(report.stdout).expect("UTF-8"), ran.stdout);
 }
@@ -52,12 +62,21 @@ fn what_a_killed_run_leaves_is_reported_and_removed_by_the_next() {
     assert_eq!(world.containers().len(), 1);
     let report = world.assay(&["report"]).output().expect("assay report");
     assert_eq!(report.status.code(), Some(130), "what is known is shown");
-    assert!(String::from_utf8_lossy(&report.stdout).contains("cancelled"), "{}", String::from_utf8_lossy(&report.stdout));
+    assert!(
+        String::from_utf8_lossy(&report.stdout).contains("cancelled"),
+        "{}",
+        String::from_utf8_lossy(&report.stdout)
+    );
 
     world.neighbour();
     let next = world.test(&["neighbour"], &[]);
     assert_eq!(next.outcome("neighbour"), "passed");
-    assert!(next.stderr.contains("removed what dead runs left behind: assay-"), "{}", next.stderr);
+    assert!(
+        next.stderr
+            .contains("removed what dead runs left behind: assay-"),
+        "{}",
+        next.stderr
+    );
     world.assert_clean();
 }
 
@@ -85,12 +104,22 @@ fn runs_of_one_owner_survive_each_other() {
     let first = world.begin(&["neighbour"], &[]);
     let second = world.begin(&["neighbour"], &[]);
     for ran in [first.end(), second.end()] {
-        assert_eq!(ran.outcome("neighbour"), "passed", "{}", ran.detail("neighbour"));
+        assert_eq!(
+            ran.outcome("neighbour"),
+            "passed",
+            "{}",
+            ran.detail("neighbour")
+        );
         assert!(!ran.stderr.contains("removed what"), "{}", ran.stderr);
     }
     let ran = slow.end();
     assert_eq!(ran.outcome("slow"), "passed", "{}", ran.detail("slow"));
-    assert_eq!(ran.cell("slow")["facts"]["attempts"].as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        ran.cell("slow")["facts"]["attempts"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
     world.assert_clean();
 }
 
@@ -99,7 +128,12 @@ fn a_cell_ends_with_its_time() {
     let Some(world) = World::start() else { return };
     world.check("long", "100s", "exec sleep 90");
     let ran = world.test(&["long"], &["--timeout", "5s"]);
-    assert_eq!((ran.outcome("long").as_str(), ran.code), ("failed verify time_limit", Some(1)), "{}", ran.detail("long"));
+    assert_eq!(
+        (ran.outcome("long").as_str(), ran.code),
+        ("failed verify time_limit", Some(1)),
+        "{}",
+        ran.detail("long")
+    );
     assert!(ran.time < Duration::from_secs(30), "{:?}", ran.time);
     world.assert_clean();
 }
@@ -111,7 +145,10 @@ fn a_list_starts_nothing() {
     world.neighbour();
     let ran = world.test(&["one", "neighbour"], &["--list"]);
     assert_eq!(ran.code, Some(0));
-    assert_eq!(ran.record()["cells"], serde_json::json!(["debian-12:one", "debian-12:neighbour"]));
+    assert_eq!(
+        ran.record()["cells"],
+        serde_json::json!(["debian-12:one", "debian-12:neighbour"])
+    );
     assert!(!world.project().join(".assay").exists());
     world.assert_clean();
 }

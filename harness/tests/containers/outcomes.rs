@@ -23,11 +23,29 @@ fn unmet_requirements_are_all_listed_with_what_was_found_and_nothing_is_done() {
     assert_eq!(ran.code, Some(1));
     let outcome = ran.cell("needy")["outcome"]["failed"].clone();
     let mut messages = vec![outcome["first"]["message"].as_str().expect("a message")];
-    messages.extend(outcome["also"].as_array().expect("more").iter().filter_map(|failure| failure["message"].as_str()));
+    messages.extend(
+        outcome["also"]
+            .as_array()
+            .expect("more")
+            .iter()
+            .filter_map(|failure| failure["message"].as_str()),
+    );
     assert_eq!(messages.len(), 3, "{messages:?}");
-    assert!(messages[0].contains("`bash` 99.5 or newer is needed, 5."), "{}", messages[0]);
-    assert!(messages[1].contains("`nobody-has-this` is needed and not there"), "{}", messages[1]);
-    assert!(messages[2].contains("`libc6` 77 or newer is needed, 2.36"), "{}", messages[2]);
+    assert!(
+        messages[0].contains("`bash` 99.5 or newer is needed, 5."),
+        "{}",
+        messages[0]
+    );
+    assert!(
+        messages[1].contains("`nobody-has-this` is needed and not there"),
+        "{}",
+        messages[1]
+    );
+    assert!(
+        messages[2].contains("`libc6` 77 or newer is needed, 2.36"),
+        "{}",
+        messages[2]
+    );
     assert_eq!(ran.ending("needy", 5), "null", "nothing is done");
     world.assert_clean();
 }
@@ -38,7 +56,12 @@ fn a_command_that_is_too_old_names_itself_the_minimum_and_what_was_found() {
     world.recipe("old", "[[steps]]\naction = \"require_command\"\ncommand = \"perl\"\nmin_version = \"77.1\"\nwhen = { os = [\"linux\"] }\n");
     let ran = world.test(&["old"], &[]);
     assert_eq!(ran.outcome("old"), "failed verify version_too_old");
-    assert!(ran.detail("old").contains("command `perl` 77.1 or newer is needed, 5.36"), "{}", ran.detail("old"));
+    assert!(
+        ran.detail("old")
+            .contains("command `perl` 77.1 or newer is needed, 5.36"),
+        "{}",
+        ran.detail("old")
+    );
     assert_eq!(ran.code, Some(1));
     let steps = &ran.cell("old")["outcome"]["failed"]["first"]["steps"];
     assert_eq!(steps, &json!([{ "recipe": "old", "step": "1" }]));
@@ -54,8 +77,16 @@ fn a_human_step_is_rehearsed_around() {
          [[check]]\nname = \"only a human makes this work\"\nargv = ['false']\n",
     );
     let ran = world.test(&["licence"], &[]);
-    assert_eq!((ran.outcome("licence").as_str(), ran.code), ("manual", Some(0)), "{}", ran.detail("licence"));
-    assert_eq!(ran.cell("licence")["outcome"]["manual"]["not_judged"], json!([3]));
+    assert_eq!(
+        (ran.outcome("licence").as_str(), ran.code),
+        ("manual", Some(0)),
+        "{}",
+        ran.detail("licence")
+    );
+    assert_eq!(
+        ran.cell("licence")["outcome"]["manual"]["not_judged"],
+        json!([3])
+    );
 }
 
 #[test]
@@ -63,7 +94,11 @@ fn content_with_another_hash_is_kept_as_evidence_and_no_sandbox_starts() {
     let Some(world) = World::start() else { return };
     let lab = world.cache().join("lab");
     fs::create_dir_all(lab.join("repositories/apt")).expect("a folder");
-    fs::write(lab.join("repositories/apt/key.asc"), "not the key that was promised").expect("a key");
+    fs::write(
+        lab.join("repositories/apt/key.asc"),
+        "not the key that was promised",
+    )
+    .expect("a key");
     let manifest = json!({
         "schema": "assay-lab", "version": 1, "digest": "0".repeat(64), "images": [],
         "repositories": { "path": "repositories", "sha256": "0".repeat(64) }, "keys": [],
@@ -85,9 +120,15 @@ fn content_with_another_hash_is_kept_as_evidence_and_no_sandbox_starts() {
     assert_eq!(ran.code, Some(4));
     let came = Digest::of(b"not the key that was promised").to_string();
     let detail = ran.detail("mismatch");
-    assert!(detail.contains(&promised.to_string()) && detail.contains(&came), "{detail}");
+    assert!(
+        detail.contains(&promised.to_string()) && detail.contains(&came),
+        "{detail}"
+    );
     let evidence = world.cache().join("content/evidence").join(&came);
-    assert_eq!(fs::read(evidence).expect("the evidence"), b"not the key that was promised");
+    assert_eq!(
+        fs::read(evidence).expect("the evidence"),
+        b"not the key that was promised"
+    );
     assert!(ran.cell("mismatch")["facts"]["sandbox"].is_null());
     world.assert_clean();
 }
@@ -95,8 +136,18 @@ fn content_with_another_hash_is_kept_as_evidence_and_no_sandbox_starts() {
 #[test]
 fn a_group_nobody_made_is_named() {
     let Some(world) = World::start() else { return };
-    world.recipe("stranger", "[[steps]]\naction = \"group_add\"\ngroup = \"nobody-made-this\"\n");
+    world.recipe(
+        "stranger",
+        "[[steps]]\naction = \"group_add\"\ngroup = \"nobody-made-this\"\n",
+    );
     let ran = world.test(&["stranger"], &[]);
-    assert_eq!((ran.outcome("stranger").as_str(), ran.code), ("failed apply command_failed", Some(1)));
-    assert!(ran.cell("stranger")["facts"]["ops"][0]["first"]["stderr"]["head"].to_string().contains("nobody-made-this"));
+    assert_eq!(
+        (ran.outcome("stranger").as_str(), ran.code),
+        ("failed apply command_failed", Some(1))
+    );
+    assert!(
+        ran.cell("stranger")["facts"]["ops"][0]["first"]["stderr"]["head"]
+            .to_string()
+            .contains("nobody-made-this")
+    );
 }

@@ -26,7 +26,8 @@ pub(crate) struct World {
 impl World {
     /// A world at the engine of the environment; `None` where container tests are off.
     pub(crate) fn start() -> Option<Self> {
-        (std::env::var("ASSAY_CONTAINER_TESTS").as_deref() == Ok("1")).then(|| Self::at(Engine::of_environment()))
+        (std::env::var("ASSAY_CONTAINER_TESTS").as_deref() == Ok("1"))
+            .then(|| Self::at(Engine::of_environment()))
     }
 
     /// A world at another engine.
@@ -50,14 +51,19 @@ impl World {
 
     /// Writes a recipe `<name>.toml`.
     pub(crate) fn recipe(&self, name: &str, rest: &str) {
-        let text = format!("[metadata]\nname = \"{name}\"\ndescription = \"A recipe of a test\"\n\n{rest}");
+        let text = format!(
+            "[metadata]\nname = \"{name}\"\ndescription = \"A recipe of a test\"\n\n{rest}"
+        );
         fs::write(self.project().join(format!("{name}.toml")), text).expect("a recipe");
     }
 
     /// Writes a recipe of one check that runs this under `sh -c` as `dev`, then one that must be
     /// asked whatever became of the first.
     pub(crate) fn check(&self, name: &str, timeout: &str, script: &str) {
-        assert!(!script.contains('\''), "the script stands in a literal string");
+        assert!(
+            !script.contains('\''),
+            "the script stands in a literal string"
+        );
         self.recipe(
             name,
             &format!(
@@ -115,7 +121,9 @@ impl World {
 
     /// Whose sandboxes these are.
     pub(crate) fn owner(&self) -> String {
-        OwnerId::of_this_machine(&self.cache()).expect("an owner").to_string()
+        OwnerId::of_this_machine(&self.cache())
+            .expect("an owner")
+            .to_string()
     }
 
     /// The sandboxes that are there.
@@ -134,12 +142,16 @@ impl World {
         loop {
             let runs = files(&self.project().join(".assay/runs"));
             let found = runs.iter().any(|run| {
-                fs::read_to_string(run.join("journal.jsonl")).is_ok_and(|journal| journal.contains(text))
+                fs::read_to_string(run.join("journal.jsonl"))
+                    .is_ok_and(|journal| journal.contains(text))
             });
             if found {
                 return;
             }
-            assert!(began.elapsed() < Duration::from_secs(60), "no journal says {text}");
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "no journal says {text}"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -147,7 +159,11 @@ impl World {
     /// Asserts that nothing is left behind.
     pub(crate) fn assert_clean(&self) {
         assert_eq!(self.containers(), [""; 0], "sandboxes are left behind");
-        assert_eq!(self.leases(), [PathBuf::new(); 0], "leases are left behind");
+        assert_eq!(
+            self.leases(),
+            Vec::<PathBuf>::new(),
+            "leases are left behind"
+        );
     }
 }
 
@@ -156,7 +172,10 @@ impl Drop for World {
         if std::thread::panicking() {
             // A test that failed must not make the next one fail, too.
             let owner = OwnerId::of_this_machine(&self.cache()).map(|owner| owner.to_string());
-            for name in owner.map(|owner| self.engine.containers_of(&owner)).unwrap_or_default() {
+            for name in owner
+                .map(|owner| self.engine.containers_of(&owner))
+                .unwrap_or_default()
+            {
                 self.engine.remove_container(&name);
             }
         }
@@ -187,7 +206,12 @@ impl Running {
     /// Starts a command whose output is read.
     pub(crate) fn start(mut command: Command) -> Self {
         let began = Instant::now();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("assay");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("assay");
         Self { child, began }
     }
 
@@ -207,11 +231,20 @@ impl Running {
             if let Some(status) = self.child.try_wait().expect("waited for") {
                 break status;
             }
-            assert!(self.began.elapsed() < Duration::from_secs(180), "assay does not end");
+            assert!(
+                self.began.elapsed() < Duration::from_secs(180),
+                "assay does not end"
+            );
             std::thread::sleep(Duration::from_millis(10));
         };
         let text = |reader: JoinHandle<String>| reader.join().expect("a reader");
-        Ran { code: status.code(), time: self.began.elapsed(), stdout: text(out), stderr: text(err), peak_kib }
+        Ran {
+            code: status.code(),
+            time: self.began.elapsed(),
+            stdout: text(out),
+            stderr: text(err),
+            peak_kib,
+        }
     }
 }
 
@@ -225,15 +258,22 @@ impl Drop for Running {
 impl Ran {
     /// The record it printed.
     pub(crate) fn record(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
     }
 
     /// The cell of a recipe.
     pub(crate) fn cell(&self, recipe: &str) -> Value {
         let record = self.record();
         let cells = record["cells"].as_array().expect("cells");
-        let found = cells.iter().find(|cell| cell["facts"]["cell"].as_str().is_some_and(|name| name.ends_with(&format!(":{recipe}"))));
-        found.unwrap_or_else(|| panic!("no cell of {recipe}")).clone()
+        let found = cells.iter().find(|cell| {
+            cell["facts"]["cell"]
+                .as_str()
+                .is_some_and(|name| name.ends_with(&format!(":{recipe}")))
+        });
+        found
+            .unwrap_or_else(|| panic!("no cell of {recipe}"))
+            .clone()
     }
 
     /// What came of a recipe: `passed`, or `failed verify time_limit`, and so on.
@@ -244,12 +284,18 @@ impl Ran {
                 let (kind, detail) = detail.iter().next().expect("a kind");
                 let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 match kind.as_str() {
-                    "failed" => format!("failed {} {}", word(&detail["first"]["phase"]), word(&detail["first"]["reason"])),
+                    "failed" => format!(
+                        "failed {} {}",
+                        word(&detail["first"]["phase"]),
+                        word(&detail["first"]["reason"])
+                    ),
                     "infra" => format!("infra {}", word(&detail["cause"])),
                     other => other.to_owned(),
                 }
             }
-            other => panic!("{other}"),
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_)) => {
+                panic!("{other}")
+            }
         }
     }
 
@@ -276,10 +322,13 @@ fn reader(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
 fn peak_of(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+    line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
+        .unwrap_or(0)
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
-    entries.map(|entry| entry.expect("an entry").path()).collect()
+    entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect()
 }

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use assay_observe::Outcome;
 use assay_sandbox::docker::engine::EngineError;
 use assay_sandbox::error::SandboxError;
 use assay_sandbox::fake::{Script, bytes_frames, message_frame};
@@ -58,15 +57,9 @@ async fn lost_thrice(script: Script) -> String {
     let ran = stage.run().await;
     assert!(ran.recordings.iter().all(|recording| recording.closed));
     assert_eq!((ran.recordings.len(), ran.code()), (3, 8));
-    match ran.outcome() {
-        Outcome::Infra {
-            cause: InfraCause::SandboxLost,
-            retries: 2,
-            message,
-            ..
-        } => message.clone(),
-        other => panic!("{other:?}"),
-    }
+    let (cause, retries, message, _) = ran.infra();
+    assert_eq!((cause, retries), (InfraCause::SandboxLost, 2));
+    message
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,15 +111,9 @@ async fn an_engine_that_died_says_so_with_a_hint() {
     );
     let ran = stage.run().await;
     assert_eq!(ran.code(), 8);
-    match ran.outcome() {
-        Outcome::Infra {
-            cause: InfraCause::EngineDied,
-            retries: 2,
-            hint: Some(_),
-            ..
-        } => {}
-        other => panic!("{other:?}"),
-    }
+    let (cause, retries, _, hint) = ran.infra();
+    assert_eq!((cause, retries), (InfraCause::EngineDied, 2));
+    assert!(!hint.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,17 +127,9 @@ async fn what_no_retry_mends_is_not_tried_again() {
         }),
     );
     let ran = stage.run().await;
-    match ran.outcome() {
-        Outcome::Infra {
-            cause: InfraCause::ImageMissing,
-            retries: 0,
-            hint: Some(hint),
-            ..
-        } => {
-            assert!(hint.contains("images build"), "{hint}");
-        }
-        other => panic!("{other:?}"),
-    }
+    let (cause, retries, _, hint) = ran.infra();
+    assert_eq!((cause, retries), (InfraCause::ImageMissing, 0));
+    assert!(hint.contains("images build"), "{hint}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -292,14 +271,9 @@ async fn a_cells_own_time_between_two_ops_is_not_tried_again() {
     stage.cell_time = Duration::from_secs(5);
     stage.cell(plan("x"), [ready().hang()]);
     let ran = stage.run().await;
-    match ran.outcome() {
-        Outcome::Infra {
-            retries: 0,
-            hint: Some(hint),
-            ..
-        } => assert!(hint.contains("--timeout"), "{hint}"),
-        other => panic!("{other:?}"),
-    }
+    let (_, retries, _, hint) = ran.infra();
+    assert_eq!(retries, 0);
+    assert!(hint.contains("--timeout"), "{hint}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use assay_sandbox::lease::OwnerId;
 use assay_sandbox::session::{Backend, SandboxLimits};
 use assay_testkit::log::planned;
 use assay_wire::control::{Directive, ToExecutor};
-use assay_wire::event::{Body, Ending, Origin, RunStarted};
+use assay_wire::event::{Body, Ending, InfraCause, Origin, RunStarted};
 use assay_wire::name::CellId;
 use assay_wire::plan::{OpId, Plan};
 use assay_wire::program::Pass;
@@ -184,6 +184,25 @@ impl Ran {
             .failures()
             .map(|failure| format!("{} {}", failure.phase, failure.reason))
             .collect()
+    }
+
+    /// What broke the first cell: the cause, retries, the message, and the hint or nothing.
+    pub(super) fn infra(&self) -> (InfraCause, u32, String, String) {
+        let Outcome::Infra {
+            cause,
+            retries,
+            message,
+            hint,
+        } = self.outcome()
+        else {
+            panic!("{:?}", self.outcome());
+        };
+        (
+            *cause,
+            *retries,
+            message.clone(),
+            hint.clone().unwrap_or_default(),
+        )
     }
 
     /// The exit code.

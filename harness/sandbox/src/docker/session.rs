@@ -28,8 +28,9 @@ pub(crate) mod leftover;
 /// How long the engine may need to notice that a sandbox ended after its stream did.
 const END_NOTICED_WITHIN: Duration = Duration::from_secs(1);
 
-/// How long an engine may need to finish a removal that somebody else has begun.
-const REMOVED_WITHIN: Duration = Duration::from_secs(20);
+/// How long an engine may need to kill and remove a sandbox, or to finish a removal that somebody
+/// else has begun.
+const REMOVED_WITHIN: Duration = Duration::from_secs(30);
 
 /// One container.
 #[derive(Debug)]
@@ -330,29 +331,27 @@ impl Engine {
             force: true,
             link: false,
         };
-        let removed = self
-            .docker()
-            .remove_container(name, Some(options))
-            .await
-            .map_err(|error| self.fault("remove the sandbox", error));
-        match removed {
-            Ok(()) | Err(EngineError::Api { status: 404, .. }) => Ok(()),
-            Err(EngineError::Api {
-                status: 409,
-                operation,
-                message,
-            }) => {
-                self.wait_until_gone(
-                    name,
-                    EngineError::Api {
-                        status: 409,
-                        operation,
-                        message,
-                    },
-                )
+        let deadline = tokio::time::Instant::now() + REMOVED_WITHIN;
+        loop {
+            let removed = self
+                .docker()
+                .remove_container(name, Some(options.clone()))
                 .await
+                .map_err(|error| self.fault("remove the sandbox", error));
+            match removed {
+                Ok(()) | Err(EngineError::Api { status: 404, .. }) => return Ok(()),
+                // Thousands of processes take longer to die than an engine waits for; asked again
+                // it finds them dead.
+                Err(EngineError::Api { status: 500, .. })
+                    if tokio::time::Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                }
+                Err(conflict @ EngineError::Api { status: 409, .. }) => {
+                    return self.wait_until_gone(name, conflict).await;
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => Err(error),
         }
     }
 
