@@ -174,10 +174,37 @@ impl Engine {
     }
 }
 
-/// An engine of a test's own, started by the project's script; ended and its data deleted when
-/// dropped.
+/// A file system in memory over a folder, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Tmpfs(PathBuf);
+
+impl Tmpfs {
+    /// Mounts one of this size, as mount(8) reads it.
+    pub(crate) fn over(folder: PathBuf, size: &str) -> Self {
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(&folder);
+        assert!(
+            mount.status().expect("mount(8)").success(),
+            "these tests need root"
+        );
+        Self(folder)
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+/// An engine of a test's own, started by the project's script, its data in memory; ended and its
+/// data deleted when dropped.
 #[derive(Debug)]
 pub(crate) struct PrivateEngine {
+    // Unmounted before the folder is removed: fields are dropped in their order.
+    _memory: Tmpfs,
     folder: tempfile::TempDir,
     /// Where it answers.
     pub(crate) engine: Engine,
@@ -190,7 +217,11 @@ impl PrivateEngine {
         let engine = Engine {
             socket: folder.path().join("run/docker.sock"),
         };
-        let this = Self { folder, engine };
+        let this = Self {
+            _memory: Tmpfs::over(folder.path().to_owned(), "2g"),
+            folder,
+            engine,
+        };
         let output = this.script(&["start"]).output().expect("ci/engine");
         assert!(
             output.status.success(),

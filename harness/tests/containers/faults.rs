@@ -1,33 +1,9 @@
 //! Full disks and engines that are away, empty or dying: exit code 8, the cause, and what to do.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::engine::PrivateEngine;
+use crate::engine::{PrivateEngine, Tmpfs};
 use crate::world::{Running, TARGET, World};
-
-/// A file system of so many bytes over a folder, until it is dropped.
-struct Tmpfs<'a>(&'a std::path::Path);
-
-impl<'a> Tmpfs<'a> {
-    fn over(folder: &'a std::path::Path, size: &str) -> Self {
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-            .arg(folder)
-            .status();
-        assert!(
-            mounted.expect("mount(8)").success(),
-            "these tests need root"
-        );
-        Self(folder)
-    }
-}
-
-impl Drop for Tmpfs<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
-    }
-}
 
 #[test]
 fn a_disk_that_fills_while_the_journal_is_written_ends_the_run_and_its_sandboxes() {
@@ -42,7 +18,7 @@ fn a_disk_that_fills_while_the_journal_is_written_ends_the_run_and_its_sandboxes
     );
     let runs = world.project().join(".assay");
     std::fs::create_dir(&runs).expect("a folder");
-    let small = Tmpfs::over(&runs, "64k");
+    let small = Tmpfs::over(runs.clone(), "64k");
     let began = Instant::now();
     let ran = world.test(&["long", "talker"], &["--jobs", "2"]);
     assert!(
@@ -78,7 +54,7 @@ fn a_disk_that_is_full_from_the_start_starts_nothing() {
     world.neighbour();
     let runs = world.project().join(".assay");
     std::fs::create_dir(&runs).expect("a folder");
-    let small = Tmpfs::over(&runs, "4k");
+    let small = Tmpfs::over(runs.clone(), "4k");
     let ran = world.test(&["neighbour"], &[]);
     assert_eq!(ran.code, Some(8), "{}", ran.stderr);
     assert!(ran.stderr.contains("No space left"), "{}", ran.stderr);

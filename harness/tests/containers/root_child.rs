@@ -133,6 +133,8 @@ impl Hostile {
 
 impl Drop for Hostile {
     fn drop(&mut self) {
+        // An image in use cannot be removed.
+        self.world.remove_containers();
         self.world.engine.remove_image(&self.image);
     }
 }

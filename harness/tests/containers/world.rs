@@ -167,17 +167,23 @@ impl World {
     }
 }
 
+impl World {
+    /// Removes what a test that failed has left, so that the next one does not fail, too.
+    pub(crate) fn remove_containers(&self) {
+        let owner = OwnerId::of_this_machine(&self.cache()).map(|owner| owner.to_string());
+        for name in owner
+            .map(|owner| self.engine.containers_of(&owner))
+            .unwrap_or_default()
+        {
+            self.engine.remove_container(&name);
+        }
+    }
+}
+
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // A test that failed must not make the next one fail, too.
-            let owner = OwnerId::of_this_machine(&self.cache()).map(|owner| owner.to_string());
-            for name in owner
-                .map(|owner| self.engine.containers_of(&owner))
-                .unwrap_or_default()
-            {
-                self.engine.remove_container(&name);
-            }
+            self.remove_containers();
         }
     }
 }

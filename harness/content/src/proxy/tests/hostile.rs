@@ -23,7 +23,6 @@ async fn private_addresses_are_refused_and_recorded() {
         "[fe80::1]",
         "[fd00::1]",
         "224.0.0.1",
-        "203.0.113.1",
         "255.255.255.255",
         "LOCALHOST.",
         "[64:ff9b::7f00:1]",
