@@ -7,7 +7,7 @@
 use std::fmt;
 
 use assay_wire::event::ManifestPoint;
-use assay_wire::program::{HARNESS_FOLDER, Pass, USER};
+use assay_wire::program::{HARNESS_FOLDER, Pass, Probe, USER};
 use serde::Serialize;
 
 use crate::record::CellFacts;
@@ -180,6 +180,16 @@ const ENGINE_PATHS: &[&str] = &[
 /// What the executor writes before the first manifest where it has to add the user.
 const USER_PATHS: &[&str] = &["/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"];
 
+/// What asking rpm which packages there are leaves beside its database (sqlite's write-ahead log
+/// and its index, <https://sqlite.org/tempfiles.html>). The harness asks before the first walk, so
+/// these are part of the first manifest, and what becomes of them later is seen.
+const RPM_PROBE_PATHS: &[&str] = &[
+    "/usr/lib/sysimage/rpm/rpmdb.sqlite-shm",
+    "/usr/lib/sysimage/rpm/rpmdb.sqlite-wal",
+    "/var/lib/rpm/rpmdb.sqlite-shm",
+    "/var/lib/rpm/rpmdb.sqlite-wal",
+];
+
 /// Paths of the engine's list that nothing explains.
 fn unexplained(facts: &CellFacts) -> Vec<String> {
     let unseen = facts
@@ -202,6 +212,10 @@ fn unexplained(facts: &CellFacts) -> Vec<String> {
     if facts.user.is_some_and(|user| user.added) {
         known.extend(USER_PATHS);
         known.push(&home);
+    }
+    let asks_rpm = |probe: &Probe| probe.argv.first().is_some_and(|program| program == "rpm");
+    if facts.planned.harness.probes.iter().any(asks_rpm) {
+        known.extend(RPM_PROBE_PATHS);
     }
     let manifests = facts.manifests.iter();
     let mut seen: Vec<&str> = manifests

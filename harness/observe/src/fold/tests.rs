@@ -1,10 +1,11 @@
 //! Journals that are damaged, cut, forged or shuffled.
 
+use assay_testkit::log::planned;
 use assay_testkit::{Log, PlanBuilder, changed};
 use assay_wire::event::{Body, CellEnded, Ending, Envelope, ExecutorEvent, InfraCause, Origin};
 use assay_wire::outcome::OutcomeKind;
 use assay_wire::plan::OpId;
-use assay_wire::program::Pass;
+use assay_wire::program::{Pass, Probe};
 
 use super::*;
 use crate::exit_code;
@@ -279,6 +280,34 @@ fn a_hundred_cells_with_many_changes_are_folded_whole() {
             .iter()
             .all(|cell: &CellRecord| cell.repeated_changes().count() == 200)
     );
+}
+
+#[test]
+fn what_asking_rpm_leaves_is_explained_only_where_rpm_is_asked() {
+    let gaps = |probes: Vec<Probe>, path: &str| {
+        let mut cell = planned(PlanBuilder::new("fedora-44", "jq").run(&["true"]).build());
+        cell.harness.probes = probes;
+        let log = Log::new()
+            .planned("fedora-44:jq", cell)
+            .attempt(1)
+            .op(1, Ending::Exited(0))
+            .second(Vec::new(), Vec::new())
+            .cross_checked(&[path])
+            .ends(CellEnded::Finished);
+        fold(log.end().envelopes()).expect("a good log").cells[0]
+            .gaps
+            .len()
+    };
+    let rpm = || {
+        vec![Probe {
+            name: "packages".to_owned(),
+            argv: vec!["rpm".to_owned(), "-qa".to_owned()],
+        }]
+    };
+    let side_file = "/usr/lib/sysimage/rpm/rpmdb.sqlite-wal";
+    assert_eq!(gaps(rpm(), side_file), 0);
+    assert_eq!(gaps(Vec::new(), side_file), 1);
+    assert_eq!(gaps(rpm(), "/usr/lib/sysimage/rpm/rpmdb.sqlite"), 1);
 }
 
 proptest::proptest! {
