@@ -14,7 +14,7 @@ use assay_wire::event::CellPlanned;
 use assay_wire::plan::{Action, Op};
 
 use crate::journal::{self, Manifests, PARTS};
-use crate::tools::{Assay, Timed, docker, finish, median};
+use crate::tools::{Assay, Timed, docker, finish, median, settle};
 use crate::way_out::WayOut;
 use crate::{Failure, report};
 
@@ -130,6 +130,7 @@ impl Bare {
     fn run(&self) -> Result<(f64, f64), Failure> {
         let mut command = docker();
         command.args(&self.arguments);
+        settle()?;
         let started = Instant::now();
         let printed = finish(&mut command)?;
         let whole = started.elapsed().as_secs_f64() * 1e3;

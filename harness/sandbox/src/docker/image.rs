@@ -263,7 +263,12 @@ impl Engine {
         }
     }
 
-    async fn read_path(&self, container: &str, path: &str) -> Result<Option<Vec<u8>>, EngineError> {
+    /// A file or folder of a container, as a tar; `None` if it has none.
+    pub(in crate::docker) async fn read_path(
+        &self,
+        container: &str,
+        path: &str,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
         let operation = format!("read `{path}` of the image");
         let options = DownloadFromContainerOptions {
             path: path.to_owned(),

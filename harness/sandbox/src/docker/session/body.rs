@@ -4,9 +4,10 @@
 //! is the engine's default, its seccomp profile above all.
 
 use std::collections::HashMap;
+use std::io;
 use std::time::SystemTime;
 
-use assay_wire::program::HARNESS_FOLDER;
+use assay_wire::program::{HARNESS_FOLDER, LEARNED};
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, ResourcesUlimits,
 };
@@ -14,13 +15,13 @@ use bollard::models::{
 use crate::session::SandboxSpec;
 
 /// Label of the run.
-pub(super) const LABEL_RUN: &str = "assay.run";
+pub(in crate::docker) const LABEL_RUN: &str = "assay.run";
 /// Label of the owner.
-pub(super) const LABEL_OWNER: &str = "assay.owner";
+pub(in crate::docker) const LABEL_OWNER: &str = "assay.owner";
 /// Label of the cell.
-pub(super) const LABEL_CELL: &str = "assay.cell";
+pub(in crate::docker) const LABEL_CELL: &str = "assay.cell";
 /// Label of the moment of creation, in seconds since 1970.
-pub(super) const LABEL_CREATED: &str = "assay.created";
+pub(in crate::docker) const LABEL_CREATED: &str = "assay.created";
 
 /// Every capability of what runs in a sandbox (capabilities(7)); all others are dropped.
 const CAPABILITIES: [&str; 11] = [
@@ -37,9 +38,22 @@ const CAPABILITIES: [&str; 11] = [
     "NET_BIND_SERVICE",
 ];
 
-/// A tar archive of the executor at its place, owned by root.
-pub(super) fn executor_archive(executor: &[u8]) -> std::io::Result<Vec<u8>> {
+/// What every machine's `/etc/hosts` says (hosts(5)). An engine that gives a container no network
+/// gives it no such file either.
+const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+
+/// A tar archive of the harness's folder, owned by root: the executor, and in place of what an
+/// earlier one may have learned of the image an empty file, which says nothing. With it, if
+/// asked for, `/etc/hosts`.
+pub(in crate::docker) fn archive(executor: &[u8], with_hosts: bool) -> io::Result<Vec<u8>> {
     let folder = HARNESS_FOLDER.trim_start_matches('/');
+    let mut files = vec![
+        (format!("{folder}/executor"), 0o755, executor),
+        (format!("{folder}/{LEARNED}"), 0o644, b"".as_slice()),
+    ];
+    if with_hosts {
+        files.push(("etc/hosts".to_owned(), 0o644, HOSTS.as_bytes()));
+    }
     let header = |kind, mode, size| {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
@@ -50,16 +64,18 @@ pub(super) fn executor_archive(executor: &[u8]) -> std::io::Result<Vec<u8>> {
         header.set_mtime(0);
         header
     };
-    let mut archive = tar::Builder::new(Vec::with_capacity(executor.len() + 4096));
+    let mut archive = tar::Builder::new(Vec::with_capacity(executor.len() + 8192));
     let mut entry = header(tar::EntryType::Directory, 0o755, 0);
-    archive.append_data(&mut entry, format!("{folder}/"), std::io::empty())?;
-    let mut entry = header(tar::EntryType::Regular, 0o755, executor.len() as u64);
-    archive.append_data(&mut entry, format!("{folder}/executor"), executor)?;
+    archive.append_data(&mut entry, format!("{folder}/"), io::empty())?;
+    for (name, mode, content) in files {
+        let mut entry = header(tar::EntryType::Regular, mode, content.len() as u64);
+        archive.append_data(&mut entry, name, content)?;
+    }
     archive.into_inner()
 }
 
-/// What every sandbox gets.
-pub(super) fn container_body(spec: &SandboxSpec) -> ContainerCreateBody {
+/// What every sandbox gets; `image` is a name or an id.
+pub(in crate::docker) fn container_body(spec: &SandboxSpec, image: &str) -> ContainerCreateBody {
     let created = spec
         .created
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -72,7 +88,7 @@ pub(super) fn container_body(spec: &SandboxSpec) -> ContainerCreateBody {
         (LABEL_CREATED.to_owned(), created.to_string()),
     ]);
     ContainerCreateBody {
-        image: Some(spec.image.clone()),
+        image: Some(image.to_owned()),
         entrypoint: Some(vec![format!("{HARNESS_FOLDER}/executor")]),
         cmd: Some(Vec::new()),
         env: Some(Vec::new()),
@@ -80,6 +96,9 @@ pub(super) fn container_body(spec: &SandboxSpec) -> ContainerCreateBody {
         working_dir: Some("/".to_owned()),
         hostname: Some("sandbox".to_owned()),
         labels: Some(labels),
+        // A network namespace with loopback alone. Without this word an engine sets up the same
+        // at twice the time, and copies the host's name servers into it.
+        network_disabled: Some(true),
         tty: Some(false),
         open_stdin: Some(true),
         stdin_once: Some(true),
@@ -153,13 +172,10 @@ mod tests {
     use crate::lease::OwnerId;
     use crate::session::SandboxLimits;
 
-    #[test]
-    fn the_executor_lies_in_its_folder_and_is_roots() {
-        let bytes = executor_archive(b"\x7fELF").expect("an archive in memory");
-        let mut archive = tar::Archive::new(bytes.as_slice());
-        let entries: Vec<(String, u32, u64, u64)> = archive
-            .entries()
-            .expect("entries")
+    fn entries(archive: &[u8]) -> Vec<(String, u32, u64, u64)> {
+        let mut archive = tar::Archive::new(archive);
+        let entries = archive.entries().expect("entries");
+        entries
             .map(|entry| {
                 let entry = entry.expect("an entry");
                 let header = entry.header();
@@ -170,14 +186,21 @@ mod tests {
                     header.size().expect("a size"),
                 )
             })
-            .collect();
-        assert_eq!(
-            entries,
-            [
-                (".assay/".to_owned(), 0o755, 0, 0),
-                (".assay/executor".to_owned(), 0o755, 0, 4),
-            ]
-        );
+            .collect()
+    }
+
+    #[test]
+    fn the_executor_lies_in_its_folder_and_is_roots() {
+        let without = archive(b"\x7fELF", false).expect("an archive in memory");
+        let with = archive(b"\x7fELF", true).expect("an archive in memory");
+        let expected = [
+            (".assay/".to_owned(), 0o755, 0, 0),
+            (".assay/executor".to_owned(), 0o755, 0, 4),
+            (".assay/hashes".to_owned(), 0o644, 0, 0),
+            ("etc/hosts".to_owned(), 0o644, 0, HOSTS.len() as u64),
+        ];
+        assert_eq!(entries(&with), expected);
+        assert_eq!(entries(&without), expected[..3]);
     }
 
     #[test]
@@ -191,7 +214,8 @@ mod tests {
             limits: SandboxLimits::default(),
             created: SystemTime::UNIX_EPOCH,
         };
-        let body = serde_json::to_value(container_body(&spec)).expect("JSON");
+        let body = serde_json::to_value(container_body(&spec, "prepared")).expect("JSON");
+        assert_eq!(body["Image"], "prepared");
         let host = &body["HostConfig"];
         let set: Vec<&str> = host
             .as_object()
@@ -218,6 +242,7 @@ mod tests {
             "nothing else is asked for: no mount, device, namespace or profile"
         );
         assert_eq!(host["NetworkMode"], "none");
+        assert_eq!(body["NetworkDisabled"], true);
         assert_eq!(host["LogConfig"], serde_json::json!({ "Type": "none" }));
         assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]));
         assert_eq!(host["CapAdd"].as_array().map(Vec::len), Some(11));
