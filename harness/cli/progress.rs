@@ -123,6 +123,7 @@ impl State {
             | Body::Manifest(_)
             | Body::Request(_)
             | Body::CrossChecked(_)
+            | Body::SandboxLeft(_)
             | Body::RunEnded { .. } => {}
         }
     }

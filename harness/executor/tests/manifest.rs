@@ -64,16 +64,15 @@ fn entry(change: &PathChange) -> &Entry {
 fn what_was_learned_of_an_image_is_not_read_again() {
     let hashed = |place: &Root| {
         let mut session = Session::with_ops(place, vec![root("date +%s%N > /srv-f")]);
-        let mut of = || match session.manifest().1 {
-            ExecutorEvent::ManifestTaken { hashed, .. } => hashed,
-            other => panic!("{other:?}"),
+        let (_, event) = session.manifest();
+        let ExecutorEvent::ManifestTaken { hashed, .. } = event else {
+            panic!("{event:?}");
         };
-        let baseline = of();
         session.op().expect("run");
         let (lines, _) = session.manifest();
         assert_eq!(paths(&changes(lines)), ["/srv-f"]);
         session.stop();
-        baseline
+        hashed
     };
     let place = Root::new();
     std::fs::write(place.join("/srv-f"), vec![b'x'; 100_000]).expect("written");

@@ -13,7 +13,7 @@ use assay_sandbox::session::{Backend, SandboxLimits, SandboxSpec, Session};
 use assay_wire::digest::Digest;
 use assay_wire::event::{
     Body, CellEnded, CellPlanned, ContentReady, ContentRefused, Envelope, Image, InfraCause,
-    Origin, SandboxStarted,
+    Origin, SandboxLeft, SandboxStarted,
 };
 use assay_wire::name::CellId;
 use assay_wire::outcome::OutcomeKind;
@@ -105,11 +105,15 @@ impl Context {
         } else {
             session.close().await
         };
-        // What the attempt showed counts more than how its sandbox went; the sweep gets the rest.
-        match (driven, ended) {
-            (Ok(end), Ok(()) | Err(_)) => Ok(end),
-            (Err(fault), _) => Err(fault),
+        if let Err(error) = ended {
+            // What the attempt showed counts more than how its sandbox went; the sweep gets it.
+            let left = SandboxLeft {
+                sandbox: session.name().to_owned(),
+                message: explain_chain(&error),
+            };
+            self.record(job, Body::SandboxLeft(left))?;
         }
+        driven
     }
 
     /// Returns once the run is interrupted, or nothing can be recorded any more.

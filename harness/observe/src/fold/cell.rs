@@ -44,6 +44,8 @@ pub(super) fn planned(cell: CellId, planned: CellPlanned, now: u64) -> Progress 
         content: Vec::new(),
         sandbox: None,
         user: None,
+        hosts_added: false,
+        left: Vec::new(),
         manifests: Vec::new(),
         requests: Vec::new(),
         cross_check: None,
@@ -102,6 +104,7 @@ pub(super) fn take(progress: &mut Progress, body: Body, now: u64) {
                 failure: Some(failed),
             }),
         },
+        Body::SandboxLeft(left) => facts.left.push(left),
         Body::CellEnded(ended) => {
             if ended == CellEnded::Finished && !progress.unpaired.is_empty() {
                 contradiction(
@@ -126,6 +129,7 @@ fn attempt_started(progress: &mut Progress, number: u32, now: u64) {
         facts.content.clear();
         facts.sandbox = None;
         facts.user = None;
+        facts.hosts_added = false;
         for op in &mut facts.ops {
             op.first = None;
             op.second = None;
@@ -157,7 +161,9 @@ fn executor(progress: &mut Progress, event: ExecutorEvent, now: u64) {
             uid,
             gid,
             user_added,
+            hosts_added,
         } => {
+            facts.hosts_added = hosts_added;
             let user = UserFact {
                 uid,
                 gid,

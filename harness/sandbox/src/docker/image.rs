@@ -263,12 +263,7 @@ impl Engine {
         }
     }
 
-    /// A file or folder of a container, as a tar; `None` if it has none.
-    pub(in crate::docker) async fn read_path(
-        &self,
-        container: &str,
-        path: &str,
-    ) -> Result<Option<Vec<u8>>, EngineError> {
+    async fn read_path(&self, container: &str, path: &str) -> Result<Option<Vec<u8>>, EngineError> {
         let operation = format!("read `{path}` of the image");
         let options = DownloadFromContainerOptions {
             path: path.to_owned(),

@@ -1,5 +1,5 @@
-//! Prepared images: an image with the executor in it, with what that has learned of the image's
-//! files, and with an `/etc/hosts` where it has none.
+//! Prepared images: an image with the executor in it, and with what that has learned of the
+//! image's files.
 //!
 //! Every sandbox starts from one, so that no start has to send the executor and no first manifest
 //! has to read the whole image. One is made when the first sandbox of an image is started with an
@@ -89,9 +89,7 @@ impl Prepared {
         spec: &SandboxSpec,
     ) -> Result<(), EngineError> {
         let Container { engine, name, .. } = container;
-        let hosts = engine.read_path(name, "/etc/hosts").await?;
-        let without_hosts = hosts.is_none_or(|tar| is_blank(&tar));
-        container.upload(&spec.executor, without_hosts).await?;
+        container.upload(&spec.executor).await?;
         container.start().await?;
         let client = engine.docker_within(LEARNED_WITHIN);
         let mut end = Box::pin(client.wait_container(name, None::<WaitContainerOptions>));
@@ -177,14 +175,6 @@ impl Engine {
             other => other,
         }
     }
-}
-
-/// True if the only file of a tar archive holds nothing.
-fn is_blank(archive: &[u8]) -> bool {
-    let mut archive = tar::Archive::new(archive);
-    archive
-        .entries()
-        .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|entry| entry.size() == 0)))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use bollard::query_parameters::{
 };
 
 use self::attach::{StderrTail, StdoutReader};
-use self::body::{archive, container_body};
+use self::body::{container_body, executor_archive};
 use self::leftover::{kept_name, kept_time, sandbox_name};
 use super::engine::{Engine, EngineError};
 use super::prepared::Prepared;
@@ -102,7 +102,7 @@ impl DockerSession {
     ) -> Result<Self, SandboxError> {
         let mut container = Container::new(engine, kept.name.clone());
         container.remove_on_drop = false;
-        let opened = match container.upload(executor, false).await {
+        let opened = match container.upload(executor).await {
             Ok(()) => container.run().await,
             Err(error) => Err(error),
         };
@@ -280,13 +280,9 @@ impl Container {
         }
     }
 
-    /// Puts the executor into it, and `/etc/hosts` if asked for; not while it runs.
-    pub(in crate::docker) async fn upload(
-        &self,
-        executor: &[u8],
-        with_hosts: bool,
-    ) -> Result<(), EngineError> {
-        let archive = archive(executor, with_hosts).map_err(|error| EngineError::Source {
+    /// Puts the executor into it; not while it runs.
+    pub(in crate::docker) async fn upload(&self, executor: &[u8]) -> Result<(), EngineError> {
+        let archive = executor_archive(executor).map_err(|error| EngineError::Source {
             operation: "send the executor".to_owned(),
             cause: error.to_string(),
         })?;

@@ -107,7 +107,7 @@ async fn an_image_is_prepared_once_however_many_sandboxes_start() {
         requests.iter().filter(|line| line.contains(what)).count()
     };
     assert_eq!(
-        [count("/archive"), count("/commit"), count("/start")],
+        [count("PUT "), count("/commit"), count("/start")],
         [1, 1, 4]
     );
     for session in [&mut one, &mut other, &mut third] {

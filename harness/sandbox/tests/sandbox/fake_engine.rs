@@ -241,7 +241,6 @@ fn answer(line: &str, body: &[u8], state: &Mutex<State>) -> (u16, String) {
                     state.containers.remove(at);
                     (204, String::new())
                 }
-                ("GET", ["archive"]) => (404, r#"{"message":"No such file"}"#.to_owned()),
                 ("PUT", ["archive"]) => (200, String::new()),
                 ("POST", ["start"]) => {
                     state.containers[at].running = true;

@@ -38,22 +38,10 @@ const CAPABILITIES: [&str; 11] = [
     "NET_BIND_SERVICE",
 ];
 
-/// What every machine's `/etc/hosts` says (hosts(5)). An engine that gives a container no network
-/// gives it no such file either.
-const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
-
 /// A tar archive of the harness's folder, owned by root: the executor, and in place of what an
-/// earlier one may have learned of the image an empty file, which says nothing. With it, if
-/// asked for, `/etc/hosts`.
-pub(in crate::docker) fn archive(executor: &[u8], with_hosts: bool) -> io::Result<Vec<u8>> {
+/// earlier one may have learned of the image an empty file, which says nothing.
+pub(super) fn executor_archive(executor: &[u8]) -> io::Result<Vec<u8>> {
     let folder = HARNESS_FOLDER.trim_start_matches('/');
-    let mut files = vec![
-        (format!("{folder}/executor"), 0o755, executor),
-        (format!("{folder}/{LEARNED}"), 0o644, b"".as_slice()),
-    ];
-    if with_hosts {
-        files.push(("etc/hosts".to_owned(), 0o644, HOSTS.as_bytes()));
-    }
     let header = |kind, mode, size| {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
@@ -64,12 +52,12 @@ pub(in crate::docker) fn archive(executor: &[u8], with_hosts: bool) -> io::Resul
         header.set_mtime(0);
         header
     };
-    let mut archive = tar::Builder::new(Vec::with_capacity(executor.len() + 8192));
+    let mut archive = tar::Builder::new(Vec::with_capacity(executor.len() + 4096));
     let mut entry = header(tar::EntryType::Directory, 0o755, 0);
     archive.append_data(&mut entry, format!("{folder}/"), io::empty())?;
-    for (name, mode, content) in files {
+    for (name, mode, content) in [("executor", 0o755, executor), (LEARNED, 0o644, &[])] {
         let mut entry = header(tar::EntryType::Regular, mode, content.len() as u64);
-        archive.append_data(&mut entry, name, content)?;
+        archive.append_data(&mut entry, format!("{folder}/{name}"), content)?;
     }
     archive.into_inner()
 }
@@ -191,16 +179,15 @@ mod tests {
 
     #[test]
     fn the_executor_lies_in_its_folder_and_is_roots() {
-        let without = archive(b"\x7fELF", false).expect("an archive in memory");
-        let with = archive(b"\x7fELF", true).expect("an archive in memory");
-        let expected = [
-            (".assay/".to_owned(), 0o755, 0, 0),
-            (".assay/executor".to_owned(), 0o755, 0, 4),
-            (".assay/hashes".to_owned(), 0o644, 0, 0),
-            ("etc/hosts".to_owned(), 0o644, 0, HOSTS.len() as u64),
-        ];
-        assert_eq!(entries(&with), expected);
-        assert_eq!(entries(&without), expected[..3]);
+        let archive = executor_archive(b"\x7fELF").expect("an archive in memory");
+        assert_eq!(
+            entries(&archive),
+            [
+                (".assay/".to_owned(), 0o755, 0, 0),
+                (".assay/executor".to_owned(), 0o755, 0, 4),
+                (".assay/hashes".to_owned(), 0o644, 0, 0),
+            ]
+        );
     }
 
     #[test]
