@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use assay_recipe::text::TextFault;
+
 /// Exit codes, in the order in which they win when several apply (`product.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ErrorKind {
@@ -67,6 +69,14 @@ impl CliError {
     /// A wrong command line or project file.
     pub(crate) fn usage(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::new(ErrorKind::Usage, source)
+    }
+
+    /// A word of the command line that is outside its grammar, in the words a recipe's diagnostics
+    /// have for it.
+    pub(crate) fn word(fault: TextFault) -> Self {
+        let mut error = Self::usage(fault.message);
+        error.hints.extend(fault.help);
+        error
     }
 
     /// A fault of the world.

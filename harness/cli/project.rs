@@ -174,8 +174,8 @@ impl Project {
         for text in patterns {
             let pattern: TargetPattern = if text == "all" { "*" } else { text.as_str() }
                 .parse()
-                .map_err(|fault: assay_recipe::text::TextFault| {
-                    CliError::usage(fault.message).hint(format!("known targets: {}", names()))
+                .map_err(|fault| {
+                    CliError::word(fault).hint(format!("known targets: {}", names()))
                 })?;
             let before = known
                 .iter()
