@@ -41,7 +41,7 @@ pub use document::{MAX_RECIPE_BYTES, decode};
 pub use expected::{Expectation, Expectations, parse_expected};
 pub use explain::{Explanation, explain};
 pub use model::Recipe;
-pub use project::{Project, parse_project};
+pub use project::{OtherCode, Project, parse_project};
 
 use diagnostic::Faults;
 use document::with_document;
