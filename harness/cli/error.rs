@@ -4,6 +4,7 @@
 use std::fmt;
 
 use assay_recipe::text::TextFault;
+use assay_run::cell::explain_chain;
 
 /// Exit codes, in the order in which they win when several apply (`product.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,20 +96,9 @@ impl CliError {
 
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(source) = &self.source else {
-            return Ok(());
-        };
-        write!(f, "{source}")?;
-        let mut said = source.to_string();
-        let mut inner = source.source();
-        while let Some(error) = inner {
-            let text = error.to_string();
-            if !said.contains(&text) {
-                write!(f, ": {text}")?;
-                said = text;
-            }
-            inner = error.source();
+        match &self.source {
+            Some(source) => f.write_str(&explain_chain(source.as_ref())),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
