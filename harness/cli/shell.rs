@@ -2,12 +2,12 @@
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use assay_recipe::name::WireName as _;
 use assay_recipe::text::TextFault;
+use assay_run::Journal;
 use assay_run::shell::{ShellSpec, run_shell};
-use assay_run::{Context, Journal};
 use assay_sandbox::images::find;
 use assay_sandbox::session::{SandboxSpec, Session};
 use assay_sandbox::sweep::kept_sandboxes;
@@ -131,20 +131,7 @@ async fn speak(
     let journal = Journal::create(lease.run().clone(), &journal, Box::new(|_| ()))
         .map_err(CliError::infrastructure)?;
     let (_interrupt, interrupted) = watch::channel(false);
-    let context = Arc::new(Context {
-        journal: Arc::new(journal),
-        store: Arc::clone(&world.store),
-        fetcher: world.fetcher.clone(),
-        proxy: world.proxy.clone(),
-        certificate: world.certificate.clone(),
-        backend: world.backend.clone(),
-        owner: world.owner,
-        executor: Arc::clone(&world.executor),
-        limits: world.limits,
-        cell_time: Duration::MAX,
-        keep_failed: false,
-        interrupted,
-    });
+    let context = Arc::new(world.context(Arc::new(journal), interrupted));
     let spec = ShellSpec {
         cell: cell.clone(),
         harness: assay_plan::harness_env(target),
