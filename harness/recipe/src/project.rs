@@ -16,7 +16,7 @@ use crate::name::{WireName as _, outside};
 use crate::pattern::duration;
 use crate::table::{Reader, Table};
 use crate::text::{TextFault, strict};
-use crate::when::unknown_word;
+use crate::when::word;
 
 /// A project's settings; everything is optional.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -137,12 +137,7 @@ impl FromStr for Level {
     type Err = TextFault;
 
     fn from_str(text: &str) -> Result<Self, TextFault> {
-        strict("level", text)?;
-        let known = Self::ALL.map(Self::as_str);
-        Self::ALL
-            .into_iter()
-            .find(|level| level.as_str() == text)
-            .ok_or_else(|| unknown_word("level", text, &known))
+        word("level", text, &Self::ALL, Self::as_str)
     }
 }
 
