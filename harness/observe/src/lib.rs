@@ -26,7 +26,7 @@ pub mod record;
 pub mod version;
 
 pub use exit::{ExitCode, exit_code};
-pub use fold::{FoldError, Folder, fold, fold_journal};
+pub use fold::{CellFolder, FoldError, Folder, fold, fold_journal};
 pub use judge::{is_last_requirement, judge, op_failed, op_failures};
 pub use outcome::{Failure, Outcome};
 pub use presence::{PresenceVerdict, judge_presence};
