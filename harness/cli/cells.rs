@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use assay_plan::{Fault, Target, closure, harness_env, plan};
-use assay_recipe::Recipe;
+use assay_recipe::{Recipe, Severity};
 use assay_wire::event::StepLocation;
 use assay_wire::name::{CellId, RecipeName, StepId, StepRef};
 use assay_wire::plan::Plan;
@@ -12,7 +12,7 @@ use assay_wire::program::HarnessEnv;
 use assay_wire::source::{LineIndex, Span};
 
 use crate::args::Selection;
-use crate::check::sources_by_name;
+use crate::check::{lint_with_targets, sources_by_name};
 use crate::diagnostics::{self, Source};
 use crate::error::{CliError, ErrorKind};
 use crate::load::load_valid;
@@ -157,7 +157,9 @@ pub(crate) fn select(
             .collect()
     };
     let mut cells = Vec::new();
-    let mut faults: Vec<Fault> = Vec::new();
+    // A lint that the project denies is as bad as a fault.
+    let mut faults = lint_with_targets(project, &library.recipes, targets);
+    faults.retain(|fault| fault.severity == Severity::Error);
     for set in &sets {
         for target in targets {
             match library.plan(set, target) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use assay_plan::Fault;
+use assay_plan::{Fault, Target};
 use assay_recipe::{Recipe, Severity};
 use assay_wire::name::RecipeName;
 use serde::Serialize;
@@ -40,7 +40,8 @@ struct Checked<'d> {
 pub(crate) fn run(terminal: &Terminal, arguments: &Recipes) -> Result<(), CliError> {
     let project = Project::find(terminal)?;
     let loaded = load(&project, &arguments.recipes)?;
-    let faults = lint_with_targets(&project, &loaded)?;
+    let valid = loaded.iter().filter_map(|one| one.recipe.as_ref());
+    let faults = lint_with_targets(&project, valid, &project.targets(&[])?);
     let sources = sources_by_name(loaded.iter().map(|one| (one.recipe.as_ref(), &one.source)));
     let all = arguments.recipes.is_empty().then(|| names(&loaded));
     let rows = Rows {
@@ -68,10 +69,8 @@ pub(crate) fn run(terminal: &Terminal, arguments: &Recipes) -> Result<(), CliErr
         loaded
             .iter()
             .for_each(|one| diagnostics::print(terminal, &one.source));
-        if !terminal.quiet {
-            rows.print(terminal);
-            diagnostics::print_faults(terminal, &faults, &sources);
-        }
+        rows.print(terminal);
+        diagnostics::print_faults(terminal, &faults, &sources);
     }
     let count = |severity| {
         loaded
@@ -82,14 +81,10 @@ pub(crate) fn run(terminal: &Terminal, arguments: &Recipes) -> Result<(), CliErr
                 .iter()
                 .filter(|fault| fault.severity == severity)
                 .count()
-            + if severity == expectations::SEVERITY {
-                rows.unmatched.len()
-            } else {
-                0
-            }
+            + rows.count(severity)
     };
-    let invalid = loaded.iter().filter(|one| one.source.is_invalid()).count();
-    let more = if invalid > 0 {
+    let errors = count(Severity::Error);
+    let more = if errors > 0 {
         "; `assay explain CODE` says more"
     } else {
         ""
@@ -97,14 +92,14 @@ pub(crate) fn run(terminal: &Terminal, arguments: &Recipes) -> Result<(), CliErr
     terminal.progress(&format!(
         "checked {}: {}, {}, {}{more}",
         plural(loaded.len(), "recipe"),
-        plural(count(Severity::Error), "error"),
+        plural(errors, "error"),
         plural(count(Severity::Warning), "warning"),
         plural(count(Severity::Hint), "hint"),
     ));
-    if invalid > 0 {
-        Err(CliError::said(ErrorKind::Recipe))
-    } else {
-        Ok(())
+    match (rows.count(Severity::Error), errors) {
+        (0, 0) => Ok(()),
+        (0, _) => Err(CliError::said(ErrorKind::Recipe)),
+        (_, _) => Err(CliError::said(ErrorKind::Usage)),
     }
 }
 
@@ -115,13 +110,18 @@ struct Rows<'p> {
 }
 
 impl Rows<'_> {
+    fn count(&self, severity: Severity) -> usize {
+        let rows = self.unmatched.iter();
+        rows.filter(|row| row.severity == severity).count()
+    }
+
     fn print(&self, terminal: &Terminal) {
         for row in &self.unmatched {
             if let Some(source) = self.source {
                 diagnostics::print_one(
                     terminal,
                     source,
-                    expectations::SEVERITY,
+                    row.severity,
                     expectations::CODE,
                     &row.message,
                     row.span,
@@ -138,7 +138,7 @@ impl Rows<'_> {
         rows.map(|(source, row)| {
             diagnostics::one_to_json(
                 source,
-                expectations::SEVERITY,
+                row.severity,
                 expectations::CODE,
                 &row.message,
                 row.span,
@@ -166,13 +166,22 @@ fn names(loaded: &[Loaded]) -> BTreeSet<RecipeName> {
     loaded.iter().filter_map(name).collect()
 }
 
-/// What can only be said of a recipe with targets in view.
-fn lint_with_targets(project: &Project, loaded: &[Loaded]) -> Result<Vec<Fault>, CliError> {
-    let targets = project.targets(&[])?;
-    let recipes = loaded.iter().filter_map(|one| one.recipe.as_ref());
-    Ok(recipes
-        .flat_map(|recipe| assay_plan::lint(recipe, &targets))
-        .collect())
+/// What can only be said of recipes with targets in view, as much as the project lets it matter.
+pub(crate) fn lint_with_targets<'r>(
+    project: &Project,
+    recipes: impl IntoIterator<Item = &'r Recipe>,
+    targets: &[Target],
+) -> Vec<Fault> {
+    let faults = recipes
+        .into_iter()
+        .flat_map(|recipe| assay_plan::lint(recipe, targets));
+    let levelled = faults.filter_map(|fault| {
+        let severity = project
+            .lints()
+            .severity(fault.code.as_str(), fault.severity)?;
+        Some(Fault { severity, ..fault })
+    });
+    levelled.collect()
 }
 
 /// `1 recipe`, `2 recipes`.

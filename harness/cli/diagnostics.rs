@@ -121,17 +121,14 @@ pub(crate) fn one_to_json(
     }
 }
 
-/// Prints the diagnostics of a source to standard error. Hints are left out if only faults are
-/// wanted.
+/// Prints the diagnostics of a source to standard error.
 pub(crate) fn print(terminal: &Terminal, source: &Source) {
     if let Some(error) = &source.unreadable {
         terminal.error(error);
         terminal.message("");
     }
-    let wanted =
-        |diagnostic: &&Diagnostic| !(terminal.quiet && diagnostic.severity != Severity::Error);
     let shown = Shown::new(source);
-    for diagnostic in source.diagnostics.iter().filter(wanted) {
+    for diagnostic in &source.diagnostics {
         let places: Vec<Place<'_>> = diagnostic
             .labels
             .iter()
@@ -212,7 +209,8 @@ impl Shown {
 /// A place in a text, with a few words.
 type Place<'a> = (&'a Shown, Span, &'a str);
 
-/// Renders one finding. Places in one text share a snippet.
+/// Renders one finding; only an error if nothing else is wanted. Places in one text share a
+/// snippet.
 fn print_report(
     terminal: &Terminal,
     title: (Severity, &str, &str),
@@ -220,6 +218,9 @@ fn print_report(
     help: Option<&str>,
 ) {
     let (severity, code, message) = title;
+    if terminal.quiet && severity != Severity::Error {
+        return;
+    }
     let (message, help) = (
         in_place(message, true),
         help.map(|text| in_place(text, true)),

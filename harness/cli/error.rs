@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+use assay_recipe::text::TextFault;
+use assay_run::cell::explain_chain;
+
 /// Exit codes, in the order in which they win when several apply (`product.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ErrorKind {
@@ -69,6 +72,14 @@ impl CliError {
         Self::new(ErrorKind::Usage, source)
     }
 
+    /// A word of the command line that is outside its grammar, in the words a recipe's diagnostics
+    /// have for it.
+    pub(crate) fn word(fault: TextFault) -> Self {
+        let mut error = Self::usage(fault.message);
+        error.hints.extend(fault.help);
+        error
+    }
+
     /// A fault of the world.
     pub(crate) fn infrastructure(
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -85,20 +96,9 @@ impl CliError {
 
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(source) = &self.source else {
-            return Ok(());
-        };
-        write!(f, "{source}")?;
-        let mut said = source.to_string();
-        let mut inner = source.source();
-        while let Some(error) = inner {
-            let text = error.to_string();
-            if !said.contains(&text) {
-                write!(f, ": {text}")?;
-                said = text;
-            }
-            inner = error.source();
+        match &self.source {
+            Some(source) => f.write_str(&explain_chain(source.as_ref())),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use crate::project::Project;
 /// The code of these findings.
 pub(crate) const CODE: &str = "unmatched-expectation";
 
-/// How much they matter: a run is judged all the same.
+/// How much they matter unless the project says otherwise: a run is judged all the same.
 pub(crate) const SEVERITY: Severity = Severity::Warning;
 
 /// What they mean, for `assay explain`.
@@ -23,6 +23,8 @@ pub(crate) const EXPLANATION: &str = "A row of `expected.toml` names a recipe th
 /// One finding.
 #[derive(Debug)]
 pub(crate) struct Unmatched {
+    /// How much it matters.
+    pub(crate) severity: Severity,
     /// What is wrong.
     pub(crate) message: String,
     /// Where, in `expected.toml`.
@@ -34,11 +36,15 @@ pub(crate) fn unmatched(
     project: &Project,
     all_recipes: Option<&BTreeSet<RecipeName>>,
 ) -> Vec<Unmatched> {
+    let Some(severity) = project.lints().severity(CODE, SEVERITY) else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for row in &project.expectations.rows {
         let recipe = &row.recipe;
         if all_recipes.is_some_and(|known| !known.contains(&recipe.value)) {
             found.push(Unmatched {
+                severity,
                 message: format!("there is no recipe `{}`", recipe.value),
                 span: recipe.span,
             });
@@ -50,6 +56,7 @@ pub(crate) fn unmatched(
                 .any(|placed| pattern.value.matches(&placed.definition.id))
             {
                 found.push(Unmatched {
+                    severity,
                     message: format!("no target matches `{}`", pattern.value),
                     span: pattern.span,
                 });

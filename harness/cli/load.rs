@@ -101,7 +101,7 @@ fn load_file(project: &Project, path: &Path) -> Loaded {
     };
     let stem = path.file_stem().and_then(|stem| stem.to_str());
     let (text, mut parsed) = assay_recipe::parse_bytes(stem, &bytes);
-    project.apply_lints(&mut parsed.diagnostics);
+    project.lints().apply(&mut parsed.diagnostics);
     let source = Source {
         name,
         text: text.into_owned(),

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use assay_observe::CellFolder;
 use assay_run::Listener;
 use assay_wire::event::{Body, Envelope, ExecutorEvent};
 use assay_wire::name::CellId;
-use assay_wire::outcome::OutcomeKind;
-use assay_wire::plan::{Action, Plan};
+use assay_wire::plan::Action;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::terminal::Terminal;
@@ -22,17 +22,14 @@ pub(crate) struct Progress {
 struct State {
     terminal: Terminal,
     bars: Option<MultiProgress>,
-    started: Option<Envelope>,
     cells: BTreeMap<CellId, Cell>,
     ended: usize,
     total: usize,
 }
 
 /// What is known of a cell that has not ended.
-#[derive(Default)]
 struct Cell {
-    events: Vec<Envelope>,
-    plan: Option<Plan>,
+    folder: CellFolder,
     bar: Option<ProgressBar>,
 }
 
@@ -43,7 +40,6 @@ impl Progress {
         let state = State {
             terminal: *terminal,
             bars,
-            started: None,
             cells: BTreeMap::new(),
             ended: 0,
             total,
@@ -76,16 +72,17 @@ impl Progress {
 
 impl State {
     fn see(&mut self, envelope: &Envelope) {
-        let Some(id) = &envelope.cell else {
-            if matches!(envelope.body, Body::RunStarted(_)) {
-                self.started = Some(envelope.clone());
-            }
+        let Some(id) = &envelope.cell else { return };
+        if let Body::CellPlanned(planned) = &envelope.body {
+            let folder = CellFolder::new(id.clone(), planned.as_ref().clone(), envelope.t);
+            self.cells.insert(id.clone(), Cell { folder, bar: None });
+            return;
+        }
+        let Some(cell) = self.cells.get_mut(id) else {
             return;
         };
-        let cell = self.cells.entry(id.clone()).or_default();
-        cell.events.push(envelope.clone());
+        cell.folder.push(envelope.body.clone(), envelope.t);
         match &envelope.body {
-            Body::CellPlanned(planned) => cell.plan = Some(planned.plan.clone()),
             Body::AttemptStarted { .. } => {
                 if let Some(bars) = &self.bars {
                     cell.bar
@@ -94,18 +91,13 @@ impl State {
                 }
             }
             Body::Executor(ExecutorEvent::OpStarted { op, .. }) => {
-                let what =
-                    cell.plan
-                        .as_ref()
-                        .and_then(|plan| plan.op(*op))
-                        .map(|op| match &op.action {
-                            Action::Run { argv } => assay_report::sanitise::command(argv, 200),
-                            Action::Write { path, .. } => {
-                                crate::terminal::plain(&format!("write {path}"))
-                            }
-                        });
-                if let (Some(bar), Some(what)) = (&cell.bar, what) {
-                    bar.set_message(what);
+                if let (Some(bar), Some((op, _))) = (&cell.bar, cell.folder.facts().op(*op)) {
+                    bar.set_message(match &op.action {
+                        Action::Run { argv } => assay_report::sanitise::command(argv, 200),
+                        Action::Write { path, .. } => {
+                            crate::terminal::plain(&format!("write {path}"))
+                        }
+                    });
                 }
             }
             Body::AttemptFailed(failed) => {
@@ -115,6 +107,7 @@ impl State {
             }
             Body::CellEnded(_) => self.end(id),
             Body::RunStarted(_)
+            | Body::CellPlanned(_)
             | Body::ContentReady(_)
             | Body::ContentRefused(_)
             | Body::SandboxStarted(_)
@@ -130,34 +123,20 @@ impl State {
 
     /// Says how a cell ended, judged from its own facts as the report will from all.
     fn end(&mut self, id: &CellId) {
-        let Some(cell) = self.cells.remove(id) else {
+        let Some(Cell { folder, bar }) = self.cells.remove(id) else {
             return;
         };
         self.ended += 1;
-        let ms = cell.events.last().map_or(0, |last| last.t)
-            - cell
-                .events
-                .iter()
-                .find(|event| matches!(event.body, Body::AttemptStarted { .. }))
-                .map_or(0, |first| first.t);
-        let events = self
-            .started
-            .iter()
-            .cloned()
-            .chain(cell.events)
-            .zip(0..)
-            .map(|(event, seq)| Envelope { seq, ..event });
-        let outcome = assay_observe::fold(events)
-            .ok()
-            .and_then(|record| record.cells.first().map(|cell| cell.outcome.kind()))
-            .unwrap_or(OutcomeKind::Infra);
-        if let Some(bar) = cell.bar {
+        if let Some(bar) = bar {
             bar.finish_and_clear();
         }
-        let seconds = Duration::from_millis(ms).as_secs_f64();
+        let record = folder.finish();
+        let time = Duration::from_millis(record.timings.total_ms).as_secs_f64();
         self.say(&format!(
-            "[{}/{}] {outcome:<11} {id}  {seconds:.1} s",
-            self.ended, self.total
+            "[{}/{}] {:<11} {id}  {time:.1} s",
+            self.ended,
+            self.total,
+            record.outcome.kind(),
         ));
     }
 

@@ -5,14 +5,17 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use assay_plan::FaultCode;
 use assay_recipe::expected::TargetPattern;
+use assay_recipe::project::Lints;
 use assay_recipe::when::{Arch, Libc};
-use assay_recipe::{Diagnostic, Expectations, MAX_RECIPE_BYTES, Project as Settings};
+use assay_recipe::{Diagnostic, Expectations, MAX_RECIPE_BYTES, OtherCode, Project as Settings};
 use assay_sandbox::images::set::Definitions;
 use assay_wire::name::TargetId;
 
 use crate::diagnostics::{self, Source};
 use crate::error::{CliError, ErrorKind};
+use crate::expectations;
 use crate::terminal::Terminal;
 
 /// The file that marks a project's root.
@@ -45,7 +48,7 @@ impl Project {
             (Settings::default(), Expectations::default(), None);
         if root.is_some() {
             (settings, _) = read(terminal, &at(MARK), |text| {
-                let parsed = assay_recipe::parse_project(text);
+                let parsed = assay_recipe::parse_project(text, &other_codes());
                 (parsed.value, parsed.diagnostics)
             })?;
             let file = at("expected.toml");
@@ -122,9 +125,9 @@ impl Project {
             .map(|timeout| timeout.value)
     }
 
-    /// Gives diagnostics the levels the project wants.
-    pub(crate) fn apply_lints(&self, diagnostics: &mut Vec<Diagnostic>) {
-        self.settings.lints.apply(diagnostics);
+    /// The levels the project gives to lints.
+    pub(crate) fn lints(&self) -> &Lints {
+        &self.settings.lints
     }
 
     /// The targets that are meant: those the patterns match, else the project's.
@@ -174,8 +177,8 @@ impl Project {
         for text in patterns {
             let pattern: TargetPattern = if text == "all" { "*" } else { text.as_str() }
                 .parse()
-                .map_err(|fault: assay_recipe::text::TextFault| {
-                    CliError::usage(fault.message).hint(format!("known targets: {}", names()))
+                .map_err(|fault| {
+                    CliError::word(fault).hint(format!("known targets: {}", names()))
                 })?;
             let before = known
                 .iter()
@@ -209,6 +212,19 @@ impl Project {
             definition.os_release.text(),
         ))
     }
+}
+
+/// Codes that are found with more than one file in view.
+fn other_codes() -> Vec<OtherCode> {
+    let of_sets = FaultCode::ALL.iter().map(|code| OtherCode {
+        name: code.as_str(),
+        severity: code.severity(),
+    });
+    let of_projects = OtherCode {
+        name: expectations::CODE,
+        severity: expectations::SEVERITY,
+    };
+    of_sets.chain([of_projects]).collect()
 }
 
 /// The nearest folder upward that holds the mark, as `.`, `..`, `../..`, … so that paths below it

@@ -2,15 +2,17 @@
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use assay_recipe::name::WireName as _;
+use assay_recipe::text::TextFault;
+use assay_run::Journal;
 use assay_run::shell::{ShellSpec, run_shell};
-use assay_run::{Context, Journal};
 use assay_sandbox::images::find;
 use assay_sandbox::session::{SandboxSpec, Session};
 use assay_sandbox::sweep::kept_sandboxes;
 use assay_wire::control::TerminalSize;
-use assay_wire::name::CellId;
+use assay_wire::name::{CellId, RecipeName, TargetId};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -28,14 +30,8 @@ const NO_RECIPE: &str = "shell";
 /// Opens a shell and waits for its end.
 pub(crate) async fn run(terminal: &Terminal, arguments: &ShellArgs) -> Result<(), CliError> {
     let project = Project::find(terminal)?;
-    let text = &arguments.cell;
-    let cell: CellId = if text.contains(':') {
-        text.parse()
-    } else {
-        format!("{text}:{NO_RECIPE}").parse()
-    }
-    .map_err(|error| {
-        CliError::usage(error).hint("a cell is a target and a recipe, such as `debian-12:jq`")
+    let cell = read_cell(&arguments.cell).map_err(|fault| {
+        CliError::word(fault).hint("a cell is a target and a recipe, such as `debian-12:jq`")
     })?;
     let target = project.targets(&[cell.target.to_string()])?.remove(0);
     let world = World::connect(terminal, &project).await?;
@@ -81,6 +77,18 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &ShellArgs) -> Result<()
     ended.map_err(CliError::infrastructure)
 }
 
+/// A cell, or a target alone.
+fn read_cell(text: &str) -> Result<CellId, TextFault> {
+    let (target, recipes) = text.split_once(':').unwrap_or((text, NO_RECIPE));
+    Ok(CellId {
+        target: TargetId::read(target)?,
+        recipes: recipes
+            .split(',')
+            .map(RecipeName::read)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
 async fn fresh(
     world: &World,
     project: &Project,
@@ -123,20 +131,7 @@ async fn speak(
     let journal = Journal::create(lease.run().clone(), &journal, Box::new(|_| ()))
         .map_err(CliError::infrastructure)?;
     let (_interrupt, interrupted) = watch::channel(false);
-    let context = Arc::new(Context {
-        journal: Arc::new(journal),
-        store: Arc::clone(&world.store),
-        fetcher: world.fetcher.clone(),
-        proxy: world.proxy.clone(),
-        certificate: world.certificate.clone(),
-        backend: world.backend.clone(),
-        owner: world.owner,
-        executor: Arc::clone(&world.executor),
-        limits: world.limits,
-        cell_time: Duration::MAX,
-        keep_failed: false,
-        interrupted,
-    });
+    let context = Arc::new(world.context(Arc::new(journal), interrupted));
     let spec = ShellSpec {
         cell: cell.clone(),
         harness: assay_plan::harness_env(target),

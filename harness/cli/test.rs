@@ -252,18 +252,9 @@ async fn run_jobs(
     let signals = tokio::spawn(watch_signals(*terminal, interrupt));
     let parallel = arguments.jobs.map_or_else(default_parallel, usize::from);
     let context = Context {
-        journal: Arc::clone(&journal),
-        store: Arc::clone(&world.store),
-        fetcher: world.fetcher.clone(),
-        proxy: world.proxy.clone(),
-        certificate: world.certificate.clone(),
-        backend: world.backend.clone(),
-        owner: world.owner,
-        executor: Arc::clone(&world.executor),
-        limits: world.limits,
         cell_time: arguments.timeout,
         keep_failed: arguments.keep_failed,
-        interrupted: interrupted.clone(),
+        ..world.context(Arc::clone(&journal), interrupted.clone())
     };
     let ran = run_cells(Arc::new(context), jobs, parallel).await;
     let was_interrupted = *interrupted.borrow();

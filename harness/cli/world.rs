@@ -2,16 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use assay_content::fetch::{FetchPolicy, Fetcher};
 use assay_content::lab_hosts::LabHosts;
 use assay_content::proxy::{CertificateAuthority, Proxy, ProxyConfig};
 use assay_content::store::Store;
 use assay_content::upstream::UpstreamProxies;
+use assay_run::{Context, Journal};
 use assay_sandbox::docker::engine::Engine;
 use assay_sandbox::images::lab::LabManifest;
 use assay_sandbox::lease::{Leases, OwnerId};
 use assay_sandbox::session::{Backend, SandboxLimits};
+use tokio::sync::watch;
 
 use crate::error::CliError;
 use crate::project::Project;
@@ -92,6 +95,28 @@ impl World {
             limits: SandboxLimits::default(),
             cache,
         })
+    }
+
+    /// What the cells of a run share: none is kept, none has a limit of time.
+    pub(crate) fn context(
+        &self,
+        journal: Arc<Journal>,
+        interrupted: watch::Receiver<bool>,
+    ) -> Context {
+        Context {
+            journal,
+            store: Arc::clone(&self.store),
+            fetcher: self.fetcher.clone(),
+            proxy: self.proxy.clone(),
+            certificate: self.certificate.clone(),
+            backend: self.backend.clone(),
+            owner: self.owner,
+            executor: Arc::clone(&self.executor),
+            limits: self.limits,
+            cell_time: Duration::MAX,
+            keep_failed: false,
+            interrupted,
+        }
     }
 
     /// True if a need of `expected.toml` is met here.

@@ -15,8 +15,8 @@ use assay_wire::PROTOCOL;
 use assay_wire::event::{Body, Envelope, Origin, RunStarted};
 use assay_wire::name::{CellId, RunId};
 
-use crate::judge::finish_cell;
 use crate::record::{Record, RunEnd, RunInfo};
+pub use cell::CellFolder;
 
 /// Why a journal is not the journal of one run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -170,7 +170,7 @@ pub struct Folder {
     next: u64,
     last_ms: u64,
     end: Option<RunEnd>,
-    cells: Vec<cell::Progress>,
+    cells: Vec<CellFolder>,
     positions: BTreeMap<CellId, usize>,
 }
 
@@ -227,10 +227,7 @@ impl Folder {
             end,
             duration_ms: self.last_ms,
         };
-        let cells = self
-            .cells
-            .into_iter()
-            .map(|progress| finish_cell(progress.facts));
+        let cells = self.cells.into_iter().map(CellFolder::finish);
         Ok(Record {
             run,
             cells: cells.collect(),
@@ -268,7 +265,8 @@ impl Folder {
                     return Err(FoldError::Replanned { seq, cell });
                 }
                 self.positions.insert(cell.clone(), self.cells.len());
-                self.cells.push(cell::planned(cell, *planned, self.last_ms));
+                self.cells
+                    .push(CellFolder::new(cell, *planned, self.last_ms));
                 Ok(())
             }
             body @ (Body::AttemptStarted { .. }
@@ -291,12 +289,11 @@ impl Folder {
         let Some(position) = self.positions.get(&cell) else {
             return Err(FoldError::Unplanned { seq, cell });
         };
-        let progress = &mut self.cells[*position];
-        if progress.facts.ended.is_some() {
+        let folder = &mut self.cells[*position];
+        if folder.facts().ended.is_some() {
             return Err(FoldError::AfterCellEnd { seq, cell });
         }
-        progress.facts.last_ms = self.last_ms;
-        cell::take(progress, body, self.last_ms);
+        folder.push(body, self.last_ms);
         Ok(())
     }
 }

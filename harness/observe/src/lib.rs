@@ -11,6 +11,7 @@
 //! journal cut short), [`record`] (the types), [`judge`] (facts → [`outcome::Outcome`]), with
 //! [`presence`] and [`version`] for requirements, [`capture`] for gaps and [`noise`] for
 //! idempotence; then [`expectation`] (as expected or not) and [`exit`] (one exit code for a run).
+//! [`notable`] stands apart: what a reader is to see first, which decides nothing.
 
 pub mod capture;
 pub mod exit;
@@ -18,13 +19,14 @@ pub mod expectation;
 pub mod fold;
 pub mod judge;
 pub mod noise;
+pub mod notable;
 pub mod outcome;
 pub mod presence;
 pub mod record;
 pub mod version;
 
 pub use exit::{ExitCode, exit_code};
-pub use fold::{FoldError, Folder, fold, fold_journal};
+pub use fold::{CellFolder, FoldError, Folder, fold, fold_journal};
 pub use judge::{is_last_requirement, judge, op_failed, op_failures};
 pub use outcome::{Failure, Outcome};
 pub use presence::{PresenceVerdict, judge_presence};

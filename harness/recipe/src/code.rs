@@ -173,15 +173,6 @@ codes! {
     DuplicateExpectation = "duplicate-expectation", Error;
 }
 
-impl Code {
-    /// True when `[lints]` may change its level: an error stays one, because what follows it could
-    /// not be planned.
-    #[must_use]
-    pub fn is_lint(self) -> bool {
-        self.severity() != Severity::Error
-    }
-}
-
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

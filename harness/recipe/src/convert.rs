@@ -71,8 +71,12 @@ fn read_metadata(
     root: &Table<'_>,
     stem: Option<&str>,
 ) -> Option<Metadata> {
-    let table = reader.table(root, "metadata", "`[metadata]`");
-    let table = reader.required(root, "metadata", table)?;
+    let Some(table) = reader.table(root, "metadata", "`[metadata]`") else {
+        if !root.has("metadata") {
+            report_no_metadata(reader, root, stem);
+        }
+        return None;
+    };
     reader.check_keys(&table, METADATA_KEYS, &[]);
     let name = reader.parsed(&table, "name", RecipeName::read);
     let name = reader.required(&table, "name", name);
@@ -108,6 +112,17 @@ fn read_metadata(
         homepage,
         depends_on,
     })
+}
+
+/// A file without its first table; what it takes is small enough to be shown.
+fn report_no_metadata(reader: &mut Reader<'_>, root: &Table<'_>, stem: Option<&str>) {
+    let name = stem.filter(|stem| stem.parse::<RecipeName>().is_ok());
+    let help = format!(
+        "begin with:\n[metadata]\nname = \"{}\"",
+        name.unwrap_or("jq")
+    );
+    let diagnostic = Diagnostic::new(Code::MissingKey, root.span, "the file has no `[metadata]`");
+    reader.faults.report(diagnostic.help(help));
 }
 
 fn read_requirement(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Requirement> {

@@ -3,12 +3,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use assay_wire::source::Span;
 use toml::de::DeTable;
 
 use crate::code::Code;
-use crate::diagnostic::{Diagnostic, Faults};
+use crate::diagnostic::{Diagnostic, Faults, quote};
+use crate::syntax::words;
 
 /// Longest recipe or project file in bytes. The longest real recipe is below 10 KiB.
 pub const MAX_RECIPE_BYTES: usize = 1 << 20;
@@ -156,19 +158,33 @@ fn report_syntax(
             faults.count_only();
             continue;
         }
-        let message = error.message();
-        let shown = || message.chars().take(200).flat_map(visible).collect();
-        let (code, shown) = if message.contains("recursi") {
-            let shown = "arrays, tables or dotted keys stand more than 80 deep in each other";
-            (Code::NestedTooDeep, shown.to_owned())
-        } else if message.starts_with("duplicate key") {
-            (Code::DuplicateKey, shown())
-        } else {
-            (Code::Syntax, shown())
-        };
-        faults.report(Diagnostic::new(code, Span::new(range), shown));
+        faults.report(syntax_fault(text, error.message(), range));
     }
     broken
+}
+
+/// The diagnostic of one syntax error, in words of our own where they are known.
+fn syntax_fault(text: &str, raw: &str, range: Range<usize>) -> Diagnostic {
+    let span = Span::new(range.clone());
+    if raw.contains("recursi") {
+        let message = "arrays, tables or dotted keys stand more than 80 deep in each other";
+        return Diagnostic::new(Code::NestedTooDeep, span, message);
+    }
+    if raw.starts_with("duplicate key") {
+        let key = text.get(range).unwrap_or_default();
+        let message = format!("the key {} is defined twice", quote(key));
+        return Diagnostic::new(Code::DuplicateKey, span, message);
+    }
+    match words(raw, text, range) {
+        Some(words) => Diagnostic {
+            help: words.help,
+            ..Diagnostic::new(Code::Syntax, span, words.message)
+        },
+        None => {
+            let shown: String = raw.chars().take(200).flat_map(visible).collect();
+            Diagnostic::new(Code::Syntax, span, shown)
+        }
+    }
 }
 
 /// A character of a message as it may be shown: quotes as they are, what is not visible escaped.

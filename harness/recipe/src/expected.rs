@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use assay_wire::name::{NameError, RecipeName, TargetId};
+use assay_wire::name::{RecipeName, TargetId};
 use assay_wire::outcome::{OutcomeKind, Phase, Reason};
 use assay_wire::source::Span;
 use toml::de::DeTable;
@@ -19,7 +19,7 @@ use crate::name::{WireName as _, misfit, outside};
 use crate::table::{Reader, Table};
 use crate::template::Url;
 use crate::text::{TextFault, strict};
-use crate::when::unknown_word;
+use crate::when::word;
 
 /// All rows, in the order written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -346,19 +346,6 @@ fn read_date(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Spanned<Date>
         return reader.read(Spanned::new(text.as_str(), value.span), str::parse);
     }
     reader.parsed(table, "expires", str::parse)
-}
-
-fn word<T: Copy + FromStr<Err = NameError>>(
-    kind: &str,
-    text: &str,
-    all: &[T],
-    as_str: fn(T) -> &'static str,
-) -> Result<T, TextFault> {
-    strict(kind, text)?;
-    text.parse().map_err(|_: NameError| {
-        let known: Vec<_> = all.iter().map(|word| as_str(*word)).collect();
-        unknown_word(kind, text, &known)
-    })
 }
 
 #[cfg(test)]

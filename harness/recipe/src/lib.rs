@@ -7,7 +7,8 @@
 //! - No text makes anything here panic, overflow the stack or run longer than its length allows.
 //! - Nothing is decided about a target: what holds where is `plan`'s.
 //!
-//! In the order a text takes: [`document`] (TOML with recovery), `table` (walking it), `convert`
+//! In the order a text takes: [`document`] (TOML with recovery; `syntax` has the words for what is
+//! none), `table` (walking it), `convert`
 //! and `step` (typed values), [`model`] (the result); [`name`], [`package`], [`template`], [`pattern`] and
 //! [`when`] hold the grammars, [`diagnostic`], [`code`] and [`explain`] what can be wrong, and
 //! [`project`] and [`expected`] the two files beside the recipes.
@@ -29,6 +30,7 @@ pub mod when;
 mod convert;
 mod old;
 mod step;
+mod syntax;
 mod table;
 
 use std::borrow::Cow;
@@ -39,7 +41,7 @@ pub use document::{MAX_RECIPE_BYTES, decode};
 pub use expected::{Expectation, Expectations, parse_expected};
 pub use explain::{Explanation, explain};
 pub use model::Recipe;
-pub use project::{Project, parse_project};
+pub use project::{OtherCode, Project, parse_project};
 
 use diagnostic::Faults;
 use document::with_document;

@@ -268,8 +268,8 @@ impl FromStr for Fingerprint {
     }
 }
 
-/// Reads a name whose type the wire owns.
-pub(crate) trait WireName: FromStr<Err = NameError> {
+/// Reads a name whose type the wire owns, with the words and the code that a recipe's faults have.
+pub trait WireName: FromStr<Err = NameError> {
     /// The code of a text outside its grammar.
     const CODE: Code;
     /// What it is, in words.
@@ -277,7 +277,10 @@ pub(crate) trait WireName: FromStr<Err = NameError> {
     /// Its grammar, in words.
     const GRAMMAR: &'static str;
 
-    /// Reads it with the faults of a recipe.
+    /// Reads it.
+    ///
+    /// # Errors
+    /// With the bytes at fault, when the text is no such name.
     fn read(text: &str) -> Result<Self, TextFault> {
         strict(Self::KIND, text)?;
         let at = text

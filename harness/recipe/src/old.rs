@@ -55,79 +55,47 @@ pub(crate) fn report(reader: &mut Reader<'_>, table: &Table<'_>) -> bool {
 /// More platforms than any guide has.
 const MOST_PLATFORMS: usize = 16;
 
-/// The typed step that says what a line of a guide says; a manual one when that is not certain.
+/// The typed step that says what a line of a guide says; a manual one when that is not certain, or
+/// when no action that this version performs says it.
 fn typed_step(platform: &str, text: &str) -> String {
     let words: Vec<_> = text
         .split_whitespace()
         .skip_while(|word| *word == "sudo")
         .collect();
-    let packages = |manager: Option<Manager>, from: usize| {
-        let names: Vec<_> = words
-            .get(from..)
-            .unwrap_or_default()
-            .iter()
-            .filter(|word| !word.starts_with('-'))
-            .collect();
-        let fits = |name: &str| match manager {
-            Some(manager) => PackageName::for_manager(manager, name).is_ok(),
-            None => name.parse::<PackageName>().is_ok(),
-        };
-        let all_fit = !names.is_empty() && names.iter().all(|name| fits(name));
-        all_fit.then(|| {
-            names
-                .iter()
-                .map(|name| toml_string(name))
-                .collect::<Vec<_>>()
-                .join(", ")
-        })
+    let install = match words.as_slice() {
+        ["apt" | "apt-get", "install", names @ ..] => Some((Manager::Apt, names)),
+        ["dnf" | "yum", "install", names @ ..] => Some((Manager::Dnf, names)),
+        ["pacman", "-S" | "-Sy" | "-Syu", names @ ..] => Some((Manager::Pacman, names)),
+        _ => None,
     };
-    let (action, packages, condition) = match words.as_slice() {
-        ["apt" | "apt-get", "install", ..] => (
-            "apt_install",
-            packages(Some(Manager::Apt), 2),
-            "distro_like = [\"debian\"]".to_owned(),
-        ),
-        ["dnf" | "yum", "install", ..] => (
-            "dnf_install",
-            packages(Some(Manager::Dnf), 2),
-            "linux_family = [\"rhel\"]".to_owned(),
-        ),
-        ["pacman", "-S" | "-Sy" | "-Syu", ..] => (
-            "pacman_install",
-            packages(Some(Manager::Pacman), 2),
-            "linux_family = [\"arch\"]".to_owned(),
-        ),
-        ["brew", "install", rest @ ..] if rest.contains(&"--cask") => (
-            "brew_cask",
-            packages(None, 2),
-            "os = [\"darwin\"]".to_owned(),
-        ),
-        ["brew", "install", ..] => (
-            "brew_install",
-            packages(None, 2),
-            "os = [\"darwin\"]".to_owned(),
-        ),
-        _ => ("manual", None, String::new()),
-    };
-    match packages {
-        Some(packages) => step(&[
-            ("action", format!("\"{action}\"")),
-            ("packages", format!("[{packages}]")),
-            ("when", format!("{{ {condition} }}")),
-        ]),
-        None => step(&[
+    let install = install.and_then(|(manager, names)| Some((manager, packages(manager, names)?)));
+    let Some((manager, packages)) = install else {
+        let (key, platform) = (platform_key(platform), toml_string(platform));
+        return step(&[
             ("action", "\"manual\"".to_owned()),
             ("text", toml_string(text)),
-            (
-                "when",
-                format!(
-                    "{{ {} = [{}] }}",
-                    platform_key(platform),
-                    toml_string(platform)
-                ),
-            ),
-        ]),
-    }
+            ("when", format!("{{ {key} = [{platform}] }}")),
+        ]);
+    };
+    let (action, condition) = match manager {
+        Manager::Apt => ("apt_install", "distro_like = [\"debian\"]"),
+        Manager::Dnf => ("dnf_install", "linux_family = [\"rhel\"]"),
+        Manager::Pacman => ("pacman_install", "linux_family = [\"arch\"]"),
+    };
+    step(&[
+        ("action", format!("\"{action}\"")),
+        ("packages", format!("[{packages}]")),
+        ("when", format!("{{ {condition} }}")),
+    ])
+}
+
+/// The packages among the words of a command, as a list's entries; `None` unless all are packages.
+fn packages(manager: Manager, words: &[&str]) -> Option<String> {
+    let names: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
+    let fits = |name: &str| PackageName::for_manager(manager, name).is_ok();
+    let all_fit = !names.is_empty() && names.iter().all(|name| fits(name));
+    let quoted = names.iter().map(|name| toml_string(name));
+    all_fit.then(|| quoted.collect::<Vec<_>>().join(", "))
 }
 
 /// The key of `when` that a platform key of a guide stands for.
@@ -169,12 +137,29 @@ mod tests {
         );
         assert_eq!(
             typed_step("darwin", "brew install --cask docker"),
-            "[[steps]]\naction = \"brew_cask\"\npackages = [\"docker\"]\nwhen = { os = [\"darwin\"] }"
+            "[[steps]]\naction = \"manual\"\ntext = \"brew install --cask docker\"\nwhen = { os = [\"darwin\"] }"
         );
         assert_eq!(
             typed_step("linux", "See \"the\" guide"),
             "[[steps]]\naction = \"manual\"\ntext = \"See \\\"the\\\" guide\"\nwhen = { os = [\"linux\"] }"
         );
         assert!(typed_step("fedora", "dnf install x; rm -rf /").contains("action = \"manual\""));
+    }
+
+    #[test]
+    fn what_is_advised_is_a_recipe() {
+        for (platform, text) in [
+            ("debian", "apt install jq"),
+            ("fedora", "sudo dnf install @development-tools jq"),
+            ("arch", "pacman -Syu jq"),
+            ("darwin", "brew install jq"),
+            ("darwin", "brew install --cask docker"),
+            ("linux/amd64", "curl -fsSL https://example.org/x | sh"),
+        ] {
+            let step = typed_step(platform, text);
+            let recipe = format!("[metadata]\nname = \"x\"\n{step}\n");
+            let found = crate::parse(None, &recipe).diagnostics;
+            assert_eq!(found, [], "{step}");
+        }
     }
 }

@@ -68,9 +68,9 @@ impl PackageName {
                     "the package name {} ends with `-`: apt would remove the package",
                     quote(text)
                 );
-                return Err(
-                    TextFault::new(Code::OptionInjection, message).at(text.len() - 1..text.len())
-                );
+                return Err(TextFault::new(Code::OptionInjection, message)
+                    .at(text.len() - 1..text.len())
+                    .help("remove the `-`: recipes do not remove packages"));
             }
             Manager::Apt if text.len() == 1 => Some(1),
             Manager::Apt => misfit(

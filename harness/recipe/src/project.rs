@@ -16,7 +16,7 @@ use crate::name::{WireName as _, outside};
 use crate::pattern::duration;
 use crate::table::{Reader, Table};
 use crate::text::{TextFault, strict};
-use crate::when::unknown_word;
+use crate::when::word;
 
 /// A project's settings; everything is optional.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -49,9 +49,19 @@ pub struct Network {
     pub timeout: Option<Spanned<Duration>>,
 }
 
-/// Levels of diagnostics that are not errors of themselves.
+/// Levels of diagnostics that are not errors of themselves, by their codes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Lints(BTreeMap<Code, Spanned<Level>>);
+pub struct Lints(BTreeMap<&'static str, Spanned<Level>>);
+
+/// A code that `[lints]` may name although it is reported elsewhere: what needs more than one file
+/// in view is not found here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OtherCode {
+    /// The code as written.
+    pub name: &'static str,
+    /// The severity it has unless `[lints]` changes it.
+    pub severity: Severity,
+}
 
 /// How a lint is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,12 +80,12 @@ pub enum Level {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProjectPath(String);
 
-/// Parses `assay.toml`.
+/// Parses `assay.toml`, whose `[lints]` may name these codes beside those of a [`Diagnostic`].
 #[must_use]
-pub fn parse_project(text: &str) -> Parsed<Project> {
+pub fn parse_project(text: &str, others: &[OtherCode]) -> Parsed<Project> {
     let mut faults = Faults::default();
     let value = with_document(text, &mut faults, |entries, faults| {
-        Some(read_project(text, entries, faults))
+        Some(read_project(text, entries, others, faults))
     });
     Parsed {
         value,
@@ -84,24 +94,25 @@ pub fn parse_project(text: &str) -> Parsed<Project> {
 }
 
 impl Lints {
-    /// The level a project gives a code, if it gives one.
+    /// The severity that the project wants for a code, which has this one of itself; `None` if it is
+    /// not to be shown.
     #[must_use]
-    pub fn level(&self, code: Code) -> Option<Level> {
-        self.0.get(&code).map(|level| level.value)
+    pub fn severity(&self, code: &str, of_itself: Severity) -> Option<Severity> {
+        match self.0.get(code).map(|level| level.value) {
+            None => Some(of_itself),
+            Some(Level::Allow) => None,
+            Some(Level::Hint) => Some(Severity::Hint),
+            Some(Level::Warn) => Some(Severity::Warning),
+            Some(Level::Deny) => Some(Severity::Error),
+        }
     }
 
     /// Gives diagnostics the severities the project wants, and leaves out those it does not want.
     pub fn apply(&self, diagnostics: &mut Vec<Diagnostic>) {
         diagnostics.retain_mut(|diagnostic| {
-            let severity = match self.level(diagnostic.code) {
-                None => diagnostic.severity,
-                Some(Level::Allow) => return false,
-                Some(Level::Hint) => Severity::Hint,
-                Some(Level::Warn) => Severity::Warning,
-                Some(Level::Deny) => Severity::Error,
-            };
-            diagnostic.severity = severity;
-            true
+            let wanted = self.severity(diagnostic.code.as_str(), diagnostic.severity);
+            diagnostic.severity = wanted.unwrap_or(diagnostic.severity);
+            wanted.is_some()
         });
     }
 }
@@ -126,12 +137,7 @@ impl FromStr for Level {
     type Err = TextFault;
 
     fn from_str(text: &str) -> Result<Self, TextFault> {
-        strict("level", text)?;
-        let known = Self::ALL.map(Self::as_str);
-        Self::ALL
-            .into_iter()
-            .find(|level| level.as_str() == text)
-            .ok_or_else(|| unknown_word("level", text, &known))
+        word("level", text, &Self::ALL, Self::as_str)
     }
 }
 
@@ -167,7 +173,12 @@ impl FromStr for ProjectPath {
     }
 }
 
-fn read_project(text: &str, entries: &DeTable<'_>, faults: &mut Faults) -> Project {
+fn read_project(
+    text: &str,
+    entries: &DeTable<'_>,
+    others: &[OtherCode],
+    faults: &mut Faults,
+) -> Project {
     let reader = &mut Reader { text, faults };
     let root = Table::root(entries);
     reader.check_keys(
@@ -178,7 +189,7 @@ fn read_project(text: &str, entries: &DeTable<'_>, faults: &mut Faults) -> Proje
     Project {
         targets: reader.list(&root, "targets", TargetId::read),
         paths: read_paths(reader, &root),
-        lints: read_lints(reader, &root),
+        lints: read_lints(reader, &root, others),
         network: read_network(reader, &root),
     }
 }
@@ -205,42 +216,46 @@ fn read_network(reader: &mut Reader<'_>, root: &Table<'_>) -> Network {
     }
 }
 
-fn read_lints(reader: &mut Reader<'_>, root: &Table<'_>) -> Lints {
+fn read_lints(reader: &mut Reader<'_>, root: &Table<'_>, others: &[OtherCode]) -> Lints {
     let Some(table) = reader.table(root, "lints", "`[lints]`") else {
         return Lints::default();
     };
+    let own = Code::ALL.iter().map(|code| OtherCode {
+        name: code.as_str(),
+        severity: code.severity(),
+    });
+    let codes: Vec<OtherCode> = own.chain(others.iter().copied()).collect();
     let mut lints = BTreeMap::new();
     for (key, span) in table.keys() {
         let level = reader.parsed(&table, key, str::parse::<Level>);
-        match key.parse::<Code>() {
-            Ok(code) if code.is_lint() => lints.extend(level.map(|level| (code, level))),
-            Ok(code) => {
-                let message = format!("`{code}` is an error, whose level is fixed");
-                let help = "only warnings and hints have a level; see `assay explain`";
-                reader
-                    .faults
-                    .report(Diagnostic::new(Code::UnknownLint, span, message).help(help));
+        let (message, help) = match codes.iter().find(|code| code.name == key) {
+            Some(code) if code.severity != Severity::Error => {
+                lints.extend(level.map(|level| (code.name, level)));
+                continue;
             }
-            Err(_) => {
-                let known = Code::ALL
-                    .iter()
-                    .filter(|code| code.is_lint())
-                    .map(|code| code.as_str());
-                let help = match nearest(key, known.clone()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!(
-                        "the lints are {}",
-                        crate::table::words(&known.collect::<Vec<_>>())
-                    ),
-                };
-                let message = format!("no lint is named {}", quote(key));
-                reader
-                    .faults
-                    .report(Diagnostic::new(Code::UnknownLint, span, message).help(help));
-            }
-        }
+            Some(code) => (
+                format!("`{}` is an error, whose level is fixed", code.name),
+                "only warnings and hints have a level; see `assay explain`".to_owned(),
+            ),
+            None => (
+                format!("no lint is named {}", quote(key)),
+                near(key, &codes),
+            ),
+        };
+        let diagnostic = Diagnostic::new(Code::UnknownLint, span, message);
+        reader.faults.report(diagnostic.help(help));
     }
     Lints(lints)
+}
+
+/// The lint that is probably meant, or all there are.
+fn near(key: &str, codes: &[OtherCode]) -> String {
+    let lints = codes.iter().filter(|code| code.severity != Severity::Error);
+    let names: Vec<&str> = lints.map(|code| code.name).collect();
+    match nearest(key, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the lints are {}", crate::table::words(&names)),
+    }
 }
 
 #[cfg(test)]
@@ -260,7 +275,7 @@ timeout = "30s"
 
     #[test]
     fn a_full_file_is_read_and_an_empty_one_is_the_default() {
-        let project = parse_project(FULL).value.expect("no fault");
+        let project = parse_project(FULL, &[]).value.expect("no fault");
         let targets: Vec<_> = project
             .targets
             .iter()
@@ -280,12 +295,12 @@ timeout = "30s"
             project.network.timeout.map(|timeout| timeout.value),
             Some(Duration::from_secs(30))
         );
-        assert_eq!(parse_project("").value, Some(Project::default()));
+        assert_eq!(parse_project("", &[]).value, Some(Project::default()));
     }
 
     #[test]
     fn levels_change_severities() {
-        let project = parse_project(FULL).value.expect("no fault");
+        let project = parse_project(FULL, &[]).value.expect("no fault");
         let text =
             "[metadata]\nname = \"x\"\n[[steps]]\naction = \"apt_install\"\npackages = [\"jq\"]\n";
         let mut diagnostics = crate::parse(None, text).diagnostics;
@@ -305,6 +320,39 @@ timeout = "30s"
         );
         project.lints.apply(&mut diagnostics);
         assert_eq!(diagnostics, []);
+    }
+
+    #[test]
+    fn codes_of_others_have_levels_as_well() {
+        let others = [
+            OtherCode {
+                name: "far-away",
+                severity: Severity::Warning,
+            },
+            OtherCode {
+                name: "fatal",
+                severity: Severity::Error,
+            },
+        ];
+        let parse = |text: &str| parse_project(text, &others);
+        let project = parse("[lints]\nfar-away = \"deny\"\n")
+            .value
+            .expect("no fault");
+        let level = |lints: &Lints| lints.severity("far-away", Severity::Warning);
+        assert_eq!(level(&project.lints), Some(Severity::Error));
+        assert_eq!(level(&Lints::default()), Some(Severity::Warning));
+        let helps = |text: &str| -> Vec<_> {
+            let found = parse(text).diagnostics;
+            found.into_iter().map(|one| (one.code, one.help)).collect()
+        };
+        let advice = |text: &str| (Code::UnknownLint, Some(text.to_owned()));
+        assert_eq!(
+            helps("[lints]\nfatal = \"allow\"\nfar-avay = \"allow\"\n"),
+            [
+                advice("only warnings and hints have a level; see `assay explain`"),
+                advice("did you mean `far-away`?"),
+            ]
+        );
     }
 
     #[test]

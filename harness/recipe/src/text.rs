@@ -104,7 +104,9 @@ fn option_fault(kind: &str, text: &str) -> TextFault {
         "the {kind} {} begins with `-`: a command would read it as an option",
         quote(text)
     );
-    TextFault::new(Code::OptionInjection, message).at(0..1)
+    TextFault::new(Code::OptionInjection, message)
+        .at(0..1)
+        .help("remove the `-`: options cannot be given here")
 }
 
 fn character_fault(kind: &str, text: &str, at: usize, c: char) -> TextFault {

@@ -124,7 +124,8 @@ words!(
     }
 );
 
-fn word<T: Copy>(
+/// Reads one of these words.
+pub(crate) fn word<T: Copy>(
     kind: &str,
     text: &str,
     all: &[T],
@@ -141,7 +142,7 @@ fn word<T: Copy>(
 }
 
 /// The fault of a word that is not among the known ones.
-pub(crate) fn unknown_word(kind: &str, text: &str, known: &[&str]) -> TextFault {
+fn unknown_word(kind: &str, text: &str, known: &[&str]) -> TextFault {
     let aliases = [
         ("x86_64", "amd64"),
         ("x64", "amd64"),

@@ -21,7 +21,7 @@ fn diagnostics(kind: FileKind, code: Option<Code>, bytes: &[u8]) -> (String, Vec
     let found = match (fault, kind) {
         (Some(fault), _) => vec![fault],
         (None, FileKind::Recipe) => parse(stem, &text).diagnostics,
-        (None, FileKind::Project) => parse_project(&text).diagnostics,
+        (None, FileKind::Project) => parse_project(&text, &[]).diagnostics,
         (None, FileKind::Expected) => parse_expected(&text).diagnostics,
     };
     (text.into_owned(), found)
@@ -169,7 +169,7 @@ fn the_examples_of_explanations_tell_the_truth() {
             let stem = whole.starts_with("# recipes/jq.toml").then_some("jq");
             match explanation.file {
                 FileKind::Recipe => parse(stem, &whole).diagnostics,
-                FileKind::Project => parse_project(&whole).diagnostics,
+                FileKind::Project => parse_project(&whole, &[]).diagnostics,
                 FileKind::Expected => parse_expected(&whole).diagnostics,
             }
         };

@@ -9,7 +9,7 @@ const DOCKER: &str = include_str!("good/docker.toml");
 fn survives(text: &str) {
     let all = [
         parse(Some("docker"), text).diagnostics,
-        parse_project(text).diagnostics,
+        parse_project(text, &[]).diagnostics,
         parse_expected(text).diagnostics,
     ];
     for diagnostic in all.iter().flatten() {

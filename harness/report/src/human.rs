@@ -3,8 +3,10 @@
 //!
 //! Every text of a recipe or a sandbox goes through [`crate::sanitise`]; colours are added after
 //! that and only around words of our own. Start at [`human`]; [`matrix`] draws the table,
-//! [`detail`] explains one cell, [`notes`] says what concerns several, [`page`] writes lines.
+//! [`notes`] says what concerns several cells, [`detail`] explains one, [`changes`] says what its ops
+//! changed, [`page`] writes lines.
 
+mod changes;
 mod detail;
 mod matrix;
 mod notes;

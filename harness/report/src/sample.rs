@@ -1,14 +1,16 @@
 //! One big event log for every report: each outcome, findings, and output meant to do harm.
 
 use assay_observe::{Record, fold};
-use assay_testkit::log::{expected, image, planned};
+use assay_testkit::log::{expected, file, image, planned};
 use assay_testkit::{Log, PlanBuilder, added, captured, changed, removed, state};
 use assay_wire::digest::Digest;
 use assay_wire::event::{
-    Body, Captured, CellEnded, ContentRefused, Ending, ImageKind, InfraCause, Limit,
+    Body, Captured, CellEnded, ContentRefused, Ending, ImageKind, InfraCause, Limit, ManifestPoint,
     RequestDecision, SandboxLeft, SnapshotFinding,
 };
+use assay_wire::manifest::{Entry, EntryKind, PathChange};
 use assay_wire::outcome::Reason;
+use assay_wire::plan::OpId;
 use assay_wire::program::{Insertion, Pass, Variable};
 
 /// The record of the sample log.
@@ -20,9 +22,31 @@ pub(crate) fn record() -> Record {
 const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{1b}[31mred\u{1b}[0m\nsafe\u{202e}txt.exe\n\
                        zero\u{200b}width\u{0}\u{9b}5m\r\nlast line, with a \ttab\n";
 
+/// An object that is new.
+pub(crate) fn new(path: &str, kind: EntryKind, mode: u32) -> PathChange {
+    let entry = Entry {
+        kind,
+        ..file(mode, b"new")
+    };
+    PathChange {
+        after: Some(entry),
+        ..added(path)
+    }
+}
+
+/// A new file with capabilities.
+pub(crate) fn capable(path: &str) -> PathChange {
+    let mut change = added(path);
+    if let Some(entry) = &mut change.after {
+        let value = Digest::of(b"cap_net_raw=ep");
+        entry.xattrs.insert("security.capability".to_owned(), value);
+    }
+    change
+}
+
 /// The sample log.
 pub(crate) fn log() -> Log {
-    let log = good_and_expected(Log::new());
+    let log = privileged(good_and_expected(Log::new()));
     let log = failing(log);
     without_result(log).after(400).end()
 }
@@ -93,6 +117,38 @@ fn good_and_expected(log: Log) -> Log {
         .ends(CellEnded::Finished)
 }
 
+/// All is well, and a package brings files that a reviewer must not miss.
+fn privileged(log: Log) -> Log {
+    let plan = PlanBuilder::new("debian-12", "sudo")
+        .refresh()
+        .install("sudo")
+        .build();
+    let mut paths: Vec<PathChange> = ["en", "de", "fr"]
+        .iter()
+        .map(|language| added(&format!("/usr/share/man/{language}/sudo.8")))
+        .collect();
+    paths.extend([
+        changed("/etc/group"),
+        added("/etc/sudoers"),
+        removed("/usr/bin/old"),
+        new("/usr/bin/sudo", EntryKind::File, 0o4755),
+        capable("/usr/bin/ping"),
+        new("/var/mail", EntryKind::Folder, 0o2775),
+        new("/var/spool/open", EntryKind::Folder, 0o1777),
+    ]);
+    log.cell("debian-12:sudo", plan)
+        .attempt(1)
+        .op(1, Ending::Exited(0))
+        .changed(1, vec![added("/var/lib/apt/lists/lock")])
+        .op(2, Ending::Exited(0))
+        .manifest(
+            ManifestPoint::Op(OpId(2)),
+            paths,
+            vec![state("ii  sudo 1.9.13p3-1 amd64")],
+        )
+        .closes()
+}
+
 fn failing(log: Log) -> Log {
     let tree = PlanBuilder::new("debian-12", "tree")
         .refresh()
@@ -129,6 +185,7 @@ fn failing(log: Log) -> Log {
     log.cell("debian-12:tree", tree)
         .attempt(1)
         .op(1, Ending::Exited(0))
+        .changed(1, vec![added("/var/lib/apt/lists/lock")])
         .performed(
             2,
             Pass::First,
@@ -136,6 +193,7 @@ fn failing(log: Log) -> Log {
             captured(&huge),
             captured(HOSTILE),
         )
+        .changed(2, vec![changed("/var/lib/dpkg/status")])
         .ends(CellEnded::Finished)
         .cell("ubuntu-24.04:twice", twice)
         .attempt(1)

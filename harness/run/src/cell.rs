@@ -341,8 +341,9 @@ fn unreachable(error: &FetchError) -> Fault {
     }
 }
 
-/// An error with what caused it, on one line.
-pub(crate) fn explain_chain(error: &dyn std::error::Error) -> String {
+/// An error with what caused it, on one line; a cause that was told already is left out.
+#[must_use]
+pub fn explain_chain(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {

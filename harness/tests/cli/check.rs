@@ -127,12 +127,14 @@ fn what_is_no_file_does_not_hide_the_other_recipes() {
     assert_eq!(said.stdout, "");
 }
 
+/// A recipe in which naming one distribution takes a step away.
+const NEAR: &str = "[metadata]\nname = \"near\"\n\n[[steps]]\naction = \"apt_install\"\n\
+                    packages = [\"jq\"]\nwhen = { distro = \"debian\" }\n\n[[steps]]\n\
+                    action = \"group_add\"\ngroup = \"adm\"\nwhen = { distro = \"ubuntu\" }\n";
+
 #[test]
 fn what_only_shows_with_targets_in_view_has_a_place_too() {
-    let text = "[metadata]\nname = \"near\"\n\n[[steps]]\naction = \"apt_install\"\npackages = [\"jq\"]\n\
-                when = { distro = \"debian\" }\n\n[[steps]]\naction = \"group_add\"\ngroup = \"adm\"\n\
-                when = { distro = \"ubuntu\" }\n";
-    let env = TestEnv::project().with("recipes/near.toml", text);
+    let env = TestEnv::project().with("recipes/near.toml", NEAR);
     insta::assert_snapshot!("set", env.run("check").whole());
     let document = env.run("check --format json").json();
     assert_eq!(document["set"][0]["code"], "distro-takes-away");
@@ -140,4 +142,32 @@ fn what_only_shows_with_targets_in_view_has_a_place_too() {
         document["set"][0]["labels"][0]["location"]["file"],
         "recipes/near.toml"
     );
+}
+
+#[test]
+fn what_only_shows_with_targets_in_view_has_a_level_too() {
+    let env = TestEnv::project().with("recipes/near.toml", NEAR);
+    let level = |level: &str| {
+        let text = format!("[lints]\ndistro-takes-away = \"{level}\"\n");
+        env.write("assay.toml", text);
+    };
+    level("allow");
+    let said = env.run("check");
+    assert!(!said.stderr.contains("takes away"), "{}", said.stderr);
+    level("hint");
+    let said = env.run("check");
+    assert_eq!(said.code, Some(0));
+    assert!(
+        said.stderr.contains("hint[distro-takes-away]"),
+        "{}",
+        said.stderr
+    );
+    level("deny");
+    insta::assert_snapshot!("set-denied", env.run("check -q").whole());
+    // What a project denies is not planned, where it shows.
+    insta::assert_snapshot!(
+        "set-denied-plan",
+        env.run("plan near --on ubuntu-*").whole()
+    );
+    assert_eq!(env.run("plan near --on debian-12").code, Some(0));
 }

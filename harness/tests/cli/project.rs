@@ -67,6 +67,21 @@ fn expectations_that_speak_of_nothing() {
 }
 
 #[test]
+fn every_code_that_is_no_error_has_a_level() {
+    let row = "[[expected]]\nrecipe = \"gone\"\ntargets = [\"arch\"]\noutcome = \"failed\"\n";
+    let env = TestEnv::project().with("expected.toml", row);
+    env.write("assay.toml", "[lints]\nunmatched-expectation = \"allow\"\n");
+    assert!(!env.run("check").stderr.contains("gone"));
+    env.write("assay.toml", "[lints]\nunmatched-expectation = \"deny\"\n");
+    insta::assert_snapshot!("unmatched-denied", check(&env));
+    env.write(
+        "assay.toml",
+        "[lints]\ndistro-takes-avay = \"allow\"\ndependency-cycle = \"warn\"\nxyz = \"allow\"\n",
+    );
+    insta::assert_snapshot!("lints-unknown", check(&env));
+}
+
+#[test]
 fn an_expectation_of_an_invalid_recipe_is_no_stray() {
     let env = TestEnv::project()
         .with("recipes/bad.toml", crate::env::BAD)

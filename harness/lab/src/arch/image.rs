@@ -9,15 +9,14 @@ use std::path::Path;
 use super::database::database;
 use super::package::{PacmanError, PacmanPackage, write};
 use crate::build::BuildError;
-use crate::build::material::{Material, each, write_repository};
-use crate::convert::{Dialect, Package};
+use crate::build::material::{Material, each, write_keys, write_repository};
+use crate::convert::Dialect;
 use crate::data::{ARCH_KEY, Definition, PACMAN_CONF, Rules, key};
 use crate::files::{self, at};
-use crate::made_up::{self, release_package};
+use crate::made_up;
 use crate::rootfs;
 use crate::sign::BUILD_TIME;
 
-const INBOX: &str = "lab-inbox";
 const GNUPG: &str = "etc/pacman.d/gnupg";
 const LOCAL: &str = "var/lib/pacman/local";
 /// gpg's own settings there are those that `pacman-key --init` writes.
@@ -53,47 +52,21 @@ pub(crate) fn build(
 ) -> Result<(), BuildError> {
     let key = key(ARCH_KEY)?;
     let dialect = Dialect::pacman(rules);
-    let root = rootfs::install(&material.cache, &material.set, work)?;
-    rootfs::strip(&root, &material.debs, rules)?;
-
-    let (mut packages, in_image) = material.convert(rules, &dialect)?;
-    let release = release_package(
-        definition,
-        |path| root.join(path).symlink_metadata().is_ok(),
-        Vec::new(),
-    )?;
-    rootfs::place(&root, &release.entries)?;
-    packages.push(release);
+    let begun = material.begin(definition, rules, &dialect, work, Vec::new())?;
+    let (root, in_image) = (&begun.root, &begun.in_image);
     files::write(&root.join("etc/pacman.conf"), PACMAN_CONF.as_bytes())?;
-    add_user(&root)?;
+    add_user(root)?;
 
-    let written: Vec<PacmanPackage> = each(&packages, |package| write(package, &in_image, &key))?;
-    let installed = |package: &Package| {
-        in_image.contains(&package.name) || package.name == definition.release_package
-    };
-    let inbox = root.join(INBOX);
-    let mut words = vec![
-        "pacman".to_owned(),
-        "-U".to_owned(),
-        "--dbonly".to_owned(),
-        "--noconfirm".to_owned(),
-        "--noscriptlet".to_owned(),
-    ];
-    for (_, package) in packages
-        .iter()
-        .zip(&written)
-        .filter(|(package, _)| installed(package))
-    {
-        files::write(&inbox.join(&package.file), &package.bytes)?;
-        words.push(format!("/{INBOX}/{}", package.file));
-    }
-    set_up_keyring(&root, &key.public_binary()?, &key.fingerprint())?;
-    rootfs::run_inside(&root, &words.iter().map(String::as_str).collect::<Vec<_>>())?;
-    files::remove(&inbox)?;
-    fix_install_dates(&root)?;
-    rootfs::empty_volatile(&root)?;
+    let packages = &begun.packages;
+    let written: Vec<PacmanPackage> = each(packages, |package| write(package, in_image, &key))?;
+    set_up_keyring(root, &key.public_binary()?, &key.fingerprint())?;
+    let command = ["pacman", "-U", "--dbonly", "--noconfirm", "--noscriptlet"];
+    let files = written.iter();
+    begun.register(&command, files.map(|one| (one.file.as_str(), &*one.bytes)))?;
+    fix_install_dates(root)?;
+    rootfs::empty_volatile(root)?;
     files::create_folder(&root.join("var/cache/pacman/pkg"))?;
-    rootfs::pack(&root, image)?;
+    rootfs::pack(root, image)?;
 
     let ground: BTreeSet<&str> = rules
         .image_only
@@ -107,7 +80,7 @@ pub(crate) fn build(
     let made_up = made_up::packages()?;
     let extra: Vec<PacmanPackage> = made_up
         .iter()
-        .map(|package| write(package, &in_image, &key))
+        .map(|package| write(package, in_image, &key))
         .collect::<Result<_, _>>()?;
     for (name, packages) in [("core", core), ("extra", extra)] {
         let folder = repository.join(name).join("os/x86_64");
@@ -120,13 +93,7 @@ pub(crate) fn build(
         });
         write_repository(&folder, files.collect())?;
     }
-    write_repository(
-        repository,
-        vec![
-            ("key.asc".to_owned(), key.public_armored()?),
-            ("key.gpg".to_owned(), key.public_binary()?),
-        ],
-    )
+    write_keys(repository, &key)
 }
 
 /// Trusts the lab's key, as `pacman-key --populate` trusts Arch's. No secret key is

@@ -7,10 +7,15 @@ use std::path::{Path, PathBuf};
 
 use super::BuildError;
 use crate::convert::{Dialect, Package, convert};
-use crate::data::Rules;
+use crate::data::{Definition, Rules};
 use crate::deb::{self, Deb};
-use crate::files;
+use crate::made_up::release_package;
 use crate::resolve::{PackageSet, read_verified};
+use crate::sign::Key;
+use crate::{files, rootfs};
+
+/// Where packages wait inside a root while they are registered.
+const INBOX: &str = "lab-inbox";
 
 /// The packages of an image and its repository, read and checked.
 #[derive(Debug)]
@@ -59,11 +64,35 @@ impl Material {
             .collect()
     }
 
-    /// Converts all packages; gives also the names of those in the image.
+    /// Begins an image in a work folder: its root with the files of its packages, Debian's own taken
+    /// away, and the release package with the target's files and these.
     ///
     /// # Errors
-    /// `BuildError` when one cannot be converted.
-    pub(crate) fn convert(
+    /// `BuildError` when a file cannot be written or a package cannot be converted.
+    pub(crate) fn begin(
+        self,
+        definition: &Definition,
+        rules: &Rules,
+        dialect: &Dialect<'_>,
+        work: &Path,
+        more: Vec<(String, Vec<u8>)>,
+    ) -> Result<Begun, BuildError> {
+        let root = rootfs::install(&self.cache, &self.set, work)?;
+        rootfs::strip(&root, &self.debs, rules)?;
+        let (mut packages, in_image) = self.convert(rules, dialect)?;
+        let exists = |path: &str| root.join(path).symlink_metadata().is_ok();
+        let release = release_package(definition, exists, more)?;
+        rootfs::place(&root, &release.entries)?;
+        packages.push(release);
+        Ok(Begun {
+            root,
+            packages,
+            in_image,
+        })
+    }
+
+    /// Converts all packages; gives also the names of those in the image.
+    fn convert(
         self,
         rules: &Rules,
         dialect: &Dialect<'_>,
@@ -78,6 +107,45 @@ impl Material {
             .collect();
         let packages = convert(self.debs.into_values().collect(), rules, dialect)?;
         Ok((packages, in_image))
+    }
+}
+
+/// An image that has its files, and no package manager that knows of them.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    /// The root.
+    pub(crate) root: PathBuf,
+    /// The packages of the image and its repository; the release package is the last.
+    pub(crate) packages: Vec<Package>,
+    /// The names of those in the image, but for the release package.
+    pub(crate) in_image: BTreeSet<String>,
+}
+
+impl Begun {
+    /// Has the image's own manager register the packages that are in it: this command with their
+    /// files as further words. `files` gives name and bytes of each package, in their order.
+    ///
+    /// # Errors
+    /// `BuildError` when the command fails.
+    pub(crate) fn register<'p>(
+        &self,
+        command: &[&str],
+        files: impl Iterator<Item = (&'p str, &'p [u8])>,
+    ) -> Result<(), BuildError> {
+        let inbox = self.root.join(INBOX);
+        let mut words: Vec<String> = command.iter().map(ToString::to_string).collect();
+        let last = self.packages.len().saturating_sub(1);
+        for (at, (package, (name, bytes))) in self.packages.iter().zip(files).enumerate() {
+            if at == last || self.in_image.contains(&package.name) {
+                files::write(&inbox.join(name), bytes)?;
+                words.push(format!("/{INBOX}/{name}"));
+            }
+        }
+        rootfs::run_inside(
+            &self.root,
+            &words.iter().map(String::as_str).collect::<Vec<_>>(),
+        )?;
+        Ok(files::remove(&inbox)?)
     }
 }
 
@@ -131,4 +199,19 @@ pub(crate) fn write_repository(
         files::write(&folder.join(path), &bytes)?;
     }
     Ok(())
+}
+
+/// Writes the public key of a repository in both of its forms.
+///
+/// # Errors
+/// `BuildError` when one cannot be written.
+pub(crate) fn write_keys(folder: &Path, key: &Key) -> Result<(), BuildError> {
+    let keys = [
+        ("key.asc", key.public_armored()?),
+        ("key.gpg", key.public_binary()?),
+    ];
+    write_repository(
+        folder,
+        keys.map(|(name, bytes)| (name.to_owned(), bytes)).into(),
+    )
 }

@@ -18,7 +18,7 @@ use crate::resolve::{PackageSet, ResolveError, debs, resolve};
 use crate::rootfs::RootfsError;
 use crate::sign::SignError;
 use crate::{apt_repo, arch, fedora, made_up};
-use material::{Material, each, write_repository};
+use material::{Material, each, write_keys, write_repository};
 
 const REPOSITORIES: &str = "repositories";
 
@@ -321,16 +321,8 @@ fn make_third_party(repositories: &Path) -> Result<(), BuildError> {
             .map(|rpm| (rpm.file, rpm.signed.bytes))
             .collect(),
     )?;
-    for (folder, key) in [(&apt, &apt_key), (&rpm, &rpm_key)] {
-        write_repository(
-            folder,
-            vec![
-                ("key.asc".to_owned(), key.public_armored()?),
-                ("key.gpg".to_owned(), key.public_binary()?),
-            ],
-        )?;
-    }
-    Ok(())
+    write_keys(&apt, &apt_key)?;
+    write_keys(&rpm, &rpm_key)
 }
 
 fn state_of(

@@ -8,17 +8,14 @@ use std::path::Path;
 use super::rpm::{Rpm, RpmError, write};
 use super::rpm_md::{IndexError, index};
 use crate::build::BuildError;
-use crate::build::material::{Material, each, write_repository};
-use crate::convert::{Dialect, Package};
+use crate::build::material::{Material, each, write_keys, write_repository};
+use crate::convert::Dialect;
 use crate::data::{Definition, FEDORA_BASE, Rules, key};
 use crate::files::{self, at};
-use crate::made_up::release_package;
 use crate::rootfs;
 
 /// Where the image keeps the key of its repository.
 const KEY_PATH: &str = "etc/pki/rpm-gpg/RPM-GPG-KEY-lab-base";
-/// Where the packages wait inside the root while they are registered.
-const INBOX: &str = "lab-inbox";
 /// Where rpm keeps its database (`%_dbpath` of the definition).
 const DATABASE: &str = "usr/lib/sysimage/rpm";
 /// dnf5's plugins: one of them makes a successful transaction exit with 1.
@@ -50,51 +47,29 @@ pub(crate) fn build(
 ) -> Result<(), BuildError> {
     let key = key(FEDORA_BASE)?;
     let dialect = Dialect::rpm(rules);
-    let root = rootfs::install(&material.cache, &material.set, work)?;
-    rootfs::strip(&root, &material.debs, rules)?;
+    let release_files = vec![(KEY_PATH.to_owned(), key.public_armored()?)];
+    let begun = material.begin(definition, rules, &dialect, work, release_files)?;
+    let root = &begun.root;
 
-    let (mut packages, in_image) = material.convert(rules, &dialect)?;
-    let release = release_package(
-        definition,
-        |path| root.join(path).symlink_metadata().is_ok(),
-        vec![(KEY_PATH.to_owned(), key.public_armored()?)],
+    let rpms: Vec<Rpm> = each(&begun.packages, |package| write(package, &key))?;
+    rootfs::run_inside(root, &["rpm", "--initdb"])?;
+    rootfs::run_inside(root, &["rpm", "--import", &format!("/{KEY_PATH}")])?;
+    let command = ["rpm", "-i", "--justdb", "--noscripts", "--notriggers"];
+    let files = rpms.iter();
+    begun.register(
+        &command,
+        files.map(|rpm| (rpm.file.as_str(), &*rpm.signed.bytes)),
     )?;
-    rootfs::place(&root, &release.entries)?;
-    packages.push(release);
-
-    let rpms: Vec<Rpm> = each(&packages, |package| write(package, &key))?;
-    let inbox = root.join(INBOX);
-    let installed = |package: &Package| {
-        in_image.contains(&package.name) || package.name == definition.release_package
-    };
-    let mut words = vec![
-        "rpm".to_owned(),
-        "-i".to_owned(),
-        "--justdb".to_owned(),
-        "--noscripts".to_owned(),
-        "--notriggers".to_owned(),
-    ];
-    for (_, rpm) in packages
-        .iter()
-        .zip(&rpms)
-        .filter(|(package, _)| installed(package))
-    {
-        files::write(&inbox.join(&rpm.file), &rpm.signed.bytes)?;
-        words.push(format!("/{INBOX}/{}", rpm.file));
-    }
-    rootfs::run_inside(&root, &["rpm", "--initdb"])?;
-    rootfs::run_inside(&root, &["rpm", "--import", &format!("/{KEY_PATH}")])?;
-    rootfs::run_inside(&root, &words.iter().map(String::as_str).collect::<Vec<_>>())?;
-    files::remove(&inbox)?;
     // An index of a log that is empty once rpm has ended; sqlite makes it anew.
     for name in ["rpmdb.sqlite-shm", "rpmdb.sqlite-wal"] {
         files::remove(&root.join(DATABASE).join(name))?;
     }
-    disable_plugins(&root)?;
-    rootfs::empty_volatile(&root)?;
-    rootfs::pack(&root, image)?;
+    disable_plugins(root)?;
+    rootfs::empty_volatile(root)?;
+    rootfs::pack(root, image)?;
 
-    let offered: Vec<Rpm> = packages
+    let offered: Vec<Rpm> = begun
+        .packages
         .iter()
         .zip(rpms)
         .filter(|(package, _)| {
@@ -114,13 +89,7 @@ pub(crate) fn build(
             .map(|rpm| (rpm.file, rpm.signed.bytes))
             .collect(),
     )?;
-    write_repository(
-        repository,
-        vec![
-            ("key.asc".to_owned(), key.public_armored()?),
-            ("key.gpg".to_owned(), key.public_binary()?),
-        ],
-    )
+    write_keys(repository, &key)
 }
 
 fn disable_plugins(root: &Path) -> Result<(), BuildError> {

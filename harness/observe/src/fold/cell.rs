@@ -9,68 +9,90 @@ use assay_wire::name::CellId;
 use assay_wire::plan::OpId;
 use assay_wire::program::Pass;
 
+use crate::judge::finish_cell;
 use crate::record::{
-    Attempt, CellFacts, ContentFact, GuardFact, ManifestFacts, ManifestStats, OpFacts, Performance,
-    UserFact,
+    Attempt, CellFacts, CellRecord, ContentFact, GuardFact, ManifestFacts, ManifestStats, OpFacts,
+    Performance, UserFact,
 };
 
-/// A cell whose facts are still coming.
+/// Folds the facts of one cell, as they happen or as they are read. Times are in milliseconds since
+/// the run started.
 #[derive(Debug)]
-pub(super) struct Progress {
-    /// The facts so far.
-    pub(super) facts: CellFacts,
+pub struct CellFolder {
+    facts: CellFacts,
     /// How manifests were taken whose changes have not come yet, oldest first.
     unpaired: VecDeque<ManifestStats>,
 }
 
-/// A cell of which nothing is known but its plan.
-pub(super) fn planned(cell: CellId, planned: CellPlanned, now: u64) -> Progress {
-    let numbered = planned
-        .plan
-        .ops
-        .iter()
-        .zip(1..)
-        .all(|(op, position)| op.id.0 == position);
-    let ops = planned.plan.ops.iter().map(|op| OpFacts {
-        op: op.id,
-        first: None,
-        second: None,
-    });
-    let mut facts = CellFacts {
-        cell,
-        ops: ops.collect(),
-        planned,
-        attempts: Vec::new(),
-        content: Vec::new(),
-        sandbox: None,
-        user: None,
-        hosts_added: false,
-        left: Vec::new(),
-        manifests: Vec::new(),
-        requests: Vec::new(),
-        cross_check: None,
-        broken: Vec::new(),
-        contradictions: Vec::new(),
-        ended: None,
-        last_ms: now,
-    };
-    if !numbered {
-        contradiction(
-            &mut facts,
-            "the ops of its plan are not numbered in order".to_owned(),
-        );
+impl CellFolder {
+    /// A cell of which nothing is known but its plan.
+    #[must_use]
+    pub fn new(cell: CellId, planned: CellPlanned, now: u64) -> Self {
+        let numbered = planned
+            .plan
+            .ops
+            .iter()
+            .zip(1..)
+            .all(|(op, position)| op.id.0 == position);
+        let ops = planned.plan.ops.iter().map(|op| OpFacts {
+            op: op.id,
+            first: None,
+            second: None,
+        });
+        let mut facts = CellFacts {
+            cell,
+            ops: ops.collect(),
+            planned,
+            attempts: Vec::new(),
+            content: Vec::new(),
+            sandbox: None,
+            user: None,
+            hosts_added: false,
+            left: Vec::new(),
+            manifests: Vec::new(),
+            requests: Vec::new(),
+            cross_check: None,
+            broken: Vec::new(),
+            contradictions: Vec::new(),
+            ended: None,
+            last_ms: now,
+        };
+        if !numbered {
+            contradiction(
+                &mut facts,
+                "the ops of its plan are not numbered in order".to_owned(),
+            );
+        }
+        Self {
+            facts,
+            unpaired: VecDeque::new(),
+        }
     }
-    Progress {
-        facts,
-        unpaired: VecDeque::new(),
+
+    /// What is known so far.
+    #[must_use]
+    pub fn facts(&self) -> &CellFacts {
+        &self.facts
+    }
+
+    /// Takes the next fact; a clock that goes back stands still.
+    pub fn push(&mut self, body: Body, now: u64) {
+        let now = now.max(self.facts.last_ms);
+        self.facts.last_ms = now;
+        take(self, body, now);
+    }
+
+    /// The record of what came so far, judged; a cell without an end is cancelled.
+    #[must_use]
+    pub fn finish(self) -> CellRecord {
+        finish_cell(self.facts)
     }
 }
 
-/// Takes one fact; `now` is in milliseconds since the run started.
-pub(super) fn take(progress: &mut Progress, body: Body, now: u64) {
-    let facts = &mut progress.facts;
+fn take(folder: &mut CellFolder, body: Body, now: u64) {
+    let facts = &mut folder.facts;
     match body {
-        Body::AttemptStarted { attempt } => attempt_started(progress, attempt, now),
+        Body::AttemptStarted { attempt } => attempt_started(folder, attempt, now),
         Body::ContentReady(ready) => facts.content.push(ContentFact::Ready(ready)),
         Body::ContentRefused(refused) => facts.content.push(ContentFact::Refused(refused)),
         Body::SandboxStarted(sandbox) => {
@@ -78,7 +100,7 @@ pub(super) fn take(progress: &mut Progress, body: Body, now: u64) {
                 facts.sandbox.replace(sandbox).is_some()
             });
         }
-        Body::Executor(event) => executor(progress, event, now),
+        Body::Executor(event) => executor(folder, event, now),
         Body::Output(output) => {
             with(facts, output.op, output.pass, "printed", |performance| {
                 let repeated = performance.stdout.bytes + performance.stderr.bytes > 0;
@@ -87,7 +109,7 @@ pub(super) fn take(progress: &mut Progress, body: Body, now: u64) {
                 !repeated
             });
         }
-        Body::Manifest(manifest) => manifest_recorded(progress, manifest),
+        Body::Manifest(manifest) => manifest_recorded(folder, manifest),
         Body::Request(request) => facts.requests.push(request),
         Body::CrossChecked(check) => {
             once(facts, "it was cross-checked", |facts| {
@@ -106,7 +128,7 @@ pub(super) fn take(progress: &mut Progress, body: Body, now: u64) {
         },
         Body::SandboxLeft(left) => facts.left.push(left),
         Body::CellEnded(ended) => {
-            if ended == CellEnded::Finished && !progress.unpaired.is_empty() {
+            if ended == CellEnded::Finished && !folder.unpaired.is_empty() {
                 contradiction(
                     facts,
                     "a manifest was taken and its changes never came".to_owned(),
@@ -114,13 +136,13 @@ pub(super) fn take(progress: &mut Progress, body: Body, now: u64) {
             }
             facts.ended = Some(ended);
         }
-        // The folder takes these itself.
+        // They are no facts of a cell, or its first, which is taken already.
         Body::RunStarted(_) | Body::CellPlanned(_) | Body::RunEnded { .. } => {}
     }
 }
 
-fn attempt_started(progress: &mut Progress, number: u32, now: u64) {
-    let facts = &mut progress.facts;
+fn attempt_started(folder: &mut CellFolder, number: u32, now: u64) {
+    let facts = &mut folder.facts;
     let due = facts
         .attempts
         .last()
@@ -139,7 +161,7 @@ fn attempt_started(progress: &mut Progress, number: u32, now: u64) {
         facts.cross_check = None;
         facts.broken.clear();
         facts.contradictions.clear();
-        progress.unpaired.clear();
+        folder.unpaired.clear();
     }
     facts.attempts.push(Attempt {
         number,
@@ -154,8 +176,8 @@ fn attempt_started(progress: &mut Progress, number: u32, now: u64) {
     }
 }
 
-fn executor(progress: &mut Progress, event: ExecutorEvent, now: u64) {
-    let facts = &mut progress.facts;
+fn executor(folder: &mut CellFolder, event: ExecutorEvent, now: u64) {
+    let facts = &mut folder.facts;
     match event {
         ExecutorEvent::Ready {
             uid,
@@ -220,7 +242,7 @@ fn executor(progress: &mut Progress, event: ExecutorEvent, now: u64) {
                 .find(|manifest| manifest.stats.is_none())
             {
                 Some(manifest) => manifest.stats = Some(stats),
-                None => progress.unpaired.push_back(stats),
+                None => folder.unpaired.push_back(stats),
             }
         }
         ExecutorEvent::Broken { message } => {
@@ -231,18 +253,18 @@ fn executor(progress: &mut Progress, event: ExecutorEvent, now: u64) {
     }
 }
 
-fn manifest_recorded(progress: &mut Progress, manifest: Manifest) {
+fn manifest_recorded(folder: &mut CellFolder, manifest: Manifest) {
     let Manifest {
         after,
         paths,
         states,
     } = manifest;
-    let facts = &mut progress.facts;
+    let facts = &mut folder.facts;
     if facts.manifest(&after).is_some() {
         contradiction(facts, "one manifest was taken twice".to_owned());
         return;
     }
-    let stats = progress.unpaired.pop_front();
+    let stats = folder.unpaired.pop_front();
     facts.manifests.push(ManifestFacts {
         after,
         paths,

@@ -63,6 +63,24 @@ fn a_whole_journal_folds_to_cells_in_planned_order() {
 }
 
 #[test]
+fn a_cell_folded_by_itself_is_as_it_is_in_its_run() {
+    let record = fold(log().envelopes()).expect("a good log");
+    for cell in record.cells {
+        let id = &cell.facts.cell;
+        let planned = cell.facts.planned.clone();
+        let mut events = log().envelopes();
+        events.retain(|event| event.cell.as_ref() == Some(id));
+        let first = events.remove(0);
+        assert!(matches!(first.body, Body::CellPlanned(_)));
+        let mut folder = CellFolder::new(id.clone(), planned, first.t);
+        for event in events {
+            folder.push(event.body, event.t);
+        }
+        assert_eq!(folder.finish(), cell);
+    }
+}
+
+#[test]
 fn a_journal_cut_anywhere_is_a_record_and_never_a_pass_too_many() {
     let text = log().journal();
     let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();

@@ -8,20 +8,17 @@ use assay_observe::outcome::Failure;
 use assay_observe::record::{OpFacts, Performance};
 use assay_observe::{CellRecord, Outcome, Record};
 use assay_wire::event::{Captured, Ending, Expected, Limit};
-use assay_wire::manifest::{Entry, EntryKind, PathChange, StateChange};
 use assay_wire::name::StepRef;
 use assay_wire::outcome::{OutcomeKind, Phase, Reason};
 use assay_wire::plan::{Action, Limits, Op, Privilege};
 use assay_wire::program::{Pass, USER};
 
 use super::page::{Colour, Page};
-use super::{HumanOptions, cell_title, seconds};
+use super::{HumanOptions, cell_title, changes, seconds};
 use crate::sanitise;
 
 /// Lines of output shown, and shown when verbose.
 const OUTPUT_LINES: (usize, usize) = (12, 100);
-/// Changed paths named, and named when verbose.
-const CHANGES: (usize, usize) = (10, 200);
 /// Gaps named.
 const GAPS: usize = 10;
 /// Unseen paths named.
@@ -56,6 +53,7 @@ pub(super) fn write(
         page.field("expected", &row_in_words(row))?;
     }
     body(cell, options, page)?;
+    changes::of_ops(cell, options, page)?;
     if options.verbose {
         timings(cell, page)?;
     }
@@ -138,7 +136,7 @@ fn failure(
     }
     page.field("because", &failure.message)?;
     match failure.reason {
-        Reason::NotIdempotent => changes(cell, options, page)?,
+        Reason::NotIdempotent => changes::of_second(cell, options, page)?,
         Reason::CaptureGap => gaps(cell, page)?,
         Reason::RequirementUnmet
         | Reason::ContentMismatch
@@ -265,108 +263,6 @@ fn last_output(captured: &Captured, lines: usize, width: usize) -> Vec<String> {
     }
     // Nothing was left out between them, so a line may begin in one and end in the other.
     sanitise::last_lines(&format!("{}{}", captured.head, captured.tail), lines, width)
-}
-
-fn changes(cell: &CellRecord, options: &HumanOptions, page: &mut Page<'_>) -> io::Result<()> {
-    let most = if options.verbose {
-        CHANGES.1
-    } else {
-        CHANGES.0
-    };
-    let paths = cell.repeated_changes().map(path_in_words);
-    let states = cell.repeated_states().iter().map(state_in_words);
-    let total = cell.repeated_changes().count() + cell.repeated_states().len();
-    for (index, line) in paths.chain(states).take(most).enumerate() {
-        page.field(if index == 0 { "changed" } else { "" }, &line)?;
-    }
-    if total > most {
-        page.field("", &format!("and {} more", total - most))?;
-    }
-    match cell.noise.len() {
-        0 => Ok(()),
-        noise => page.field(
-            "",
-            &format!("({noise} changes on the noise list do not count)"),
-        ),
-    }
-}
-
-fn path_in_words(change: &PathChange) -> String {
-    let was = change.before.as_ref();
-    let is = change.after.as_ref();
-    match (was, is) {
-        (Some(was), Some(is)) => format!("{}: {}", change.path, difference(was, is)),
-        (None, Some(is)) => format!("{}: nothing → {}", change.path, entry(is)),
-        (Some(was), None) => format!("{}: {} → nothing", change.path, entry(was)),
-        (None, None) => format!("{}: nothing → nothing", change.path),
-    }
-}
-
-/// What is different between two states of a path, each as `was → is`.
-fn difference(was: &Entry, is: &Entry) -> String {
-    let mut parts = Vec::new();
-    let mut part = |name: &str, was: String, is: String| {
-        if was != is {
-            parts.push(format!("{name} {was} → {is}"));
-        }
-    };
-    part("kind", kind(was.kind).to_owned(), kind(is.kind).to_owned());
-    part(
-        "mode",
-        format!("{:04o}", was.mode),
-        format!("{:04o}", is.mode),
-    );
-    part(
-        "owner",
-        format!("{}:{}", was.uid, was.gid),
-        format!("{}:{}", is.uid, is.gid),
-    );
-    part("size", was.size.to_string(), is.size.to_string());
-    let hash = |entry: &Entry| entry.sha256.map_or("none".to_owned(), |hash| hash.short());
-    part("sha256", hash(was), hash(is));
-    let link = |entry: &Entry| entry.points_to.clone().unwrap_or_default();
-    part("leads to", link(was), link(is));
-    let attributes = |entry: &Entry| {
-        let list = entry
-            .xattrs
-            .iter()
-            .map(|(name, value)| format!("{name}={}", value.short()));
-        format!("[{}]", list.collect::<Vec<_>>().join(" "))
-    };
-    part("attributes", attributes(was), attributes(is));
-    parts.join(", ")
-}
-
-fn entry(entry: &Entry) -> String {
-    let owner = format!("{:04o} {}:{}", entry.mode, entry.uid, entry.gid);
-    match entry.kind {
-        EntryKind::File => format!("file {owner} {} bytes", entry.size),
-        EntryKind::Symlink => {
-            format!("link to {}", entry.points_to.as_deref().unwrap_or_default())
-        }
-        EntryKind::Folder
-        | EntryKind::Fifo
-        | EntryKind::Socket
-        | EntryKind::CharDevice
-        | EntryKind::BlockDevice => format!("{} {owner}", kind(entry.kind)),
-    }
-}
-
-fn kind(kind: EntryKind) -> &'static str {
-    match kind {
-        EntryKind::File => "file",
-        EntryKind::Folder => "folder",
-        EntryKind::Symlink => "link",
-        EntryKind::Fifo => "pipe",
-        EntryKind::Socket => "socket",
-        EntryKind::CharDevice => "character device",
-        EntryKind::BlockDevice => "block device",
-    }
-}
-
-fn state_in_words(state: &StateChange) -> String {
-    let sign = if state.added { "+" } else { "-" };
-    format!("{}: {sign} {}", state.probe, state.line)
 }
 
 fn gaps(cell: &CellRecord, page: &mut Page<'_>) -> io::Result<()> {

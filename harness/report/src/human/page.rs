@@ -40,6 +40,9 @@ pub(super) struct Page<'a> {
 /// Columns of the names before values.
 const NAME: usize = 10;
 
+/// Columns of one step of indentation.
+const STEP: usize = 2;
+
 /// Fewer columns than this are taken as this many.
 const MIN_WIDTH: usize = 40;
 
@@ -102,10 +105,34 @@ impl<'a> Page<'a> {
         colour: Colour,
         value: &str,
     ) -> io::Result<()> {
-        for (index, line) in wrap(value, self.width - NAME - 2).iter().enumerate() {
-            let name = if index == 0 { name } else { "" };
+        self.lines(name, colour, value, 0, 0)
+    }
+
+    /// One line of several, so many steps further in than values are. Where it is wrapped, it goes
+    /// on one step further: no text can pass for a line of its own.
+    pub(super) fn item(&mut self, steps: usize, value: &str) -> io::Result<()> {
+        let first = steps * STEP;
+        self.lines("", Colour::Plain, value, first, first + STEP)
+    }
+
+    /// A name, and a value that is wrapped beside it, its first and its further lines indented.
+    fn lines(
+        &mut self,
+        name: &str,
+        colour: Colour,
+        value: &str,
+        first: usize,
+        further: usize,
+    ) -> io::Result<()> {
+        let width = self.width - NAME - 2 - first.max(further);
+        for (index, line) in wrap(value, width).iter().enumerate() {
+            let (name, space) = if index == 0 {
+                (name, first)
+            } else {
+                ("", further)
+            };
             self.spans(&[
-                (Colour::Dim, &format!("  {name:<NAME$}")),
+                (Colour::Dim, &format!("  {name:<NAME$}{:space$}", "")),
                 (colour, line.as_str()),
             ])?;
         }

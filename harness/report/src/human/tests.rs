@@ -1,7 +1,10 @@
 //! The human report of the sample, and what holds for every width.
 
 use assay_observe::fold;
-use assay_testkit::{Log, PlanBuilder};
+use assay_testkit::{Log, PlanBuilder, added, state};
+use assay_wire::event::{Ending, ManifestPoint};
+use assay_wire::manifest::{EntryKind, PathChange};
+use assay_wire::plan::OpId;
 
 use super::*;
 use crate::sample;
@@ -46,6 +49,41 @@ fn a_run_where_all_is_well_is_short() {
     let log = Log::new().cell("arch:jq", plan).cleanly().end();
     let record = fold(log.envelopes()).expect("a good log");
     insta::assert_snapshot!(rendered(&record, false, 80, false));
+}
+
+#[test]
+fn paths_cannot_pass_for_words_of_ours() {
+    let plan = PlanBuilder::new("debian-12", "hostile")
+        .run(&["sh", "-c", "`x`\u{1b}[2J\u{202e}"])
+        .write("/etc/a", "x")
+        .build();
+    let long = format!("/opt/{}", "long ".repeat(900));
+    let mut paths: Vec<PathChange> = (0..60).map(|n| added(&format!("/srv/{n:02}"))).collect();
+    paths.extend([
+        sample::new("/opt/\u{202e}nwod\u{1b}[2J", EntryKind::File, 0o6777),
+        sample::new("/opt/\\x0aone\\x1b[2J", EntryKind::File, 0o4755),
+        sample::new("/opt/x (0755 0:0), and 0 more", EntryKind::File, 0o4755),
+        sample::capable(&long),
+        added("/etc/ setuid /usr/bin/su: nothing"),
+        added("/etc/'; ls `x` $(y)"),
+        added("no path"),
+    ]);
+    let log = Log::new()
+        .cell("debian-12:hostile", plan)
+        .attempt(1)
+        .op(1, Ending::Exited(0))
+        .manifest(
+            ManifestPoint::Op(OpId(1)),
+            paths,
+            vec![state("jq\u{1b}[2J\u{202e}\nmore")],
+        )
+        .op(2, Ending::Written { changed: true })
+        .changed(2, vec![sample::new("/etc/a", EntryKind::File, 0o640)])
+        .closes()
+        .end();
+    let record = fold(log.envelopes()).expect("a good log");
+    insta::assert_snapshot!("hostile", rendered(&record, false, 80, false));
+    insta::assert_snapshot!("hostile-verbose", rendered(&record, false, 80, true));
 }
 
 #[test]
