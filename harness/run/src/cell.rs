@@ -8,12 +8,13 @@ use assay_content::fetch::{FetchError, Fetcher};
 use assay_content::lab_hosts::LabError;
 use assay_content::proxy::Proxy;
 use assay_content::store::Store;
+use assay_observe::CellFolder;
 use assay_sandbox::lease::OwnerId;
 use assay_sandbox::session::{Backend, SandboxLimits, SandboxSpec, Session};
 use assay_wire::digest::Digest;
 use assay_wire::event::{
-    Body, CellEnded, CellPlanned, ContentReady, ContentRefused, Envelope, Image, InfraCause,
-    Origin, SandboxLeft, SandboxStarted,
+    Body, CellEnded, CellPlanned, ContentReady, ContentRefused, Image, InfraCause, Origin,
+    SandboxLeft, SandboxStarted,
 };
 use assay_wire::name::CellId;
 use assay_wire::outcome::OutcomeKind;
@@ -301,23 +302,18 @@ impl Context {
         if !matches!(driven, Ok(AttemptEnd::Finished)) {
             return false;
         }
-        let Ok(mut events) = self.journal.events() else {
+        let Ok(events) = self.journal.events() else {
             return false;
         };
-        if let Some(last) = events.last().cloned() {
-            let body = Body::CellEnded(CellEnded::Finished);
-            events.push(Envelope {
-                cell: Some(job.cell.clone()),
-                seq: last.seq + 1,
-                body,
-                ..last
-            });
+        let mut folder = CellFolder::new(job.cell.clone(), job.planned.clone(), 0);
+        for event in events {
+            if event.cell.as_ref() == Some(&job.cell) {
+                folder.push(event.body, event.t);
+            }
         }
-        assay_observe::fold(events).is_ok_and(|record| {
-            record.cells.iter().any(|cell| {
-                cell.facts.cell == job.cell && cell.outcome.kind() == OutcomeKind::Failed
-            })
-        })
+        let now = folder.facts().last_ms;
+        folder.push(Body::CellEnded(CellEnded::Finished), now);
+        folder.finish().outcome.kind() == OutcomeKind::Failed
     }
 
     pub(crate) fn record(&self, job: &CellJob, body: Body) -> Result<(), Fault> {
