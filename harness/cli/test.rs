@@ -185,11 +185,7 @@ fn expected(project: &Project, cell: &PlannedCell) -> Option<Expected> {
         outcome: row.outcome.value,
         phase: row.phase.as_ref().map(|phase| phase.value),
         reason: row.reason.as_ref().map(|reason| reason.value),
-        because: row
-            .link
-            .as_ref()
-            .map(|link| link.value.as_str().to_owned())
-            .unwrap_or_default(),
+        link: row.link.as_ref().map(|link| link.value.as_str().to_owned()),
         expired: row
             .expires
             .as_ref()

@@ -353,12 +353,11 @@ fn row_in_words(row: &Expected) -> String {
         ""
     };
     let outcome = row.outcome.as_str().replace('_', " ");
-    let because = if row.because.is_empty() {
-        String::new()
-    } else {
-        format!(", because {}", row.because)
-    };
-    format!("{outcome}{phase}{reason}{because}{expired}")
+    let link = row
+        .link
+        .as_ref()
+        .map_or(String::new(), |link| format!(" ({link})"));
+    format!("{outcome}{phase}{reason}{link}{expired}")
 }
 
 fn phase(phase: Phase) -> String {
