@@ -41,6 +41,26 @@ Examples:
   assay plan jq --on arch --explain    with the steps that do not apply, and why
   assay plan jq docker --together      as one machine's plan";
 
+/// Shown below the help of `assay explain`.
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  assay explain                  all codes, with how much each matters
+  assay explain unknown-action   one of them, with a wrong and a right text";
+
+/// Shown below the help of `assay snapshot`.
+const SNAPSHOT_EXAMPLES: &str = "\
+Examples:
+  assay snapshot check                 all plans of the project
+  assay plan jq --on arch              a plan as it is now …
+  assay snapshot accept jq --on arch   … and take it";
+
+/// Shown below the help of `assay report`.
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  assay report                  the newest run
+  assay report -v               every cell, with what each op changed
+  assay report --format json    all that is known of it";
+
 /// Shown below the help of `assay test`.
 const TEST_EXAMPLES: &str = "\
 Examples:
@@ -61,7 +81,14 @@ const OUTPUT: &str = "Output";
 
 /// Tests provisioning recipes in sandboxes and shows what root did.
 #[derive(Debug, Parser)]
-#[command(name = "assay", version, after_help = AFTER, max_term_width = 100)]
+#[command(
+    name = "assay",
+    version,
+    after_help = AFTER,
+    max_term_width = 100,
+    subcommand_help_heading = "Verbs",
+    subcommand_value_name = "VERB"
+)]
 pub(crate) struct Cli {
     /// What every verb takes.
     #[command(flatten)]
@@ -115,6 +142,7 @@ pub(crate) enum Verb {
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Recipes),
     /// Explain a diagnostic's code, or list all codes
+    #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain {
         /// The code, such as `unknown-action`
         code: Option<String>,
@@ -123,12 +151,18 @@ pub(crate) enum Verb {
     #[command(after_help = PLAN_EXAMPLES)]
     Plan(PlanArgs),
     /// Compare plans with the snapshots in `snapshots/`, or accept them
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = SNAPSHOT_EXAMPLES,
+        subcommand_help_heading = "Verbs",
+        subcommand_value_name = "VERB"
+    )]
     Snapshot(SnapshotVerb),
     /// Run recipes in sandboxes and judge them: plan, prepare, apply, verify, apply again
     #[command(after_help = TEST_EXAMPLES)]
     Test(TestArgs),
     /// Render a finished run again, from its journal alone
+    #[command(after_help = REPORT_EXAMPLES)]
     Report {
         /// The run's id or journal; the newest run without it
         run: Option<String>,
@@ -137,7 +171,11 @@ pub(crate) enum Verb {
     #[command(after_help = SHELL_EXAMPLES)]
     Shell(ShellArgs),
     /// The images that sandboxes are made of
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        subcommand_help_heading = "Verbs",
+        subcommand_value_name = "VERB"
+    )]
     Images(ImagesVerb),
     /// Say what this machine can run and name the command that mends what it cannot
     Doctor {
@@ -164,6 +202,11 @@ pub(crate) struct Selection {
     /// Targets, such as `ubuntu-24.04,debian-*`; the project's targets without it
     #[arg(long, value_name = "TARGET,…", value_delimiter = ',')]
     pub(crate) on: Vec<String>,
+}
+
+/// Which sets of recipes.
+#[derive(Debug, Args)]
+pub(crate) struct Sets {
     /// Plan all recipes as one machine's, instead of each by itself
     #[arg(long)]
     pub(crate) together: bool,
@@ -175,6 +218,9 @@ pub(crate) struct PlanArgs {
     /// Which recipes on which targets.
     #[command(flatten)]
     pub(crate) selection: Selection,
+    /// Which sets of them.
+    #[command(flatten)]
+    pub(crate) sets: Sets,
     /// Also show the steps that do not apply, and why
     #[arg(long)]
     pub(crate) explain: bool,
@@ -195,6 +241,9 @@ pub(crate) struct TestArgs {
     /// Which recipes on which targets.
     #[command(flatten)]
     pub(crate) selection: Selection,
+    /// Which sets of them.
+    #[command(flatten)]
+    pub(crate) sets: Sets,
     /// How many sandboxes at once; as many as there are cores without it
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) jobs: Option<u16>,

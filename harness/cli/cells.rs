@@ -11,7 +11,7 @@ use assay_wire::plan::Plan;
 use assay_wire::program::HarnessEnv;
 use assay_wire::source::{LineIndex, Span};
 
-use crate::args::Selection;
+use crate::args::{Selection, Sets};
 use crate::check::{lint_with_targets, sources_by_name};
 use crate::diagnostics::{self, Source};
 use crate::error::{CliError, ErrorKind};
@@ -144,10 +144,11 @@ pub(crate) fn select(
     terminal: &Terminal,
     project: &Project,
     selection: &Selection,
+    sets: &Sets,
     targets: &[Target],
 ) -> Result<(Library, Vec<PlannedCell>), CliError> {
     let library = Library::load(terminal, project, &selection.recipes.recipes)?;
-    let sets: Vec<Vec<RecipeName>> = if selection.together {
+    let sets: Vec<Vec<RecipeName>> = if sets.together {
         vec![library.asked.clone()]
     } else {
         library

@@ -75,9 +75,7 @@ impl CliError {
     /// A word of the command line that is outside its grammar, in the words a recipe's diagnostics
     /// have for it.
     pub(crate) fn word(fault: TextFault) -> Self {
-        let mut error = Self::usage(fault.message);
-        error.hints.extend(fault.help);
-        error
+        Self::usage(fault.message).hints(fault.help)
     }
 
     /// A fault of the world.
@@ -85,6 +83,12 @@ impl CliError {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self::new(ErrorKind::Infrastructure, source)
+    }
+
+    /// With advice, if there is some.
+    pub(crate) fn hints(mut self, hints: impl IntoIterator<Item = String>) -> Self {
+        self.hints.extend(hints);
+        self
     }
 
     /// With advice.

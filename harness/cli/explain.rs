@@ -1,12 +1,15 @@
 //! `assay explain`: what a diagnostic's code means. Codes come from three places: a recipe's text,
 //! a set of recipes with its targets, and the project around them.
 
+use std::io::{self, Write};
+
 use assay_plan::FaultCode;
 use assay_recipe::{Code, explain};
 use serde::Serialize;
 
 use crate::error::CliError;
 use crate::expectations;
+use crate::load::nearest;
 use crate::terminal::{Terminal, wrap};
 
 #[derive(Serialize)]
@@ -33,13 +36,15 @@ const HEAD: usize = 38;
 pub(crate) fn run(terminal: &Terminal, code: Option<&str>) -> Result<(), CliError> {
     let mut explained = all();
     if let Some(text) = code {
+        let known: Vec<String> = explained.iter().map(|one| one.code.to_owned()).collect();
         explained.retain(|one| one.code == text);
         if explained.is_empty() {
-            return Err(CliError::usage(format!(
-                "no diagnostic has the code `{}`",
-                text.escape_debug()
-            ))
-            .hint("`assay explain` lists all codes"));
+            let shown = text.escape_debug();
+            let mut error = CliError::usage(format!("no diagnostic has the code `{shown}`"));
+            if let Some(near) = nearest(&text.to_lowercase(), &known) {
+                error = error.hint(format!("did you mean `{near}`?"));
+            }
+            return Err(error.hint("`assay explain` lists all codes"));
         }
     }
     if terminal.is_json() {
@@ -51,32 +56,35 @@ pub(crate) fn run(terminal: &Terminal, code: Option<&str>) -> Result<(), CliErro
     }
     let width = terminal.width();
     terminal.result(|out| {
-        for one in &explained {
-            if code.is_none() {
-                let mut lines =
-                    wrap(first_sentence(one.text), width.saturating_sub(HEAD + 1)).into_iter();
-                writeln!(
-                    out,
-                    "{:<28} {:<8} {}",
-                    one.code,
-                    one.severity,
-                    lines.next().unwrap_or_default()
-                )?;
-                lines.try_for_each(|line| writeln!(out, "{:HEAD$}{line}", ""))?;
-            } else {
-                writeln!(out, "{} ({})\n", one.code, one.severity)?;
-                wrap(one.text, width)
-                    .iter()
-                    .try_for_each(|line| writeln!(out, "{line}"))?;
-                for (title, example) in [("wrong", one.wrong), ("right", one.right)] {
-                    if let Some(example) = example {
-                        write!(out, "\n{title}:\n{}", indent(example))?;
-                    }
-                }
-            }
-        }
-        Ok(())
+        let write = if code.is_some() {
+            write_one
+        } else {
+            write_line
+        };
+        explained.iter().try_for_each(|one| write(one, width, out))
     })
+}
+
+/// A line of the list: the code, how much it matters, and what it means in a sentence.
+fn write_line(one: &Explained, width: usize, out: &mut dyn Write) -> io::Result<()> {
+    let mut lines = wrap(first_sentence(one.text), width.saturating_sub(HEAD + 1)).into_iter();
+    let first = lines.next().unwrap_or_default();
+    writeln!(out, "{:<28} {:<8} {first}", one.code, one.severity)?;
+    lines.try_for_each(|line| writeln!(out, "{:HEAD$}{line}", ""))
+}
+
+/// All there is to say of one code.
+fn write_one(one: &Explained, width: usize, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} ({})\n", one.code, one.severity)?;
+    wrap(one.text, width)
+        .iter()
+        .try_for_each(|line| writeln!(out, "{line}"))?;
+    for (title, example) in [("wrong", one.wrong), ("right", one.right)] {
+        if let Some(example) = example {
+            write!(out, "\n{title}:\n{}", indent(example))?;
+        }
+    }
+    Ok(())
 }
 
 /// Every code there is, in the order of its place.

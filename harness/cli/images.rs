@@ -47,9 +47,9 @@ pub(crate) async fn run(terminal: &Terminal, verb: &ImagesVerb) -> Result<(), Cl
 pub(crate) async fn connect() -> Result<Engine, CliError> {
     Engine::connect().await.map_err(|error| {
         let hint = error.hint();
-        let mut error = CliError::infrastructure(error);
-        error.hints.extend(hint);
-        error.hint("`assay doctor` says what this machine can run")
+        CliError::infrastructure(error)
+            .hints(hint)
+            .hint("`assay doctor` says what this machine can run")
     })
 }
 
@@ -92,9 +92,7 @@ async fn build_images(
             }
             Err(error) => {
                 let hint = error.hint();
-                let mut error = CliError::infrastructure(error);
-                error.hints.extend(hint);
-                terminal.error(&error);
+                terminal.error(&CliError::infrastructure(error).hints(hint));
                 failed.push(target.id.to_string());
             }
         }

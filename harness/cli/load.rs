@@ -87,8 +87,7 @@ fn load_file(project: &Project, path: &Path) -> Loaded {
         Err(error) => {
             let hint = matches!(error, ReadError::NotAFile(_))
                 .then(|| "a recipe is one TOML file".to_owned());
-            let mut error = CliError::new(ErrorKind::Recipe, error);
-            error.hints.extend(hint);
+            let error = CliError::new(ErrorKind::Recipe, error).hints(hint);
             return Loaded {
                 source: Source {
                     name,
@@ -180,7 +179,7 @@ fn by_name(project: &Project, name: &Path) -> Result<PathBuf, CliError> {
 }
 
 /// The name that was probably meant: one part of the other, or a few letters apart.
-fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
     let part = |known: &&String| {
         !name.is_empty() && (known.contains(name) || name.contains(known.as_str()))
     };

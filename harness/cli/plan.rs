@@ -32,7 +32,13 @@ struct Planned<'d> {
 pub(crate) fn run(terminal: &Terminal, arguments: &PlanArgs) -> Result<(), CliError> {
     let project = Project::find(terminal)?;
     let targets = project.targets(&arguments.selection.on)?;
-    let (_, cells) = select(terminal, &project, &arguments.selection, &targets)?;
+    let (_, cells) = select(
+        terminal,
+        &project,
+        &arguments.selection,
+        &arguments.sets,
+        &targets,
+    )?;
     if terminal.is_json() {
         let plans = cells
             .iter()

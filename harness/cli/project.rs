@@ -9,7 +9,9 @@ use assay_plan::FaultCode;
 use assay_recipe::expected::TargetPattern;
 use assay_recipe::project::Lints;
 use assay_recipe::when::{Arch, Libc};
-use assay_recipe::{Diagnostic, Expectations, MAX_RECIPE_BYTES, OtherCode, Project as Settings};
+use assay_recipe::{
+    Diagnostic, Expectations, MAX_RECIPE_BYTES, OtherCode, Project as Settings, Spanned,
+};
 use assay_sandbox::images::set::Definitions;
 use assay_wire::name::TargetId;
 
@@ -135,68 +137,70 @@ impl Project {
     /// # Errors
     /// If a pattern is malformed or matches nothing, or the project names an unknown target.
     pub(crate) fn targets(&self, patterns: &[String]) -> Result<Vec<assay_plan::Target>, CliError> {
-        let known: Vec<&TargetId> = self
-            .definitions
-            .iter()
-            .map(|placed| &placed.definition.id)
-            .collect();
-        let names = || {
-            known
+        let chosen = if patterns.is_empty() {
+            self.own_targets()?
+        } else {
+            let matching: Vec<Vec<&TargetId>> = patterns
                 .iter()
-                .map(|id| id.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        let mut chosen: Vec<&TargetId> = Vec::new();
-        let mut choose = |id| {
-            if !chosen.contains(&id) {
-                chosen.push(id);
-            }
-        };
-        if patterns.is_empty() {
-            match &self.settings.targets {
-                None => known.iter().for_each(|id| choose(id)),
-                Some(named) => {
-                    for target in named {
-                        let id =
-                            known
-                                .iter()
-                                .find(|id| ***id == target.value)
-                                .ok_or_else(|| {
-                                    CliError::usage(format!(
-                                        "`{MARK}` names the target `{}`, which has no definition",
-                                        target.value
-                                    ))
-                                    .hint(format!("known targets: {}", names()))
-                                })?;
-                        choose(id);
-                    }
+                .map(|text| self.matching(text))
+                .collect::<Result<_, _>>()?;
+            let mut chosen: Vec<&TargetId> = Vec::new();
+            for id in matching.into_iter().flatten() {
+                if !chosen.contains(&id) {
+                    chosen.push(id);
                 }
             }
-        }
-        for text in patterns {
-            let pattern: TargetPattern = if text == "all" { "*" } else { text.as_str() }
-                .parse()
-                .map_err(|fault| {
-                    CliError::word(fault).hint(format!("known targets: {}", names()))
-                })?;
-            let before = known
-                .iter()
-                .filter(|id| pattern.matches(id))
-                .map(|id| choose(id))
-                .count();
-            if before == 0 {
-                return Err(CliError::usage(format!(
-                    "no target matches `{}`",
-                    text.escape_debug()
-                ))
-                .hint(format!("known targets: {}", names())));
-            }
-        }
+            chosen
+        };
         Ok(chosen
             .into_iter()
             .filter_map(|id| self.target(id))
             .collect())
+    }
+
+    /// Every target with a definition.
+    fn known(&self) -> impl Iterator<Item = &TargetId> {
+        self.definitions.iter().map(|placed| &placed.definition.id)
+    }
+
+    fn known_in_words(&self) -> String {
+        let names: Vec<&str> = self.known().map(TargetId::as_str).collect();
+        format!("known targets: {}", names.join(", "))
+    }
+
+    /// The targets that `assay.toml` names, else all.
+    fn own_targets(&self) -> Result<Vec<&TargetId>, CliError> {
+        let Some(named) = &self.settings.targets else {
+            return Ok(self.known().collect());
+        };
+        let find = |target: &Spanned<TargetId>| {
+            let found = self.known().find(|id| **id == target.value);
+            found.ok_or_else(|| {
+                let name = &target.value;
+                CliError::usage(format!(
+                    "`{MARK}` names the target `{name}`, which has no definition"
+                ))
+                .hint(self.known_in_words())
+            })
+        };
+        named.iter().map(find).collect()
+    }
+
+    /// The targets that a pattern of the command line matches; at least one.
+    fn matching(&self, text: &str) -> Result<Vec<&TargetId>, CliError> {
+        let pattern: TargetPattern = if text == "all" { "*" } else { text }
+            .parse()
+            .map_err(|fault| CliError::word(fault).hint(self.known_in_words()))?;
+        let found: Vec<&TargetId> = self.known().filter(|id| pattern.matches(id)).collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let mut error = CliError::usage(format!("no target matches `{pattern}`"));
+        let family = format!("{pattern}-");
+        if self.known().any(|id| id.as_str().starts_with(&family)) {
+            error = error.hint(format!("did you mean `--on '{family}*'`?"));
+        }
+        Err(error.hint(self.known_in_words()))
     }
 
     /// The target of this name, from its definition.

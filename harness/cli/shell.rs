@@ -64,9 +64,7 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &ShellArgs) -> Result<()
     }
     .map_err(|error| {
         let hint = error.hint();
-        let mut error = CliError::infrastructure(error);
-        error.hints.extend(hint);
-        error
+        CliError::infrastructure(error).hints(hint)
     })?;
     let spoken = speak(&world, &cell, &target, arguments.root, &mut session, &lease).await;
     let ended = match &kept {

@@ -11,7 +11,7 @@ use assay_wire::event::SnapshotFinding;
 use assay_wire::name::{RecipeName, TargetId};
 use serde::Serialize;
 
-use crate::args::{Selection, SnapshotVerb};
+use crate::args::{Selection, Sets, SnapshotVerb};
 use crate::cells::{Library, PlannedCell, select};
 use crate::check::plural;
 use crate::error::{CliError, ErrorKind};
@@ -171,11 +171,9 @@ fn plans(
         return Err(CliError::usage("there is no project here")
             .hint("an `assay.toml` marks a project's root; it may be empty"));
     }
-    if selection.together {
-        return Err(CliError::usage("a snapshot is of one recipe").hint("leave out --together"));
-    }
     let targets = project.targets(&selection.on)?;
-    select(terminal, project, selection, &targets)
+    let sets = Sets { together: false };
+    select(terminal, project, selection, &sets, &targets)
 }
 
 /// Files among the snapshots that belong to no plan.

@@ -39,9 +39,19 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<Exi
     if arguments.selection.on.is_empty() && world.is_ok() {
         leave_out_unavailable(terminal, &mut targets, &images);
     }
-    let (_, cells) = select(terminal, &project, &arguments.selection, &targets)?;
+    let (_, cells) = select(
+        terminal,
+        &project,
+        &arguments.selection,
+        &arguments.sets,
+        &targets,
+    )?;
     if arguments.list {
-        return list(terminal, &cells, &images);
+        if let Err(error) = &world {
+            let why = crate::terminal::plain(&error.to_string());
+            terminal.progress(&format!("which images there are is not known: {why}"));
+        }
+        return list(terminal, &cells, world.is_ok().then_some(&images));
     }
     // Everything that is wrong with the recipes has been said before the world is complained of.
     let world = world?;
@@ -94,10 +104,11 @@ fn leave_out_unavailable(
     }
 }
 
+/// Lists cells, with their images where it is known which there are.
 fn list(
     terminal: &Terminal,
     cells: &[PlannedCell],
-    images: &BTreeMap<TargetId, FoundImage>,
+    images: Option<&BTreeMap<TargetId, FoundImage>>,
 ) -> Result<ExitCode, CliError> {
     let names: Vec<String> = cells.iter().map(|cell| cell.cell.to_string()).collect();
     if terminal.is_json() {
@@ -106,9 +117,11 @@ fn list(
     } else {
         terminal.result(|out| {
             cells.iter().try_for_each(|cell| {
-                let image = images
-                    .get(&cell.target.id)
-                    .map_or("no image", |image| image.kind.word());
+                let image = match images.map(|images| images.get(&cell.target.id)) {
+                    Some(Some(image)) => image.kind.word(),
+                    Some(None) => "no image",
+                    None => "image not known",
+                };
                 let note = if cell.plan.unsupported.is_some() {
                     "  unsupported"
                 } else {
@@ -185,11 +198,7 @@ fn expected(project: &Project, cell: &PlannedCell) -> Option<Expected> {
         outcome: row.outcome.value,
         phase: row.phase.as_ref().map(|phase| phase.value),
         reason: row.reason.as_ref().map(|reason| reason.value),
-        because: row
-            .link
-            .as_ref()
-            .map(|link| link.value.as_str().to_owned())
-            .unwrap_or_default(),
+        link: row.link.as_ref().map(|link| link.value.as_str().to_owned()),
         expired: row
             .expires
             .as_ref()
@@ -215,22 +224,7 @@ async fn run_jobs(
         .leases
         .acquire(&run)
         .map_err(CliError::infrastructure)?;
-    let swept = sweep(
-        &world.backend,
-        &world.owner,
-        &world.leases,
-        Kept::Spare {
-            now: SystemTime::now(),
-        },
-    )
-    .await
-    .map_err(CliError::infrastructure)?;
-    if !swept.removed.is_empty() {
-        terminal.progress(&format!(
-            "removed what dead runs left behind: {}",
-            swept.removed.join(" ")
-        ));
-    }
+    sweep_dead_runs(terminal, world).await?;
     let path: PathBuf = project.runs().join(run.as_str()).join("journal.jsonl");
     let progress = Progress::start(terminal, jobs.len());
     let listener = progress.listener();
@@ -273,6 +267,23 @@ async fn run_jobs(
     terminal.progress(&format!("journal: {}", path.display()));
     let events = journal.events().map_err(CliError::infrastructure)?;
     assay_observe::fold(events).map_err(CliError::infrastructure)
+}
+
+/// Removes what dead runs left behind, but for what was kept on purpose.
+async fn sweep_dead_runs(terminal: &Terminal, world: &World) -> Result<(), CliError> {
+    let kept = Kept::Spare {
+        now: SystemTime::now(),
+    };
+    let swept = sweep(&world.backend, &world.owner, &world.leases, kept)
+        .await
+        .map_err(CliError::infrastructure)?;
+    if !swept.removed.is_empty() {
+        terminal.progress(&format!(
+            "removed what dead runs left behind: {}",
+            swept.removed.join(" ")
+        ));
+    }
+    Ok(())
 }
 
 /// One sandbox for each core.

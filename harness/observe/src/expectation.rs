@@ -92,7 +92,7 @@ mod tests {
         let row = |outcome, phase, reason| Expected {
             phase,
             reason,
-            ..expected(outcome, "")
+            ..expected(outcome)
         };
         let expired = Expected {
             expired: true,
@@ -134,15 +134,12 @@ mod tests {
             message: String::new(),
             hint: None,
         };
-        assert_eq!(
-            verdict(&infra, Some(&expected("infra", ""))),
-            Verdict::NoResult
-        );
+        assert_eq!(verdict(&infra, Some(&expected("infra"))), Verdict::NoResult);
         let not_run = Outcome::NotRun {
             because: String::new(),
         };
         assert_eq!(
-            verdict(&not_run, Some(&expected("not_run", ""))),
+            verdict(&not_run, Some(&expected("not_run"))),
             Verdict::NoResult
         );
         let cancelled = Outcome::Cancelled {

@@ -134,15 +134,10 @@ fn summary(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
     let parts: Vec<String> = parts
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
-    let cells = if counts.cells == 1 {
-        "1 cell"
-    } else {
-        &format!("{} cells", counts.cells)
-    };
+    let cells = plural(counts.cells, "cell");
     let findings = match counts.snapshot_findings {
         0 => String::new(),
-        1 => " · 1 snapshot finding".to_owned(),
-        many => format!(" · {many} snapshot findings"),
+        count => format!(" · {}", plural(count, "snapshot finding")),
     };
     let colon = if parts.is_empty() { "" } else { ": " };
     let time = seconds(record.run.duration_ms);
@@ -217,6 +212,11 @@ fn cell_title(cell: &CellRecord) -> String {
         kind_mark(kind),
         recipes.join(",")
     )
+}
+
+/// `1 cell`, `2 cells`.
+fn plural(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Milliseconds for people.

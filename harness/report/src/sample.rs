@@ -9,7 +9,7 @@ use assay_wire::event::{
     RequestDecision, SandboxLeft, SnapshotFinding,
 };
 use assay_wire::manifest::{Entry, EntryKind, PathChange};
-use assay_wire::outcome::Reason;
+use assay_wire::outcome::{Phase, Reason};
 use assay_wire::plan::OpId;
 use assay_wire::program::{Insertion, Pass, Variable};
 
@@ -77,7 +77,7 @@ fn good_and_expected(log: Log) -> Log {
             .install("absent")
             .build(),
     );
-    known.expected = Some(expected("failed", "Debian has no such package"));
+    known.expected = Some(expected("failed"));
     let hand = PlanBuilder::new("debian-12", "reboot")
         .install("jq")
         .manual("Reboot.\u{1b}[2J\nThen log in.");
@@ -170,8 +170,10 @@ fn failing(log: Log) -> Log {
             .run(&["true"])
             .build(),
     );
-    let mut row = expected("failed", "an old bug");
+    let mut row = expected("failed");
+    row.phase = Some(Phase::ApplyAgain);
     row.reason = Some(Reason::NotIdempotent);
+    row.link = Some("https://bugs.test/1\u{202e}".to_owned());
     fixed.expected = Some(row);
     let old = PlanBuilder::new("debian-12", "old").requires_command("tar", Some("1.30"));
     let old = old

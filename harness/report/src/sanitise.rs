@@ -70,7 +70,8 @@ pub fn block(text: &str, lines: usize, max: usize) -> Vec<String> {
         .collect();
     let more = text.split('\n').skip(lines).count();
     if more > 0 {
-        shown.push(line(&format!("… {more} more lines"), max));
+        let lines = if more == 1 { "line" } else { "lines" };
+        shown.push(line(&format!("… {more} more {lines}"), max));
     }
     shown
 }

@@ -424,12 +424,12 @@ pub fn image(plan: &Plan, kind: ImageKind) -> Image {
 /// # Panics
 /// If `outcome` is not an outcome's word.
 #[must_use]
-pub fn expected(outcome: &str, because: &str) -> Expected {
+pub fn expected(outcome: &str) -> Expected {
     Expected {
         outcome: outcome.parse().expect("an outcome's word"),
         phase: None,
         reason: None,
-        because: because.to_owned(),
+        link: None,
         expired: false,
         needs: Vec::new(),
     }

@@ -100,6 +100,7 @@ fn one_code_of_each_kind() {
             env.run_words(&["explain", code]).whole()
         );
     }
+    insta::assert_snapshot!("explain-near", env.run("explain Unknown-Actoin").whole());
     insta::assert_snapshot!(
         "explain-unknown",
         env.run_words(&["explain", "no-such\u{1b}[2J"]).whole()

@@ -41,7 +41,15 @@ fn a_target_is_planned_once_however_often_it_is_named() {
 fn targets_that_are_not_there() {
     let env = TestEnv::project();
     let mut all = String::new();
-    for pattern in ["debian-11", "zz-*", "Debian", "x y", "", "debian-12,,arch"] {
+    for pattern in [
+        "debian-11",
+        "debian",
+        "zz-*",
+        "Debian",
+        "x y",
+        "",
+        "debian-12,,arch",
+    ] {
         let said = env.run_words(&["plan", "--on", pattern]);
         assert_eq!(
             (said.code, said.stdout.as_str()),

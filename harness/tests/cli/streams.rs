@@ -10,13 +10,13 @@ use crate::env::{BAD, TestEnv};
 fn a_reader_that_goes_is_no_error() {
     let env = TestEnv::project();
     for words in [
-        ["explain", "-v"],
-        ["plan", "--explain"],
-        ["explain", "--format=json"],
-        ["test", "--list"],
+        &["explain", "-v"][..],
+        &["plan", "--explain"],
+        &["explain", "--format=json"],
+        &["test", "--list", "-q"],
     ] {
         let mut child = env
-            .command(&words)
+            .command(words)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

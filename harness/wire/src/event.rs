@@ -177,10 +177,10 @@ pub struct Expected {
     pub outcome: OutcomeKind,
     /// The phase, if given.
     pub phase: Option<Phase>,
-    /// The reason's word, if given as one (`because` is the sentence for people).
+    /// The reason, if given.
     pub reason: Option<Reason>,
-    /// Why this is expected, in the author's words.
-    pub because: String,
+    /// Where more is said of it, such as an issue, if given.
+    pub link: Option<String>,
     /// True if the row's date of expiry lies before the run's start: the row no longer counts.
     pub expired: bool,
     /// What the cell needs that may not be there, such as `host:download.docker.com`.

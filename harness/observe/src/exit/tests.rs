@@ -47,14 +47,13 @@ fn add(log: Log, kind: &str) -> Log {
         "passed" => start("a-passed", |_| ()).cleanly(),
         "failed" => failing(start("a-failed", |_| ())),
         "failed as expected" => failing(start("a-known", |cell| {
-            cell.expected = Some(expected("failed", "known"))
+            cell.expected = Some(expected("failed"))
         })),
-        "passed unexpectedly" => start("a-fixed", |cell| {
-            cell.expected = Some(expected("failed", "known"))
-        })
-        .cleanly(),
+        "passed unexpectedly" => {
+            start("a-fixed", |cell| cell.expected = Some(expected("failed"))).cleanly()
+        }
         "failed otherwise" => failing(start("a-other", |cell| {
-            let mut row = expected("failed", "known");
+            let mut row = expected("failed");
             row.reason = Some(Reason::NotIdempotent);
             cell.expected = Some(row);
         })),
@@ -80,12 +79,10 @@ fn add(log: Log, kind: &str) -> Log {
             cell.snapshot = SnapshotFinding::Missing
         })
         .cleanly(),
-        "infra" => start("a-infra", |cell| {
-            cell.expected = Some(expected("infra", "never"))
-        })
-        .body(Body::AttemptStarted { attempt: 1 })
-        .attempt_failed(InfraCause::EngineDied, "gone", false)
-        .ends(CellEnded::GaveUp),
+        "infra" => start("a-infra", |cell| cell.expected = Some(expected("infra")))
+            .body(Body::AttemptStarted { attempt: 1 })
+            .attempt_failed(InfraCause::EngineDied, "gone", false)
+            .ends(CellEnded::GaveUp),
         "not run" => start("a-needs", |_| ()).ends(CellEnded::NotRun {
             because: "x".to_owned(),
         }),

@@ -57,6 +57,7 @@ pub(super) fn of_second(
     write("by the second apply", &changes, states, most, page)?;
     match cell.noise.len() {
         0 => Ok(()),
+        1 => page.item(1, "(1 change on the noise list does not count)"),
         noise => page.item(
             1,
             &format!("({noise} changes on the noise list do not count)"),

@@ -14,7 +14,7 @@ use assay_wire::plan::{Action, Limits, Op, Privilege};
 use assay_wire::program::{Pass, USER};
 
 use super::page::{Colour, Page};
-use super::{HumanOptions, cell_title, changes, seconds};
+use super::{HumanOptions, cell_title, changes, plural, seconds};
 use crate::sanitise;
 
 /// Lines of output shown, and shown when verbose.
@@ -89,6 +89,7 @@ fn body(cell: &CellRecord, options: &HumanOptions, page: &mut Page<'_>) -> io::R
             page.field("by hand", &steps.join(", "))?;
             match not_judged.len() {
                 0 => Ok(()),
+                1 => page.field("", "1 verification after that is not judged"),
                 ops => page.field(
                     "",
                     &format!("{ops} verifications after that are not judged"),
@@ -280,7 +281,7 @@ fn gaps(cell: &CellRecord, page: &mut Page<'_>) -> io::Result<()> {
     }
     match cell.gaps.len().saturating_sub(GAPS) {
         0 => Ok(()),
-        more => page.field("", &format!("and {more} more gaps")),
+        more => page.field("", &format!("and {}", plural(more, "more gap"))),
     }
 }
 
@@ -354,12 +355,11 @@ fn row_in_words(row: &Expected) -> String {
         ""
     };
     let outcome = row.outcome.as_str().replace('_', " ");
-    let because = if row.because.is_empty() {
-        String::new()
-    } else {
-        format!(", because {}", row.because)
-    };
-    format!("{outcome}{phase}{reason}{because}{expired}")
+    let link = row
+        .link
+        .as_ref()
+        .map_or(String::new(), |link| format!(" ({link})"));
+    format!("{outcome}{phase}{reason}{link}{expired}")
 }
 
 fn phase(phase: Phase) -> String {

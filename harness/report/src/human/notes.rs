@@ -10,7 +10,7 @@ use assay_wire::event::{RequestDecision, SnapshotFinding};
 use assay_wire::program::HarnessEnv;
 
 use super::page::{Colour, Page};
-use super::{cell_title, changes, snapshot_differs};
+use super::{cell_title, changes, plural, snapshot_differs};
 use crate::sanitise;
 
 /// Most lines of one snapshot's difference; the snapshot command shows all.
@@ -210,21 +210,21 @@ fn left_behind(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
 }
 
 fn images(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
-    let mut notes: BTreeMap<(&str, &str), ()> = BTreeMap::new();
+    let mut notes: BTreeSet<(&str, &str)> = BTreeSet::new();
     for image in record
         .cells
         .iter()
         .filter_map(|cell| cell.facts.planned.image.as_ref())
     {
         if let Some(note) = &image.note {
-            notes.insert((image.target.as_str(), note), ());
+            notes.insert((image.target.as_str(), note));
         }
     }
     if notes.is_empty() {
         return Ok(());
     }
     section(page, "images")?;
-    for (target, note) in notes.into_keys() {
+    for (target, note) in notes {
         page.field("", &format!("{target}: {note}"))?;
     }
     Ok(())
@@ -261,10 +261,8 @@ fn harness_in_short(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
     if hosts {
         parts.push("localhost in /etc/hosts".to_owned());
     }
-    match variables.len() {
-        0 => {}
-        1 => parts.push("1 variable".to_owned()),
-        many => parts.push(format!("{many} variables")),
+    if !variables.is_empty() {
+        parts.push(plural(variables.len(), "variable"));
     }
     if !programs.is_empty() {
         let programs: Vec<&str> = programs.into_iter().collect();

@@ -33,6 +33,9 @@ const END_NOTICED_WITHIN: Duration = Duration::from_secs(1);
 /// else has begun.
 const REMOVED_WITHIN: Duration = Duration::from_secs(30);
 
+/// How often a prepared image is made for one start.
+const MAKINGS: u32 = 3;
+
 /// One container.
 #[derive(Debug)]
 pub struct DockerSession {
@@ -70,16 +73,7 @@ impl DockerSession {
         version: &str,
         spec: &SandboxSpec,
     ) -> Result<Self, SandboxError> {
-        let name = sandbox_name(&spec.run);
-        let prepared = Prepared::of(spec);
-        let body = container_body(spec, &prepared.name());
-        let container = match Container::create(engine, name, body.clone()).await {
-            Err(EngineError::ImageMissing { .. }) => {
-                prepared.make(engine, spec, sandbox_name(&spec.run)).await?;
-                Container::create(engine, sandbox_name(&spec.run), body).await?
-            }
-            other => other?,
-        };
+        let container = Self::create(engine, spec).await?;
         match container.run().await {
             Ok((channel, stderr)) => Ok(Self {
                 container,
@@ -90,6 +84,25 @@ impl DockerSession {
                 stderr,
             }),
             Err(error) => Err(container.abandon(error).await.into()),
+        }
+    }
+
+    /// Creates the container of a prepared image, which is made if it is not there.
+    async fn create(engine: &Engine, spec: &SandboxSpec) -> Result<Container, EngineError> {
+        let prepared = Prepared::of(spec);
+        let body = container_body(spec, &prepared.name());
+        let mut makings = 0;
+        loop {
+            let name = sandbox_name(&spec.run);
+            match Container::create(engine, name, body.clone()).await {
+                // Somebody may remove it just after it was made.
+                Err(EngineError::ImageMissing { .. }) if makings < MAKINGS => {
+                    makings += 1;
+                    let name = sandbox_name(&spec.run);
+                    prepared.make(engine, spec, name).await?;
+                }
+                other => return other,
+            }
         }
     }
 

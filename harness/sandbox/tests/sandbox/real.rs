@@ -190,7 +190,8 @@ async fn load_empty_image(engine: &Engine, folder: &Path, tag: &str) -> String {
     std::fs::write(&layer, &bytes).expect("a layer");
     let image = NewImage {
         tag: tag.to_owned(),
-        labels: [("assay.test".to_owned(), "1".to_owned())].into(),
+        // Part of its id: no two tests share an image, nor what was prepared of it.
+        labels: [("assay.test".to_owned(), tag.to_owned())].into(),
         architecture: "amd64".to_owned(),
         created: "2026-01-01T00:00:00Z".to_owned(),
         layer_size: bytes.len() as u64,
