@@ -14,7 +14,7 @@ use assay_wire::event::CellPlanned;
 use assay_wire::plan::{Action, Op};
 
 use crate::journal::{self, Manifests, PARTS};
-use crate::tools::{Assay, Timed, docker, finish, median};
+use crate::tools::{Assay, Timed, docker, finish, median, settle};
 use crate::way_out::WayOut;
 use crate::{Failure, report};
 
@@ -41,11 +41,12 @@ pub(crate) fn compare(
     let bare = Bare::new(planned.ok_or("the journal plans no cell")?, way_out)?;
     bare.run()?;
 
-    let (mut ratios, mut bare_ms, mut assay_ms) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ratios, mut assay_ms) = (Vec::new(), Vec::new());
+    let (mut bare_ms, mut bare_commands_ms) = (Vec::new(), Vec::new());
     let mut parts: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let mut manifests = Manifests::default();
     for pair in 0..pairs {
-        let (plain, run): (f64, Timed) = if pair % 2 == 0 {
+        let ((plain, commands), run): ((f64, f64), Timed) = if pair % 2 == 0 {
             let plain = bare.run()?;
             (plain, assay.run(&arguments)?)
         } else {
@@ -54,6 +55,7 @@ pub(crate) fn compare(
         };
         ratios.push(run.ms / plain);
         bare_ms.push(plain);
+        bare_commands_ms.push(commands);
         assay_ms.push(run.ms);
         manifests.add(&run.events);
         for (part, ms) in journal::parts(&run.events, run.ms) {
@@ -69,12 +71,13 @@ pub(crate) fn compare(
     let mut out = std::io::stdout();
     writeln!(
         out,
-        "    {} pairs from {:.2} to {:.2} ×; medians {:.0} ms and {:.0} ms",
+        "    {} pairs from {:.2} to {:.2} ×; medians {:.0} ms and {:.0} ms, the commands alone {:.0} ms",
         ratios.len(),
         ratios.first().copied().unwrap_or_default(),
         ratios.last().copied().unwrap_or_default(),
         median(&mut assay_ms),
         median(&mut bare_ms),
+        median(&mut bare_commands_ms),
     )?;
     for part in PARTS {
         let ms = parts.get_mut(part).map_or(0.0, |values| median(values));
@@ -115,6 +118,7 @@ impl Bare {
         }
         let commands = planned.plan.ops.iter().map(command);
         let script = commands.collect::<Result<Vec<_>, _>>()?.join(" && ");
+        let script = format!("s=$(date +%s%N) && {script} && echo $(($(date +%s%N) - s))");
         arguments.extend([image.id.clone(), "sh".to_owned(), "-c".to_owned(), script]);
         Ok(Self {
             image: image.id.clone(),
@@ -122,13 +126,16 @@ impl Bare {
         })
     }
 
-    /// Runs it; milliseconds from start to end.
-    fn run(&self) -> Result<f64, Failure> {
+    /// Runs it; milliseconds from start to end, and of these in the commands alone.
+    fn run(&self) -> Result<(f64, f64), Failure> {
         let mut command = docker();
         command.args(&self.arguments);
+        settle()?;
         let started = Instant::now();
-        finish(&mut command)?;
-        Ok(started.elapsed().as_secs_f64() * 1e3)
+        let printed = finish(&mut command)?;
+        let whole = started.elapsed().as_secs_f64() * 1e3;
+        let nanoseconds: f64 = printed.lines().last().unwrap_or_default().parse()?;
+        Ok((whole, nanoseconds / 1e6))
     }
 
     fn image_bytes(&self) -> Result<u64, Failure> {

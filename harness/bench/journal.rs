@@ -45,7 +45,7 @@ pub(crate) fn parts(events: &[Envelope], whole_ms: f64) -> BTreeMap<&'static str
             | Body::Output(_)
             | Body::Request(_) => "ops and checks",
             Body::CrossChecked(_) => "cross-check",
-            Body::CellEnded(_) => "sandbox end",
+            Body::SandboxLeft(_) | Body::CellEnded(_) => "sandbox end",
             Body::RunStarted(_)
             | Body::CellPlanned(_)
             | Body::AttemptStarted { .. }

@@ -37,6 +37,7 @@ impl Assay<'_> {
         if let Some(cache) = &self.cache {
             command.env("XDG_CACHE_HOME", cache);
         }
+        settle()?;
         let started = Instant::now();
         finish(&mut command)?;
         let ms = started.elapsed().as_secs_f64() * 1e3;
@@ -53,6 +54,11 @@ impl Assay<'_> {
 fn newest(runs: &Path) -> Option<PathBuf> {
     let entries = std::fs::read_dir(runs).ok()?;
     entries.filter_map(|entry| Some(entry.ok()?.path())).max()
+}
+
+/// Lets the disk finish what the run before left to it, which the next would pay for.
+pub(crate) fn settle() -> Result<(), Failure> {
+    finish(&mut Command::new("sync")).map(|_| ())
 }
 
 /// The engine's own client.

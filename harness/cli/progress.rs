@@ -116,6 +116,7 @@ impl State {
             | Body::Manifest(_)
             | Body::Request(_)
             | Body::CrossChecked(_)
+            | Body::SandboxLeft(_)
             | Body::RunEnded { .. } => {}
         }
     }

@@ -1,10 +1,14 @@
-//! The loopback interface, brought up where the engine left it down (rtnetlink(7)).
+//! The loopback interface, brought up where the engine left it down (rtnetlink(7)), and its names.
 
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
+use std::path::Path;
 
 use assay_wire::program::PROXY_PORT;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+use crate::write::{Wanted, write_file};
 
 /// The loopback interface's index in every network namespace.
 const LOOPBACK: u32 = 1;
@@ -20,6 +24,30 @@ const UP: u32 = 1;
 
 /// `NLMSG_ERROR` of linux/netlink.h; an error of 0 is the acknowledgement.
 const ANSWER: u16 = 2;
+
+/// What `/etc/hosts` says on every machine (hosts(5)).
+const NAMES: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+
+/// Writes the names of loopback into an `/etc/hosts` that is empty or not there; true if so. An
+/// engine puts an empty one into a container without a network, as into its images.
+pub(crate) fn ensure_names() -> io::Result<bool> {
+    let path = Path::new("/etc/hosts");
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() || found.len() > 0 => return Ok(false),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    write_file(
+        path,
+        &Wanted {
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            content: NAMES.as_bytes().into(),
+        },
+    )
+}
 
 /// True if something on loopback can be reached: connecting a datagram socket looks for a route
 /// and sends nothing.

@@ -23,7 +23,7 @@ use rustix::io::FdFlags;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::Gid;
 
-use crate::{launch, session};
+use crate::{launch, manifest, session};
 
 /// Ends a start that is no sandbox's: the executor kills every process it can see, so it refuses
 /// to be anything but PID 1 (`EX_USAGE` of sysexits(3)).
@@ -38,8 +38,9 @@ const STREAM_FDS: RawFd = 100;
 /// A group no process of a sandbox runs in.
 const FOREIGN_GROUP: u32 = 65_534;
 
-/// Runs the executor: without arguments as the engine starts it; `serve` and `launch` are its own
-/// ways of starting itself again.
+/// Runs the executor: without arguments as the engine starts it for a session; with `learn` to
+/// look at an image that is being prepared; `serve` and `launch` are its own ways of starting
+/// itself again.
 pub fn main() -> ExitCode {
     let first = std::env::args_os().nth(1);
     let result = match first.as_deref().map(OsStr::as_encoded_bytes) {
@@ -49,6 +50,7 @@ pub fn main() -> ExitCode {
         }
         None => enter_memfd(),
         Some(b"serve") => serve(),
+        Some(b"learn") => manifest::learn(),
         Some(_) => return ExitCode::from(NOT_PID_1),
     };
     match result {

@@ -61,6 +61,33 @@ fn entry(change: &PathChange) -> &Entry {
 }
 
 #[test]
+fn what_was_learned_of_an_image_is_not_read_again() {
+    let hashed = |place: &Root| {
+        let mut session = Session::with_ops(place, vec![root("date +%s%N > /srv-f")]);
+        let (_, event) = session.manifest();
+        let ExecutorEvent::ManifestTaken { hashed, .. } = event else {
+            panic!("{event:?}");
+        };
+        session.op().expect("run");
+        let (lines, _) = session.manifest();
+        assert_eq!(paths(&changes(lines)), ["/srv-f"]);
+        session.stop();
+        hashed
+    };
+    let place = Root::new();
+    std::fs::write(place.join("/srv-f"), vec![b'x'; 100_000]).expect("written");
+    std::fs::write(place.join("/other"), vec![b'x'; 5_000]).expect("written");
+    std::thread::sleep(Duration::from_millis(100));
+    place.learn();
+    // What adding the user writes is all there is to read.
+    assert!(hashed(&place) < 2_000);
+    // That and what changed since; then everything, because the table is damaged.
+    assert!(hashed(&place) < 2_100);
+    std::fs::write(place.join("/.assay/hashes"), "assay hashes 9").expect("written");
+    assert!(hashed(&place) > 5_000);
+}
+
+#[test]
 fn every_kind_of_change_is_told_once() {
     let told = after(&[
         "mkdir -p /srv/d; echo one > /srv/f; cp /usr/bin/true /srv/t; echo x > /srv/gone; echo a > /srv/touched; sleep 0.2",

@@ -28,7 +28,8 @@ fn the_executor_introduces_itself_and_ends_politely() {
         [ExecutorEvent::Ready {
             uid: 1001,
             gid: 1001,
-            user_added: true
+            user_added: true,
+            hosts_added: true,
         }]
     );
     session.directive(Directive::Continue);
@@ -40,6 +41,11 @@ fn the_executor_introduces_itself_and_ends_politely() {
         Some("dev:x:1001:1001::/home/dev:/bin/bash")
     );
     assert_eq!(place.read("/etc/passwd").lines().count(), 3);
+    assert!(
+        place
+            .read("/etc/hosts")
+            .starts_with("127.0.0.1\tlocalhost\n")
+    );
     assert_eq!(place.read("/etc/group").lines().last(), Some("dev:x:1001:"));
     assert_eq!(
         place.read("/etc/shadow").lines().last(),
@@ -56,7 +62,8 @@ fn the_executor_introduces_itself_and_ends_politely() {
         [ExecutorEvent::Ready {
             uid: 1001,
             gid: 1001,
-            user_added: false
+            user_added: false,
+            hosts_added: false,
         }]
     );
     again.hang_up();

@@ -279,6 +279,7 @@ impl Folder {
             | Body::Request(_)
             | Body::CrossChecked(_)
             | Body::AttemptFailed(_)
+            | Body::SandboxLeft(_)
             | Body::CellEnded(_)) => self.take_fact(cell, seq, body),
         }
     }
@@ -310,6 +311,7 @@ fn may_come_from_a_sandbox(body: &Body) -> bool {
         | Body::Request(_)
         | Body::CrossChecked(_)
         | Body::AttemptFailed(_)
+        | Body::SandboxLeft(_)
         | Body::CellEnded(_)
         | Body::RunEnded { .. } => false,
     }

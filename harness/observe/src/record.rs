@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use assay_wire::digest::Digest;
 use assay_wire::event::{
     AttemptFailed, Captured, CellEnded, CellPlanned, ContentReady, ContentRefused, CrossChecked,
-    Ending, ManifestPoint, Request, RunStarted, SandboxStarted,
+    Ending, ManifestPoint, Request, RunStarted, SandboxLeft, SandboxStarted,
 };
 use assay_wire::manifest::{PathChange, StateChange};
 use assay_wire::name::{CellId, RunId, StepRef};
@@ -107,6 +107,8 @@ pub struct CellFacts {
     pub sandbox: Option<SandboxStarted>,
     /// The unprivileged user, once the sandbox was ready.
     pub user: Option<UserFact>,
+    /// True if the harness wrote the names of loopback into an empty `/etc/hosts`.
+    pub hosts_added: bool,
     /// One for every op of the plan, in order.
     pub ops: Vec<OpFacts>,
     /// Manifests in the order taken.
@@ -115,6 +117,8 @@ pub struct CellFacts {
     pub requests: Vec<Request>,
     /// The engine's list against the manifests.
     pub cross_check: Option<CrossChecked>,
+    /// Sandboxes of any attempt that could not be removed.
+    pub left: Vec<SandboxLeft>,
     /// What the executor said went wrong in its own work.
     pub broken: Vec<String>,
     /// Facts that cannot all be true, in words: at most [`CellFacts::MAX_CONTRADICTIONS`].

@@ -6,7 +6,7 @@ use assay_testkit::{Log, PlanBuilder, added, captured, changed, removed, state};
 use assay_wire::digest::Digest;
 use assay_wire::event::{
     Body, Captured, CellEnded, ContentRefused, Ending, ImageKind, InfraCause, Limit, ManifestPoint,
-    RequestDecision, SnapshotFinding,
+    RequestDecision, SandboxLeft, SnapshotFinding,
 };
 use assay_wire::manifest::{Entry, EntryKind, PathChange};
 use assay_wire::outcome::{Phase, Reason};
@@ -89,6 +89,10 @@ fn good_and_expected(log: Log) -> Log {
         .planned("fedora-44:jq", fedora)
         .body(Body::AttemptStarted { attempt: 1 })
         .attempt_failed(InfraCause::SandboxLost, "the stream was cut", true)
+        .body(Body::SandboxLeft(SandboxLeft {
+            sandbox: "assay-20260301-120000-c0ffee-9".to_owned(),
+            message: "the engine went \u{1b}[2Jaway".to_owned(),
+        }))
         .attempt(2)
         .rest_of_first(1, "jq-1.7")
         .request(2, "CONNECT", "169.254.169.254:80", refused)

@@ -8,12 +8,13 @@ use assay_content::fetch::{FetchError, Fetcher};
 use assay_content::lab_hosts::LabError;
 use assay_content::proxy::Proxy;
 use assay_content::store::Store;
+use assay_observe::CellFolder;
 use assay_sandbox::lease::OwnerId;
 use assay_sandbox::session::{Backend, SandboxLimits, SandboxSpec, Session};
 use assay_wire::digest::Digest;
 use assay_wire::event::{
-    Body, CellEnded, CellPlanned, ContentReady, ContentRefused, Envelope, Image, InfraCause,
-    Origin, SandboxStarted,
+    Body, CellEnded, CellPlanned, ContentReady, ContentRefused, Image, InfraCause, Origin,
+    SandboxLeft, SandboxStarted,
 };
 use assay_wire::name::CellId;
 use assay_wire::outcome::OutcomeKind;
@@ -105,11 +106,15 @@ impl Context {
         } else {
             session.close().await
         };
-        // What the attempt showed counts more than how its sandbox went; the sweep gets the rest.
-        match (driven, ended) {
-            (Ok(end), Ok(()) | Err(_)) => Ok(end),
-            (Err(fault), _) => Err(fault),
+        if let Err(error) = ended {
+            // What the attempt showed counts more than how its sandbox went; the sweep gets it.
+            let left = SandboxLeft {
+                sandbox: session.name().to_owned(),
+                message: explain_chain(&error),
+            };
+            self.record(job, Body::SandboxLeft(left))?;
         }
+        driven
     }
 
     /// Returns once the run is interrupted, or nothing can be recorded any more.
@@ -297,23 +302,18 @@ impl Context {
         if !matches!(driven, Ok(AttemptEnd::Finished)) {
             return false;
         }
-        let Ok(mut events) = self.journal.events() else {
+        let Ok(events) = self.journal.events() else {
             return false;
         };
-        if let Some(last) = events.last().cloned() {
-            let body = Body::CellEnded(CellEnded::Finished);
-            events.push(Envelope {
-                cell: Some(job.cell.clone()),
-                seq: last.seq + 1,
-                body,
-                ..last
-            });
+        let mut folder = CellFolder::new(job.cell.clone(), job.planned.clone(), 0);
+        for event in events {
+            if event.cell.as_ref() == Some(&job.cell) {
+                folder.push(event.body, event.t);
+            }
         }
-        assay_observe::fold(events).is_ok_and(|record| {
-            record.cells.iter().any(|cell| {
-                cell.facts.cell == job.cell && cell.outcome.kind() == OutcomeKind::Failed
-            })
-        })
+        let now = folder.facts().last_ms;
+        folder.push(Body::CellEnded(CellEnded::Finished), now);
+        folder.finish().outcome.kind() == OutcomeKind::Failed
     }
 
     pub(crate) fn record(&self, job: &CellJob, body: Body) -> Result<(), Fault> {

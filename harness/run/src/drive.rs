@@ -312,7 +312,8 @@ impl Driver {
         self.running = Some((op.id, pass, Instant::now()));
         loop {
             let event = match self.event(own).await {
-                Err(Fault::Silent | Fault::OutOfTime) => return self.out_of_time(op.id, pass),
+                Err(Fault::Silent) => return self.out_of_time(op.id, pass, Limit::Time),
+                Err(Fault::OutOfTime) => return self.out_of_time(op.id, pass, Limit::CellTime),
                 other => other?,
             };
             match event {
@@ -373,8 +374,8 @@ impl Driver {
         }
     }
 
-    /// The runner's own limit has passed: it says so in the executor's place.
-    fn out_of_time(&mut self, op: OpId, pass: Pass) -> Result<OpEnd, Fault> {
+    /// A limit has passed and the executor has not said so: the runner does in its place.
+    fn out_of_time(&mut self, op: OpId, pass: Pass, limit: Limit) -> Result<OpEnd, Fault> {
         let started = self
             .running
             .take()
@@ -383,7 +384,7 @@ impl Driver {
         for (channel, capture) in std::mem::take(&mut self.outputs).into_values() {
             self.finished.put(channel, capture);
         }
-        let ending = Ending::Limit(Limit::Time);
+        let ending = Ending::Limit(limit);
         let event = ExecutorEvent::OpFinished {
             op,
             pass,

@@ -108,6 +108,7 @@ impl Log {
                 uid: 1000,
                 gid: 1000,
                 user_added: true,
+                hosts_added: true,
             })
             .manifest(ManifestPoint::Baseline, Vec::new(), Vec::new())
     }

@@ -134,6 +134,8 @@ fn a_cell_ends_with_its_time() {
         "{}",
         ran.detail("long")
     );
+    let detail = ran.detail("long");
+    assert!(detail.contains("time of the whole cell"), "{detail}");
     assert!(ran.time < Duration::from_secs(30), "{:?}", ran.time);
     world.assert_clean();
 }

@@ -74,6 +74,8 @@ pub enum Body {
     CrossChecked(CrossChecked),
     /// An attempt broke off for a cause outside the recipe.
     AttemptFailed(AttemptFailed),
+    /// The sandbox of an attempt could not be removed.
+    SandboxLeft(SandboxLeft),
     /// The last fact of a cell.
     CellEnded(CellEnded),
     /// The last fact of a run.
@@ -260,8 +262,11 @@ pub enum ExecutorEvent {
         uid: u32,
         /// The user's group.
         gid: u32,
-        /// True if the user had to be added; the one write the harness makes.
+        /// True if the user had to be added.
         user_added: bool,
+        /// True if `/etc/hosts` was empty and got the lines of loopback. These two are all the
+        /// harness writes.
+        hosts_added: bool,
     },
     /// The guard of an op was asked.
     GuardAsked {
@@ -351,6 +356,8 @@ pub enum Ending {
 pub enum Limit {
     /// Wall-clock time.
     Time,
+    /// Wall-clock time of the whole cell; the runner's word, never the executor's.
+    CellTime,
     /// Time without output.
     Silence,
     /// Bytes printed.
@@ -469,6 +476,16 @@ pub struct CrossChecked {
     pub listed: u64,
     /// Paths the engine lists as changed that no manifest saw change, escaped; at most 1000.
     pub unseen: Vec<String>,
+}
+
+/// A sandbox that could not be removed; the next run's sweep tries again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SandboxLeft {
+    /// Its name at its engine.
+    pub sandbox: String,
+    /// Why.
+    pub message: String,
 }
 
 /// An attempt that broke off for a cause outside the recipe.

@@ -10,6 +10,9 @@ use crate::plan::Op;
 /// The only folder of a sandbox that belongs to the harness; excluded from every manifest.
 pub const HARNESS_FOLDER: &str = "/.assay";
 
+/// The file in it that holds what an executor has learned of the image.
+pub const LEARNED: &str = "hashes";
+
 /// The loopback port on which the executor answers for the runner's proxy.
 pub const PROXY_PORT: u16 = 9473;
 

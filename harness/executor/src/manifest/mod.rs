@@ -1,10 +1,11 @@
 //! Manifests: the file system as it is, told as what changed since the manifest before.
 //!
 //! [`mod@walk`] goes through the tree, [`look`] reads single objects, [`record`] holds what was seen
-//! in little memory, and this file compares and sends.
-//! The first manifest of a session is remembered and tells nothing. Whether a change matters is
+//! in little memory, [`mod@learned`] is what an earlier look at the image left, and this file
+//! compares and sends. The first manifest of a session is remembered and tells nothing. Whether a change matters is
 //! `observe`'s to say.
 
+mod learned;
 mod look;
 mod record;
 mod walk;
@@ -18,6 +19,7 @@ use assay_wire::control::Purpose;
 use assay_wire::event::ExecutorEvent;
 use assay_wire::manifest::{MAX_LINES, ManifestLine, PathChange, StateChange, escape_path};
 
+pub(crate) use self::learned::learn;
 use self::record::{Item, Tree};
 use self::walk::walk;
 use crate::mux::{CHUNK, Mux, Stream, StreamBroken};
@@ -38,7 +40,10 @@ impl Manifests {
         answers: Vec<(String, Vec<u8>)>,
         started: Instant,
     ) -> ExecutorEvent {
-        let walked = walk(Path::new("/"), self.tree.as_ref());
+        let walked = match &self.tree {
+            Some(before) => walk(Path::new("/"), Some(before)),
+            None => walk(Path::new("/"), learned::learned().as_ref()),
+        };
         let states = answers
             .into_iter()
             .map(|(probe, answer)| (probe, lines(&answer)))

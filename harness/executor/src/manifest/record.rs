@@ -7,6 +7,9 @@ use assay_wire::digest::Digest;
 use assay_wire::manifest::{Entry, EntryKind};
 use rustix::fs::Statx;
 
+/// A time no object has.
+const UNSETTLED: (i64, u32) = (i64::MIN, 0);
+
 /// A walked tree, in order of the paths.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
@@ -134,6 +137,28 @@ impl Identity {
         }
     }
 
+    /// An identity of its parts: device, inode, size, and the times of [`Identity::times`].
+    pub(super) fn from_parts(device: u64, inode: u64, size: u64, times: [(i64, u32); 2]) -> Self {
+        let [changed, modified] = times;
+        Self {
+            device,
+            inode,
+            size,
+            changed,
+            modified,
+        }
+    }
+
+    /// When status and content changed last, in seconds and nanoseconds since 1970.
+    pub(super) fn times(&self) -> [(i64, u32); 2] {
+        [self.changed, self.modified]
+    }
+
+    /// True unless it was made [`Identity::unsettled`].
+    pub(super) fn is_settled(&self) -> bool {
+        self.changed != UNSETTLED
+    }
+
     /// True if the last change lies before this moment (seconds and nanoseconds since 1970). The
     /// kernel's time stamps are coarse: an object changed at about the time it was looked at may
     /// change again without its stamp changing, and must be looked at anew.
@@ -143,7 +168,7 @@ impl Identity {
 
     /// The same object, never to be known again.
     pub(super) fn unsettled(mut self) -> Self {
-        self.changed = (i64::MIN, 0);
+        self.changed = UNSETTLED;
         self
     }
 }

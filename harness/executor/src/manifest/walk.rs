@@ -49,8 +49,9 @@ const LARGE_FILE: u64 = 256 << 10;
 /// Most threads.
 const THREADS: usize = 4;
 
-/// How coarse the time stamps of a file system may be.
-const COARSE: Duration = Duration::from_millis(50);
+/// How coarse the time stamps of a file system may be: a tick of the kernel's clock, which lasts
+/// 10 ms at most (time(7), `CONFIG_HZ`), twice.
+const COARSE: Duration = Duration::from_millis(20);
 
 /// What a walk found.
 #[derive(Debug)]

@@ -30,7 +30,7 @@ use crate::mux::{Incoming, Mux, read_frames};
 use crate::reap::{Reaper, lock};
 use crate::surroundings::TrustBundle;
 use crate::users::{User, ensure_dev};
-use crate::{terminal, tunnel};
+use crate::{loopback, terminal, tunnel};
 
 /// What every thread of a session shares.
 #[derive(Debug)]
@@ -202,11 +202,14 @@ fn prepare(session: &'static Session, program: &Program) -> Result<&'static Mach
         harness: program.harness.clone(),
         dev,
     });
+    let hosts_added =
+        loopback::ensure_names().map_err(Fault::io("naming loopback in /etc/hosts"))?;
     tunnel::listen(session)?;
     session.mux.report(ExecutorEvent::Ready {
         uid,
         gid,
         user_added,
+        hosts_added,
     });
     Ok(machine)
 }

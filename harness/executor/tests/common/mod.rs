@@ -76,6 +76,12 @@ impl Root {
         Self { folder }
     }
 
+    /// Lets the executor learn what is in this root, as when an image is prepared.
+    pub(crate) fn learn(&self) {
+        let mut command = inside(self, "true", CAPABILITIES, "/.assay/executor learn");
+        assert!(command.status().expect("unshare starts").success());
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -115,6 +121,43 @@ pub(crate) struct Session {
     next_stream: u32,
 }
 
+/// A command that runs an executor's command line as PID 1 in a root of its own.
+fn inside(root: &Root, before: &str, capabilities: &str, executor: &str) -> Command {
+    let script = format!(
+        "set -e\n\
+         mount -t tmpfs -o mode=755 dev \"$0/dev\"\n\
+         mkdir \"$0/dev/usr\"\n\
+         mount --rbind --make-rslave /usr \"$0/dev/usr\"\n\
+         for d in null zero full random urandom tty; do \
+           touch \"$0/dev/$d\"; mount --bind /dev/$d \"$0/dev/$d\"; \
+         done\n\
+         mkdir \"$0/dev/pts\"\n\
+         mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 pts \"$0/dev/pts\"\n\
+         ln -s pts/ptmx \"$0/dev/ptmx\"\n\
+         mount -t proc proc \"$0/proc\"\n\
+         {before}\n\
+         cd \"$0\"\n\
+         exec setpriv --bounding-set=-all,{capabilities} --inh-caps=-all \
+           chroot \"$0\" {executor}\n"
+    );
+    let mut command = Command::new("unshare");
+    command
+        .args([
+            "--fork",
+            "--pid",
+            "--mount",
+            "--net",
+            "--ipc",
+            "--uts",
+            "--kill-child",
+            "bash",
+            "-c",
+        ])
+        .arg(script)
+        .arg(root.path());
+    command
+}
+
 impl Session {
     /// Starts the executor in a root of its own, with loopback up as an engine leaves it.
     pub(crate) fn start(root: &Root) -> Self {
@@ -123,37 +166,7 @@ impl Session {
 
     /// Starts the executor after a command, with these capabilities.
     pub(crate) fn start_with(root: &Root, before: &str, capabilities: &str) -> Self {
-        let script = format!(
-            "set -e\n\
-             mount -t tmpfs -o mode=755 dev \"$0/dev\"\n\
-             mkdir \"$0/dev/usr\"\n\
-             mount --rbind --make-rslave /usr \"$0/dev/usr\"\n\
-             for d in null zero full random urandom tty; do \
-               touch \"$0/dev/$d\"; mount --bind /dev/$d \"$0/dev/$d\"; \
-             done\n\
-             mkdir \"$0/dev/pts\"\n\
-             mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 pts \"$0/dev/pts\"\n\
-             ln -s pts/ptmx \"$0/dev/ptmx\"\n\
-             mount -t proc proc \"$0/proc\"\n\
-             {before}\n\
-             cd \"$0\"\n\
-             exec setpriv --bounding-set=-all,{capabilities} --inh-caps=-all \
-               chroot \"$0\" /.assay/executor\n"
-        );
-        let mut child = Command::new("unshare")
-            .args([
-                "--fork",
-                "--pid",
-                "--mount",
-                "--net",
-                "--ipc",
-                "--uts",
-                "--kill-child",
-                "bash",
-                "-c",
-            ])
-            .arg(script)
-            .arg(root.path())
+        let mut child = inside(root, before, capabilities, "/.assay/executor")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

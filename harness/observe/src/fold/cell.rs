@@ -47,6 +47,8 @@ impl CellFolder {
             content: Vec::new(),
             sandbox: None,
             user: None,
+            hosts_added: false,
+            left: Vec::new(),
             manifests: Vec::new(),
             requests: Vec::new(),
             cross_check: None,
@@ -124,6 +126,7 @@ fn take(folder: &mut CellFolder, body: Body, now: u64) {
                 failure: Some(failed),
             }),
         },
+        Body::SandboxLeft(left) => facts.left.push(left),
         Body::CellEnded(ended) => {
             if ended == CellEnded::Finished && !folder.unpaired.is_empty() {
                 contradiction(
@@ -148,6 +151,7 @@ fn attempt_started(folder: &mut CellFolder, number: u32, now: u64) {
         facts.content.clear();
         facts.sandbox = None;
         facts.user = None;
+        facts.hosts_added = false;
         for op in &mut facts.ops {
             op.first = None;
             op.second = None;
@@ -179,7 +183,9 @@ fn executor(folder: &mut CellFolder, event: ExecutorEvent, now: u64) {
             uid,
             gid,
             user_added,
+            hosts_added,
         } => {
+            facts.hosts_added = hosts_added;
             let user = UserFact {
                 uid,
                 gid,

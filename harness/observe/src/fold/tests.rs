@@ -382,6 +382,7 @@ fn matters(body: &Body) -> bool {
         | Body::Output(_)
         | Body::Request(_)
         | Body::AttemptFailed(_)
+        | Body::SandboxLeft(_)
         | Body::CellEnded(_)
         | Body::RunEnded { .. } => false,
     }

@@ -230,6 +230,10 @@ fn not_started(not_found: bool, message: &str) -> Fault {
 fn limit_fault(limit: Limit) -> Fault {
     match limit {
         Limit::Time => (Reason::TimeLimit, "it ran longer than its limit".to_owned()),
+        Limit::CellTime => (
+            Reason::TimeLimit,
+            "the time of the whole cell passed while it ran".to_owned(),
+        ),
         Limit::Silence => (
             Reason::SilenceLimit,
             "it printed nothing for longer than its limit".to_owned(),

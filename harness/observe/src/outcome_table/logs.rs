@@ -327,6 +327,11 @@ pub(super) fn table() -> Vec<(&'static str, &'static str, Log)> {
             )),
         ),
         ("too long", "apply time_limit 2", limit(Limit::Time)),
+        (
+            "longer than its cell",
+            "apply time_limit 2",
+            limit(Limit::CellTime),
+        ),
         ("too silent", "apply silence_limit 2", limit(Limit::Silence)),
         ("too loud", "apply output_limit 2", limit(Limit::Output)),
         (

@@ -205,6 +205,7 @@ fn ending_in_words(ending: &Ending, limits: &Limits) -> String {
         Ending::Signalled(signal) => format!("signal {signal}"),
         Ending::NotStarted { .. } => "not started".to_owned(),
         Ending::Limit(Limit::Time) => format!("killed at its limit of {} s", limits.seconds),
+        Ending::Limit(Limit::CellTime) => "ended with the cell's time (`--timeout`)".to_owned(),
         Ending::Limit(Limit::Silence) => {
             format!(
                 "killed at its limit of {} s without output",

@@ -29,6 +29,7 @@ pub(super) fn write(record: &Record, verbose: bool, page: &mut Page<'_>) -> io::
     privileged(record, verbose, page)?;
     requests(record, page)?;
     retries(record, page)?;
+    left_behind(record, page)?;
     images(record, page)?;
     if verbose {
         harness(record, page)
@@ -191,6 +192,23 @@ fn retries(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// Sandboxes that are still there: what promise 5 owes the reader until the next run.
+fn left_behind(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
+    let mut left = record
+        .cells
+        .iter()
+        .flat_map(|cell| &cell.facts.left)
+        .peekable();
+    if left.peek().is_none() {
+        return Ok(());
+    }
+    section(page, "left behind, until the next run removes it")?;
+    for sandbox in left {
+        page.field("", &format!("{}: {}", sandbox.sandbox, sandbox.message))?;
+    }
+    Ok(())
+}
+
 fn images(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
     let mut notes: BTreeSet<(&str, &str)> = BTreeSet::new();
     for image in record
@@ -214,13 +232,14 @@ fn images(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
 
 /// How much the harness put into sandboxes, for a reader who wants to know that it is little.
 fn harness_in_short(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
-    let mut user = false;
+    let (mut user, mut hosts) = (false, false);
     let (mut variables, mut programs) = (BTreeSet::new(), BTreeSet::new());
     for cell in &record.cells {
         let Some(known) = cell.facts.user else {
             continue;
         };
         user |= known.added;
+        hosts |= cell.facts.hosts_added;
         let harness = &cell.facts.planned.harness;
         variables.extend(
             harness
@@ -238,6 +257,9 @@ fn harness_in_short(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
     let mut parts = Vec::new();
     if user {
         parts.push("the user `dev`".to_owned());
+    }
+    if hosts {
+        parts.push("localhost in /etc/hosts".to_owned());
     }
     if !variables.is_empty() {
         parts.push(plural(variables.len(), "variable"));
@@ -267,8 +289,13 @@ fn harness(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
                 user.uid, user.gid
             )
         });
+        let hosts = cell
+            .facts
+            .hosts_added
+            .then(|| "localhost in the empty /etc/hosts".to_owned());
         for line in user
             .into_iter()
+            .chain(hosts)
             .chain(environment(&cell.facts.planned.harness))
         {
             let targets = added.entry(line).or_default();

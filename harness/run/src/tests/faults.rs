@@ -413,6 +413,7 @@ async fn cells_start_in_their_order_and_never_more_than_allowed() {
             | Body::Request(_)
             | Body::CrossChecked(_)
             | Body::AttemptFailed(_)
+            | Body::SandboxLeft(_)
             | Body::RunEnded { .. } => {}
         }
     }

@@ -1,8 +1,9 @@
 //! A container engine that speaks Docker's API: the only folder that knows the client library.
 //!
-//! In reading order: [`engine`] (the connection and its faults), [`image`] (images), [`session`]
-//! (containers). No type of the client library is part of what these modules offer.
+//! In reading order: [`engine`] (the connection and its faults), [`image`] (images), `prepared`
+//! (what sandboxes start from), [`session`] (containers). No type of the client library is part of what these modules offer.
 
 pub mod engine;
 pub mod image;
+mod prepared;
 pub mod session;

@@ -1,4 +1,4 @@
-//! A sandbox as a container: created, given its executor, attached, started, removed.
+//! A sandbox as a container: created from a prepared image, attached, started, removed.
 //!
 //! [`DockerSession`] is one container. What every sandbox gets is in [`body`]; its bytes are
 //! unwrapped by [`attach`]; finding what dead runs left is in [`leftover`]. No exec and no copy
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use assay_wire::name::{CellId, RunId};
-use bollard::models::ChangeType;
+use bollard::models::{ChangeType, ContainerCreateBody};
 use bollard::query_parameters::{
     AttachContainerOptions, CreateContainerOptions, RemoveContainerOptions,
     UploadToContainerOptions,
@@ -18,11 +18,12 @@ use self::attach::{StderrTail, StdoutReader};
 use self::body::{container_body, executor_archive};
 use self::leftover::{kept_name, kept_time, sandbox_name};
 use super::engine::{Engine, EngineError};
+use super::prepared::Prepared;
 use crate::error::SandboxError;
 use crate::session::{Change, ChangeKind, Channel, KeptSandbox, SandboxSpec};
 
 mod attach;
-mod body;
+pub(in crate::docker) mod body;
 pub(crate) mod leftover;
 
 /// How long the engine may need to notice that a sandbox ended after its stream did.
@@ -69,27 +70,17 @@ impl DockerSession {
         version: &str,
         spec: &SandboxSpec,
     ) -> Result<Self, SandboxError> {
-        let container = Container::new(engine, sandbox_name(&spec.run));
-        let options = CreateContainerOptions {
-            name: Some(container.name.clone()),
-            ..CreateContainerOptions::default()
-        };
-        let created = engine
-            .docker()
-            .create_container(Some(options), container_body(spec))
-            .await
-            .map_err(|error| engine.fault("create the sandbox", error));
-        match created {
-            Ok(_) => {}
-            Err(EngineError::Api { status: 404, .. }) => {
-                return Err(EngineError::ImageMissing {
-                    image: spec.image.clone(),
-                }
-                .into());
+        let name = sandbox_name(&spec.run);
+        let prepared = Prepared::of(spec);
+        let body = container_body(spec, &prepared.name());
+        let container = match Container::create(engine, name, body.clone()).await {
+            Err(EngineError::ImageMissing { .. }) => {
+                prepared.make(engine, spec, sandbox_name(&spec.run)).await?;
+                Container::create(engine, sandbox_name(&spec.run), body).await?
             }
-            Err(error) => return Err(container.abandon(error).await),
-        }
-        match run_executor(&container, &spec.executor).await {
+            other => other?,
+        };
+        match container.run().await {
             Ok((channel, stderr)) => Ok(Self {
                 container,
                 version: version.to_owned(),
@@ -98,7 +89,7 @@ impl DockerSession {
                 channel: Mutex::new(Some(channel)),
                 stderr,
             }),
-            Err(error) => Err(container.abandon(error).await),
+            Err(error) => Err(container.abandon(error).await.into()),
         }
     }
 
@@ -111,7 +102,11 @@ impl DockerSession {
     ) -> Result<Self, SandboxError> {
         let mut container = Container::new(engine, kept.name.clone());
         container.remove_on_drop = false;
-        match run_executor(&container, executor).await {
+        let opened = match container.upload(executor).await {
+            Ok(()) => container.run().await,
+            Err(error) => Err(error),
+        };
+        match opened {
             Ok((channel, stderr)) => Ok(Self {
                 container,
                 version: version.to_owned(),
@@ -242,9 +237,9 @@ impl DockerSession {
 
 /// A container that is removed in the background if it is dropped with `remove_on_drop` set.
 #[derive(Debug)]
-struct Container {
-    engine: Engine,
-    name: String,
+pub(in crate::docker) struct Container {
+    pub(in crate::docker) engine: Engine,
+    pub(in crate::docker) name: String,
     remove_on_drop: bool,
 }
 
@@ -257,12 +252,99 @@ impl Container {
         }
     }
 
-    /// Removes a container that could not be started, and tells why it could not.
-    async fn abandon(mut self, error: EngineError) -> SandboxError {
-        if self.engine.remove_sandbox(&self.name).await.is_ok() {
-            self.remove_on_drop = false;
+    /// Creates one that does not run yet.
+    pub(in crate::docker) async fn create(
+        engine: &Engine,
+        name: String,
+        body: ContainerCreateBody,
+    ) -> Result<Self, EngineError> {
+        let container = Self::new(engine, name);
+        let options = CreateContainerOptions {
+            name: Some(container.name.clone()),
+            ..CreateContainerOptions::default()
+        };
+        let image = body.image.clone().unwrap_or_default();
+        let created = engine.docker().create_container(Some(options), body).await;
+        match created.map_err(|error| engine.fault("create the sandbox", error)) {
+            Ok(_) => Ok(container),
+            Err(error @ EngineError::Api { status, .. }) => {
+                let mut nothing = container;
+                nothing.remove_on_drop = false;
+                Err(match status {
+                    404 => EngineError::ImageMissing { image },
+                    _ => error,
+                })
+            }
+            // Whether it was created is not known.
+            Err(error) => Err(container.abandon(error).await),
         }
-        error.into()
+    }
+
+    /// Puts the executor into it; not while it runs.
+    pub(in crate::docker) async fn upload(&self, executor: &[u8]) -> Result<(), EngineError> {
+        let archive = executor_archive(executor).map_err(|error| EngineError::Source {
+            operation: "send the executor".to_owned(),
+            cause: error.to_string(),
+        })?;
+        let target = UploadToContainerOptions {
+            path: "/".to_owned(),
+            ..UploadToContainerOptions::default()
+        };
+        self.engine
+            .docker()
+            .upload_to_container(&self.name, Some(target), bollard::body_full(archive.into()))
+            .await
+            .map_err(|error| {
+                self.engine
+                    .fault("put the executor into the sandbox", error)
+            })
+    }
+
+    /// Attaches to it and starts it, in this order, so that no byte of its is missed.
+    async fn run(&self) -> Result<(Channel, StderrTail), EngineError> {
+        let attach = AttachContainerOptions {
+            stream: true,
+            stdin: true,
+            stdout: true,
+            stderr: true,
+            ..AttachContainerOptions::default()
+        };
+        let attached = self
+            .engine
+            .docker()
+            .attach_container(&self.name, Some(attach))
+            .await
+            .map_err(|error| self.engine.fault("attach to the sandbox", error))?;
+        self.start().await?;
+        let stderr = StderrTail::default();
+        let channel = Channel {
+            reader: Box::new(StdoutReader::new(attached.output, stderr.clone())),
+            writer: Box::new(attached.input),
+        };
+        Ok((channel, stderr))
+    }
+
+    /// Starts it.
+    pub(in crate::docker) async fn start(&self) -> Result<(), EngineError> {
+        self.engine
+            .docker()
+            .start_container(&self.name, None)
+            .await
+            .map_err(|error| self.engine.fault("start the sandbox", error))
+    }
+
+    /// Removes it, running or not.
+    pub(in crate::docker) async fn remove(mut self) -> Result<(), EngineError> {
+        self.engine.remove_sandbox(&self.name).await?;
+        self.remove_on_drop = false;
+        Ok(())
+    }
+
+    /// Removes one that could not be started, and tells why it could not.
+    async fn abandon(self, error: EngineError) -> EngineError {
+        // What cannot be removed now is tried again in the background, then by the next sweep.
+        let _ = self.remove().await;
+        error
     }
 }
 
@@ -277,49 +359,6 @@ impl Drop for Container {
             });
         }
     }
-}
-
-/// Puts the executor into a container that does not run, attaches to it and starts it, in this
-/// order, so that no byte of its is missed.
-async fn run_executor(
-    container: &Container,
-    executor: &[u8],
-) -> Result<(Channel, StderrTail), EngineError> {
-    let Container { engine, name, .. } = container;
-    let docker = engine.docker();
-    let archive = executor_archive(executor).map_err(|error| EngineError::Source {
-        operation: "send the executor".to_owned(),
-        cause: error.to_string(),
-    })?;
-    let target = UploadToContainerOptions {
-        path: "/".to_owned(),
-        ..UploadToContainerOptions::default()
-    };
-    docker
-        .upload_to_container(name, Some(target), bollard::body_full(archive.into()))
-        .await
-        .map_err(|error| engine.fault("put the executor into the sandbox", error))?;
-    let attach = AttachContainerOptions {
-        stream: true,
-        stdin: true,
-        stdout: true,
-        stderr: true,
-        ..AttachContainerOptions::default()
-    };
-    let attached = docker
-        .attach_container(name, Some(attach))
-        .await
-        .map_err(|error| engine.fault("attach to the sandbox", error))?;
-    docker
-        .start_container(name, None)
-        .await
-        .map_err(|error| engine.fault("start the sandbox", error))?;
-    let stderr = StderrTail::default();
-    let channel = Channel {
-        reader: Box::new(StdoutReader::new(attached.output, stderr.clone())),
-        writer: Box::new(attached.input),
-    };
-    Ok((channel, stderr))
 }
 
 impl Engine {

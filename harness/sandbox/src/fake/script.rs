@@ -121,6 +121,7 @@ impl Script {
                 uid: 1000,
                 gid: 1000,
                 user_added: true,
+                hosts_added: true,
             })
     }
 

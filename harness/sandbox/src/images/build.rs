@@ -324,6 +324,7 @@ async fn remove_superseded(
         if image.id == kept || !same_kind || !image.tags.is_empty() {
             continue;
         }
+        engine.remove_prepared(&image.id).await?;
         match engine.remove_image(&image.id).await {
             Ok(()) | Err(EngineError::Api { .. }) => {}
             Err(error) => return Err(error.into()),

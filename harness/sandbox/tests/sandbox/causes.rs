@@ -77,11 +77,43 @@ async fn a_refused_start_is_told_with_the_engines_words_and_leaves_nothing() {
 
 #[tokio::test]
 async fn an_engine_that_dies_at_any_request_died() {
-    for at in ["/containers/create", "/archive", "/attach", "/start"] {
+    for at in [
+        "/containers/create",
+        "/archive",
+        "/wait",
+        "/commit",
+        "/attach",
+        "/start",
+    ] {
         let (error, _) = failure(Fault::Die(at)).await;
         assert_eq!(error.cause(), InfraCause::EngineDied, "{at}: {error}");
         assert!(error.is_transient());
     }
+}
+
+#[tokio::test]
+async fn an_image_is_prepared_once_however_many_sandboxes_start() {
+    let engine = FakeEngine::start(None);
+    let backend = engine.backend().await;
+    let spec = spec();
+    let (one, other) = tokio::join!(
+        Session::start(&backend, &spec),
+        Session::start(&backend, &spec)
+    );
+    let (mut one, mut other) = (one.expect("a session"), other.expect("a session"));
+    let mut third = Session::start(&backend, &spec).await.expect("a session");
+    let count = |what: &str| {
+        let requests = engine.requests();
+        requests.iter().filter(|line| line.contains(what)).count()
+    };
+    assert_eq!(
+        [count("PUT "), count("/commit"), count("/start")],
+        [1, 1, 4]
+    );
+    for session in [&mut one, &mut other, &mut third] {
+        session.close().await.expect("to close");
+    }
+    assert_eq!(engine.names(), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -65,6 +65,8 @@ async fn a_sandbox_has_what_is_promised_and_nothing_more() {
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(words[..2], [soft, hard], "{limit}");
     }
+    let servers = probe.ask("read /etc/resolv.conf").await;
+    assert_eq!(servers, "", "the host's name servers are nobody's business");
     for folder in ["/root", "/home", "/var/run"] {
         assert_eq!(probe.ask(&format!("list {folder}")).await, "", "{folder}");
     }

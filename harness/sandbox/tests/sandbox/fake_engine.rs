@@ -34,6 +34,8 @@ pub(crate) struct Container {
 #[derive(Default)]
 struct State {
     containers: Vec<Container>,
+    /// Names of images made by a commit. Every image with an id is there.
+    images: Vec<String>,
     requests: Vec<String>,
     fault: Option<Fault>,
     dead: bool,
@@ -185,6 +187,10 @@ fn answer(line: &str, body: &[u8], state: &Mutex<State>) -> (u16, String) {
         ("POST", ["containers", "create"]) => {
             let body: serde_json::Value = serde_json::from_slice(body).expect("a body");
             let labels = serde_json::from_value(body["Labels"].clone()).expect("labels");
+            let image = body["Image"].as_str().expect("an image").to_owned();
+            if !image.starts_with("sha256:") && !state.images.contains(&image) {
+                return (404, r#"{"message":"No such image"}"#.to_owned());
+            }
             let name = query("name").expect("a name");
             state.containers.push(Container {
                 name: name.clone(),
@@ -195,6 +201,21 @@ fn answer(line: &str, body: &[u8], state: &Mutex<State>) -> (u16, String) {
                 201,
                 serde_json::json!({ "Id": name, "Warnings": [] }).to_string(),
             )
+        }
+        ("POST", ["commit"]) => {
+            let [repository, tag] = ["repo", "tag"].map(|key| query(key).expect("a name"));
+            let image = format!("{}:{tag}", repository.replace("%2F", "/"));
+            state.images.push(image);
+            (201, r#"{"Id":"sha256:01"}"#.to_owned())
+        }
+        ("GET", ["images", "json"]) => (200, "[]".to_owned()),
+        ("GET", ["images", name @ .., "json"]) => {
+            let name = name.join("/");
+            if name.starts_with("sha256:") || state.images.contains(&name) {
+                (200, serde_json::json!({ "Id": "sha256:00" }).to_string())
+            } else {
+                (404, r#"{"message":"No such image"}"#.to_owned())
+            }
         }
         ("GET", ["containers", "json"]) => {
             let list: Vec<_> = state
@@ -224,6 +245,10 @@ fn answer(line: &str, body: &[u8], state: &Mutex<State>) -> (u16, String) {
                 ("POST", ["start"]) => {
                     state.containers[at].running = true;
                     (204, String::new())
+                }
+                ("POST", ["wait"]) => {
+                    state.containers[at].running = false;
+                    (200, r#"{"StatusCode":0}"#.to_owned())
                 }
                 ("POST", ["kill"]) => {
                     if !state.containers[at].running {

@@ -103,6 +103,10 @@ impl Real {
     pub(crate) async fn end(self) {
         assert_eq!(self.left(), Vec::<String>::new());
         self.engine
+            .remove_prepared(&self.spec.image)
+            .await
+            .expect("to remove what was prepared of it");
+        self.engine
             .remove_image(&self.tag)
             .await
             .expect("to remove the image");

@@ -4,9 +4,10 @@
 //! is the engine's default, its seccomp profile above all.
 
 use std::collections::HashMap;
+use std::io;
 use std::time::SystemTime;
 
-use assay_wire::program::HARNESS_FOLDER;
+use assay_wire::program::{HARNESS_FOLDER, LEARNED};
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, ResourcesUlimits,
 };
@@ -14,13 +15,13 @@ use bollard::models::{
 use crate::session::SandboxSpec;
 
 /// Label of the run.
-pub(super) const LABEL_RUN: &str = "assay.run";
+pub(in crate::docker) const LABEL_RUN: &str = "assay.run";
 /// Label of the owner.
-pub(super) const LABEL_OWNER: &str = "assay.owner";
+pub(in crate::docker) const LABEL_OWNER: &str = "assay.owner";
 /// Label of the cell.
-pub(super) const LABEL_CELL: &str = "assay.cell";
+pub(in crate::docker) const LABEL_CELL: &str = "assay.cell";
 /// Label of the moment of creation, in seconds since 1970.
-pub(super) const LABEL_CREATED: &str = "assay.created";
+pub(in crate::docker) const LABEL_CREATED: &str = "assay.created";
 
 /// Every capability of what runs in a sandbox (capabilities(7)); all others are dropped.
 const CAPABILITIES: [&str; 11] = [
@@ -37,8 +38,9 @@ const CAPABILITIES: [&str; 11] = [
     "NET_BIND_SERVICE",
 ];
 
-/// A tar archive of the executor at its place, owned by root.
-pub(super) fn executor_archive(executor: &[u8]) -> std::io::Result<Vec<u8>> {
+/// A tar archive of the harness's folder, owned by root: the executor, and in place of what an
+/// earlier one may have learned of the image an empty file, which says nothing.
+pub(super) fn executor_archive(executor: &[u8]) -> io::Result<Vec<u8>> {
     let folder = HARNESS_FOLDER.trim_start_matches('/');
     let header = |kind, mode, size| {
         let mut header = tar::Header::new_gnu();
@@ -52,14 +54,16 @@ pub(super) fn executor_archive(executor: &[u8]) -> std::io::Result<Vec<u8>> {
     };
     let mut archive = tar::Builder::new(Vec::with_capacity(executor.len() + 4096));
     let mut entry = header(tar::EntryType::Directory, 0o755, 0);
-    archive.append_data(&mut entry, format!("{folder}/"), std::io::empty())?;
-    let mut entry = header(tar::EntryType::Regular, 0o755, executor.len() as u64);
-    archive.append_data(&mut entry, format!("{folder}/executor"), executor)?;
+    archive.append_data(&mut entry, format!("{folder}/"), io::empty())?;
+    for (name, mode, content) in [("executor", 0o755, executor), (LEARNED, 0o644, &[])] {
+        let mut entry = header(tar::EntryType::Regular, mode, content.len() as u64);
+        archive.append_data(&mut entry, format!("{folder}/{name}"), content)?;
+    }
     archive.into_inner()
 }
 
-/// What every sandbox gets.
-pub(super) fn container_body(spec: &SandboxSpec) -> ContainerCreateBody {
+/// What every sandbox gets; `image` is a name or an id.
+pub(in crate::docker) fn container_body(spec: &SandboxSpec, image: &str) -> ContainerCreateBody {
     let created = spec
         .created
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -72,7 +76,7 @@ pub(super) fn container_body(spec: &SandboxSpec) -> ContainerCreateBody {
         (LABEL_CREATED.to_owned(), created.to_string()),
     ]);
     ContainerCreateBody {
-        image: Some(spec.image.clone()),
+        image: Some(image.to_owned()),
         entrypoint: Some(vec![format!("{HARNESS_FOLDER}/executor")]),
         cmd: Some(Vec::new()),
         env: Some(Vec::new()),
@@ -80,6 +84,9 @@ pub(super) fn container_body(spec: &SandboxSpec) -> ContainerCreateBody {
         working_dir: Some("/".to_owned()),
         hostname: Some("sandbox".to_owned()),
         labels: Some(labels),
+        // A network namespace with loopback alone. Without this word an engine sets up the same
+        // at twice the time, and copies the host's name servers into it.
+        network_disabled: Some(true),
         tty: Some(false),
         open_stdin: Some(true),
         stdin_once: Some(true),
@@ -153,13 +160,10 @@ mod tests {
     use crate::lease::OwnerId;
     use crate::session::SandboxLimits;
 
-    #[test]
-    fn the_executor_lies_in_its_folder_and_is_roots() {
-        let bytes = executor_archive(b"\x7fELF").expect("an archive in memory");
-        let mut archive = tar::Archive::new(bytes.as_slice());
-        let entries: Vec<(String, u32, u64, u64)> = archive
-            .entries()
-            .expect("entries")
+    fn entries(archive: &[u8]) -> Vec<(String, u32, u64, u64)> {
+        let mut archive = tar::Archive::new(archive);
+        let entries = archive.entries().expect("entries");
+        entries
             .map(|entry| {
                 let entry = entry.expect("an entry");
                 let header = entry.header();
@@ -170,12 +174,18 @@ mod tests {
                     header.size().expect("a size"),
                 )
             })
-            .collect();
+            .collect()
+    }
+
+    #[test]
+    fn the_executor_lies_in_its_folder_and_is_roots() {
+        let archive = executor_archive(b"\x7fELF").expect("an archive in memory");
         assert_eq!(
-            entries,
+            entries(&archive),
             [
                 (".assay/".to_owned(), 0o755, 0, 0),
                 (".assay/executor".to_owned(), 0o755, 0, 4),
+                (".assay/hashes".to_owned(), 0o644, 0, 0),
             ]
         );
     }
@@ -191,7 +201,8 @@ mod tests {
             limits: SandboxLimits::default(),
             created: SystemTime::UNIX_EPOCH,
         };
-        let body = serde_json::to_value(container_body(&spec)).expect("JSON");
+        let body = serde_json::to_value(container_body(&spec, "prepared")).expect("JSON");
+        assert_eq!(body["Image"], "prepared");
         let host = &body["HostConfig"];
         let set: Vec<&str> = host
             .as_object()
@@ -218,6 +229,7 @@ mod tests {
             "nothing else is asked for: no mount, device, namespace or profile"
         );
         assert_eq!(host["NetworkMode"], "none");
+        assert_eq!(body["NetworkDisabled"], true);
         assert_eq!(host["LogConfig"], serde_json::json!({ "Type": "none" }));
         assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]));
         assert_eq!(host["CapAdd"].as_array().map(Vec::len), Some(11));
