@@ -108,7 +108,7 @@ fn privileged(record: &Record, verbose: bool, page: &mut Page<'_>) -> io::Result
             continue;
         }
         if !titled {
-            section(page, "setuid, setgid and capabilities")?;
+            section(page, "new or changed, with setuid, setgid or capabilities")?;
             titled = true;
         }
         let named = files.iter().take(most).map(|file| {
