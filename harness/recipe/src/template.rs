@@ -2,6 +2,7 @@
 //! the effective distribution. Nothing is replaced here.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use crate::code::Code;
@@ -270,7 +271,8 @@ fn scheme_fault(text: &str) -> TextFault {
     }
 }
 
-/// Offset of the first byte of `host[:port]` that does not fit.
+/// Offset of the first byte of `host[:port]` that does not fit. A host that ends in a number is a
+/// whole IPv4 address: resolvers read `127.1` and `0x7f000001` as addresses, too.
 fn authority_misfit(authority: &str) -> Option<usize> {
     let (host, port) = match authority.split_once(':') {
         Some((host, port)) => (host, Some(port)),
@@ -282,11 +284,18 @@ fn authority_misfit(authority: &str) -> Option<usize> {
     let label = |label: &str| {
         (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
     };
+    let last = host.rsplit('.').next().unwrap_or(host);
+    let ends_in_a_number = last.bytes().all(|b| b.is_ascii_digit())
+        || last
+            .strip_prefix("0x")
+            .is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+    let number_fits = !ends_in_a_number || host.parse::<Ipv4Addr>().is_ok();
     let port_fits = |port: &str| {
         port.len() <= 5 && port.parse::<u16>().is_ok_and(|port| port > 0) && !port.starts_with('+')
     };
+    let host_fits = host.len() <= 253 && host.split('.').all(label) && number_fits;
     strange
-        .or((host.len() > 253 || !host.split('.').all(label)).then_some(0))
+        .or((!host_fits).then_some(0))
         .or(port.filter(|port| !port_fits(port)).map(|_| host.len()))
 }
 
@@ -382,6 +391,8 @@ mod tests {
             "https://packages.assay.test",
             "https://a.example:8443/x?y=%20&z=1",
             "https://a.example/~x/(y)/+z",
+            "https://192.0.2.1/x",
+            "https://a.example.0xyz/",
         ] {
             assert_eq!(code::<Url>(good), None, "{good}");
         }
@@ -404,6 +415,9 @@ mod tests {
             ("https://a.example:+1/", Code::InvalidUrl),
             ("https://a.example:99999/", Code::InvalidUrl),
             ("https://[::1]/", Code::InvalidUrl),
+            ("https://127.1/", Code::InvalidUrl),
+            ("https://a.example.7/", Code::InvalidUrl),
+            ("https://0x7f000001/", Code::InvalidUrl),
             ("https://a.example/../x", Code::InvalidUrl),
             ("https://a.example/./x", Code::InvalidUrl),
             ("https://a.example/x y", Code::InvalidUrl),
