@@ -168,11 +168,18 @@ impl Constraint {
     fn meets(&self, rules: Rules, other: &Self) -> bool {
         let order = rules.compare_with_bound(&self.version, &other.version);
         let (above, below) = (self.operator.reaches_up(), self.operator.reaches_down());
+        // The releases of `=1.2` are an interval: `>1.2-9` begins within it.
+        let holds_all_releases =
+            |one: &Self| rules.spans_releases(&one.version) && one.operator.holds(Ordering::Equal);
+        let widest = holds_all_releases(self) && !rules.spans_releases(&other.version)
+            || holds_all_releases(other) && !rules.spans_releases(&self.version);
         match order {
             Ordering::Less => above || other.operator.reaches_down(),
             Ordering::Greater => below || other.operator.reaches_up(),
             Ordering::Equal => {
-                (self.operator.holds(Ordering::Equal) && other.operator.holds(Ordering::Equal))
+                widest
+                    || (self.operator.holds(Ordering::Equal)
+                        && other.operator.holds(Ordering::Equal))
                     || (above && other.operator.reaches_up())
                     || (below && other.operator.reaches_down())
             }
@@ -376,6 +383,35 @@ mod tests {
         }
         assert!(range("=1.2,=1.2-3").is_satisfiable(Rules::Rpm));
         assert!(!range("=1.2,=1.2-3").is_satisfiable(Rules::Dpkg));
+    }
+
+    #[test]
+    fn a_release_is_within_the_version_that_names_none() {
+        for (text, satisfiable, of_dpkg) in [
+            ("=1.2,>1.2-9", true, false),
+            ("=1.2,<1.2-9", true, true),
+            (">=1.2,<1.2-9", true, true),
+            ("<=1.2,>1.2-9", true, false),
+            (">1.2,<1.2-9", false, true),
+            ("<1.2,>1.2-9", false, false),
+            ("<1.2,>=1.2-9", false, false),
+            (">1.2,>1.2-9", true, true),
+            ("=1.2,<1.2", false, false),
+            ("=1.2-3,>1.2-9", false, false),
+        ] {
+            for rules in [Rules::Rpm, Rules::Pacman] {
+                assert_eq!(
+                    range(text).is_satisfiable(rules),
+                    satisfiable,
+                    "{rules}: {text}"
+                );
+            }
+            assert_eq!(
+                range(text).is_satisfiable(Rules::Dpkg),
+                of_dpkg,
+                "dpkg: {text}"
+            );
+        }
     }
 
     #[test]
