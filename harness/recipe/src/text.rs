@@ -36,14 +36,6 @@ impl TextFault {
         self
     }
 
-    /// The fault of a part of a text, as one of the whole text in which it begins at this offset.
-    pub(crate) fn shifted(mut self, offset: usize) -> Self {
-        self.range = self
-            .range
-            .map(|range| range.start + offset..range.end + offset);
-        self
-    }
-
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
