@@ -399,18 +399,18 @@ mod tests {
             ("=1.2,<1.2", false, false),
             ("=1.2-3,>1.2-9", false, false),
         ] {
-            for rules in [Rules::Rpm, Rules::Pacman] {
+            let (first, second) = text.split_once(',').expect("two constraints");
+            for text in [text.to_owned(), format!("{second},{first}")] {
+                let range = range(&text);
+                assert_eq!(range.constraints().len(), 2);
+                assert_eq!(range.is_satisfiable(Rules::Rpm), satisfiable, "rpm: {text}");
                 assert_eq!(
-                    range(text).is_satisfiable(rules),
+                    range.is_satisfiable(Rules::Pacman),
                     satisfiable,
-                    "{rules}: {text}"
+                    "pacman: {text}"
                 );
+                assert_eq!(range.is_satisfiable(Rules::Dpkg), of_dpkg, "dpkg: {text}");
             }
-            assert_eq!(
-                range(text).is_satisfiable(Rules::Dpkg),
-                of_dpkg,
-                "dpkg: {text}"
-            );
         }
     }
 
@@ -442,12 +442,32 @@ mod tests {
             "=1,".repeat(20).parse::<VersionRange>(),
             Err(RangeError::TooMany)
         );
+        for (error, words) in [
+            (RangeError::Empty, "a constraint is empty"),
+            (
+                RangeError::MissingOperator("1\n".to_owned()),
+                "`1\\n` does not begin with `=`, `>=`, `<=`, `>` or `<`",
+            ),
+            (
+                RangeError::BadVersion("-o".to_owned()),
+                "`-o` is not a version",
+            ),
+            (RangeError::TooMany, "more than 16 constraints"),
+        ] {
+            assert_eq!(error.to_string(), words);
+        }
     }
 
     #[test]
     fn the_special_words_and_the_exact_version() {
-        assert_eq!("any".parse(), Ok(VersionRequest::Any));
-        assert_eq!("auto".parse(), Ok(VersionRequest::Auto));
+        for (text, request) in [
+            ("any", VersionRequest::Any),
+            ("auto", VersionRequest::Auto),
+            (">=1", VersionRequest::Range(range(">=1"))),
+        ] {
+            assert_eq!(request.to_string(), text);
+            assert_eq!(text.parse(), Ok(request));
+        }
         assert_eq!(
             range("=5:26.1.0-1~ubuntu.24.04~noble").exact(),
             Some("5:26.1.0-1~ubuntu.24.04~noble")

@@ -82,6 +82,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn rules_are_called_by_their_manager() {
+        let words = Rules::ALL.map(|rules| format!("{rules:>6}={}", rules.as_str()));
+        assert_eq!(words, ["  dpkg=dpkg", "   rpm=rpm", "pacman=pacman"]);
+    }
+
+    #[test]
     fn the_same_pair_differs_by_manager() {
         // A letter suffix is newer for dpkg and rpm and older for pacman.
         assert_eq!(compare(Rules::Dpkg, "1.0a", "1.0"), Ordering::Greater);
