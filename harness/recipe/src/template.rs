@@ -385,6 +385,39 @@ mod tests {
     }
 
     #[test]
+    fn texts_are_filled_piece_by_piece() {
+        let value = |placeholder| match placeholder {
+            Placeholder::Distro => Some("ubuntu"),
+            Placeholder::Codename => None,
+            Placeholder::VersionId => Some("24.04"),
+            Placeholder::Arch => Some("amd64"),
+        };
+        for (text, filled, pieces) in [
+            (
+                "https://a.example/{distro}{arch}/x",
+                "https://a.example/ubuntuamd64/x",
+                4,
+            ),
+            (
+                "https://a.example/{version_id}",
+                "https://a.example/24.04",
+                2,
+            ),
+            ("https://a.example/", "https://a.example/", 1),
+        ] {
+            let url: Url = text.parse().expect("a URL");
+            assert_eq!(url.fill(value).as_deref(), Ok(filled));
+            assert_eq!(url.0.pieces.len(), pieces, "{text}");
+        }
+        let url: Url = "https://a.example/{arch}/{codename}"
+            .parse()
+            .expect("a URL");
+        assert_eq!(url.fill(value), Err(Placeholder::Codename));
+        let named: Vec<_> = url.placeholders().collect();
+        assert_eq!(named, [Placeholder::Arch, Placeholder::Codename]);
+    }
+
+    #[test]
     fn urls_are_https_and_nothing_else() {
         for good in [
             "https://download.docker.com/linux/{distro}/gpg",
