@@ -418,6 +418,61 @@ mod tests {
     }
 
     #[test]
+    fn the_bounds_are_what_they_say() {
+        let a = |length: usize| "a".repeat(length);
+        let longest = MAX_URL_BYTES - "https://a.example/".len();
+        let host = |last: usize| [a(63), a(63), a(63), a(last)].join(".");
+        for (good, bad) in [
+            (
+                format!("a.example/{}", a(longest)),
+                format!("a.example/{}", a(longest + 1)),
+            ),
+            (a(63), a(64)),
+            (host(61), host(62)),
+            ("a.example:65535".to_owned(), "a.example:65536".to_owned()),
+            ("a.example:00080".to_owned(), "a.example:000080".to_owned()),
+            ("a.example/%20".to_owned(), "a.example/%2".to_owned()),
+            ("a.example/%aF".to_owned(), "a.example/%".to_owned()),
+            ("a.example/?..".to_owned(), "a.example/..?".to_owned()),
+        ] {
+            assert_eq!(code::<Url>(&format!("https://{good}")), None, "{good}");
+            assert_eq!(
+                code::<Url>(&format!("https://{bad}")),
+                Some(Code::InvalidUrl),
+                "{bad}"
+            );
+        }
+        assert_eq!(code::<Suite>(&a(200)), None);
+        assert_eq!(code::<Suite>(&a(201)), Some(Code::InvalidSuite));
+    }
+
+    #[test]
+    fn a_fault_is_where_it_stands() {
+        for (text, wrong) in [
+            ("ftp://a.example/", "ftp"),
+            ("https://u:p@a.example/", "u:p@"),
+            ("https://a.example/x#y", "#y"),
+            ("https://a.b_c.example/", "_"),
+            ("https://a.example:0/", ":"),
+            ("https://a.example/x y", " "),
+            ("https://a.example/x%2", "%"),
+            ("https://a.example/b/../c", "."),
+            ("https://a.example/{arch}/{x", "{"),
+            ("https://a.example/{arch}/x}", "}"),
+            ("https://a.example/{arch}/{nope}", "{nope}"),
+        ] {
+            let fault = text.parse::<Url>().expect_err("no URL");
+            let covered = fault.range.and_then(|range| text.get(range));
+            assert_eq!(covered, Some(wrong), "{text}");
+        }
+        for (text, wrong) in [("a!b", "!"), (".a", "."), ("a-", "-")] {
+            let fault = text.parse::<Suite>().expect_err("no suite");
+            let covered = fault.range.and_then(|range| text.get(range));
+            assert_eq!(covered, Some(wrong), "{text}");
+        }
+    }
+
+    #[test]
     fn urls_are_https_and_nothing_else() {
         for good in [
             "https://download.docker.com/linux/{distro}/gpg",
