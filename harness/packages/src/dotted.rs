@@ -147,6 +147,8 @@ mod tests {
             ("1.0rc1", Ordering::Greater, "0.9"),
             ("1.1.1", Ordering::Less, "1.1.1w"),
             ("1.1.1a", Ordering::Less, "1.1.1b"),
+            ("1.1.1a", Ordering::Greater, "1.1.1"),
+            ("1.1.1a1", Ordering::Less, "1.1.1"),
             ("9.2p1", Ordering::Greater, "9.2"),
             ("9.2p1", Ordering::Less, "9.3"),
             ("2.39.2-1", Ordering::Greater, "2.39.2"),
@@ -175,6 +177,8 @@ mod tests {
             ),
             ("less 590", Some("590")),
             ("x86_64 1.2", Some("1.2")),
+            ("a 3x2 table, 1.2", Some("1.2")),
+            ("chapter 5. 1.2", Some("1.2")),
             ("no number", None),
             ("", None),
         ] {

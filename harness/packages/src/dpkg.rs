@@ -91,6 +91,8 @@ mod tests {
         ("1.0", Ordering::Less, "1.0a"),
         ("1.0a", Ordering::Less, "1.0+b1"),
         ("1.0a", Ordering::Less, "1.0.1"),
+        // No version holds a NUL; the end is older than any byte but `~`.
+        ("1.0", Ordering::Less, "1.0\0"),
         ("1.0-1", Ordering::Less, "1.0-1+b1"),
         ("1.0-1~bpo12+1", Ordering::Less, "1.0-1"),
         ("1.0", Ordering::Less, "1.0-1"),

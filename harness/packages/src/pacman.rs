@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 use crate::digits::{compare_digits, split_epoch, split_release, split_run};
 
 /// Compares two versions. The pkgrels count only when both versions have one, so this is a total
-/// order among versions with a pkgrel and among versions without, not across the two.
+/// order among versions with a pkgrel and among versions without, not across the two. Nor among
+/// texts that are no versions (PKGBUILD(5)), such as those with a separator at an end.
 #[must_use]
 pub fn compare(a: &str, b: &str) -> Ordering {
     let ((epoch_a, a), (epoch_b, b)) = (split_epoch(a), split_epoch(b));

@@ -168,11 +168,18 @@ impl Constraint {
     fn meets(&self, rules: Rules, other: &Self) -> bool {
         let order = rules.compare_with_bound(&self.version, &other.version);
         let (above, below) = (self.operator.reaches_up(), self.operator.reaches_down());
+        // The releases of `=1.2` are an interval: `>1.2-9` begins within it.
+        let holds_all_releases =
+            |one: &Self| rules.spans_releases(&one.version) && one.operator.holds(Ordering::Equal);
+        let widest = holds_all_releases(self) && !rules.spans_releases(&other.version)
+            || holds_all_releases(other) && !rules.spans_releases(&self.version);
         match order {
             Ordering::Less => above || other.operator.reaches_down(),
             Ordering::Greater => below || other.operator.reaches_up(),
             Ordering::Equal => {
-                (self.operator.holds(Ordering::Equal) && other.operator.holds(Ordering::Equal))
+                widest
+                    || (self.operator.holds(Ordering::Equal)
+                        && other.operator.holds(Ordering::Equal))
                     || (above && other.operator.reaches_up())
                     || (below && other.operator.reaches_down())
             }
@@ -379,6 +386,35 @@ mod tests {
     }
 
     #[test]
+    fn a_release_is_within_the_version_that_names_none() {
+        for (text, satisfiable, of_dpkg) in [
+            ("=1.2,>1.2-9", true, false),
+            ("=1.2,<1.2-9", true, true),
+            (">=1.2,<1.2-9", true, true),
+            ("<=1.2,>1.2-9", true, false),
+            (">1.2,<1.2-9", false, true),
+            ("<1.2,>1.2-9", false, false),
+            ("<1.2,>=1.2-9", false, false),
+            (">1.2,>1.2-9", true, true),
+            ("=1.2,<1.2", false, false),
+            ("=1.2-3,>1.2-9", false, false),
+        ] {
+            let (first, second) = text.split_once(',').expect("two constraints");
+            for text in [text.to_owned(), format!("{second},{first}")] {
+                let range = range(&text);
+                assert_eq!(range.constraints().len(), 2);
+                assert_eq!(range.is_satisfiable(Rules::Rpm), satisfiable, "rpm: {text}");
+                assert_eq!(
+                    range.is_satisfiable(Rules::Pacman),
+                    satisfiable,
+                    "pacman: {text}"
+                );
+                assert_eq!(range.is_satisfiable(Rules::Dpkg), of_dpkg, "dpkg: {text}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_range_says_why() {
         assert_eq!("".parse::<VersionRange>(), Err(RangeError::Empty));
         assert_eq!(">=1,".parse::<VersionRange>(), Err(RangeError::Empty));
@@ -406,12 +442,32 @@ mod tests {
             "=1,".repeat(20).parse::<VersionRange>(),
             Err(RangeError::TooMany)
         );
+        for (error, words) in [
+            (RangeError::Empty, "a constraint is empty"),
+            (
+                RangeError::MissingOperator("1\n".to_owned()),
+                "`1\\n` does not begin with `=`, `>=`, `<=`, `>` or `<`",
+            ),
+            (
+                RangeError::BadVersion("-o".to_owned()),
+                "`-o` is not a version",
+            ),
+            (RangeError::TooMany, "more than 16 constraints"),
+        ] {
+            assert_eq!(error.to_string(), words);
+        }
     }
 
     #[test]
     fn the_special_words_and_the_exact_version() {
-        assert_eq!("any".parse(), Ok(VersionRequest::Any));
-        assert_eq!("auto".parse(), Ok(VersionRequest::Auto));
+        for (text, request) in [
+            ("any", VersionRequest::Any),
+            ("auto", VersionRequest::Auto),
+            (">=1", VersionRequest::Range(range(">=1"))),
+        ] {
+            assert_eq!(request.to_string(), text);
+            assert_eq!(text.parse(), Ok(request));
+        }
         assert_eq!(
             range("=5:26.1.0-1~ubuntu.24.04~noble").exact(),
             Some("5:26.1.0-1~ubuntu.24.04~noble")

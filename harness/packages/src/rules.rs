@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digits::{split_epoch, split_release};
 use crate::{dpkg, pacman, rpm};
 
 /// Whose rules compare two package versions.
@@ -46,12 +47,21 @@ impl Rules {
             Self::Pacman => pacman::compare(version, bound),
         }
     }
+
+    /// True if a bound is about every release of its version, because it names none.
+    pub(crate) fn spans_releases(self, bound: &str) -> bool {
+        match self {
+            Self::Dpkg => false,
+            Self::Rpm | Self::Pacman => split_release(split_epoch(bound).1).1.is_none(),
+        }
+    }
 }
 
 /// Compares two versions as the manager itself would.
 ///
 /// A total order for dpkg and rpm. For pacman it is one among versions that all have a pkgrel, or
-/// all have none: between the two kinds the pkgrel is ignored, so `1-1` = `1` = `1-2`.
+/// all have none: between the two kinds the pkgrel is ignored, so `1-1` = `1` = `1-2`. Texts that are
+/// no versions of pacman's (PKGBUILD(5)) have no order there, as they have none for pacman itself.
 #[must_use]
 pub fn compare(rules: Rules, a: &str, b: &str) -> Ordering {
     match rules {
@@ -70,6 +80,12 @@ impl fmt::Display for Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_are_called_by_their_manager() {
+        let words = Rules::ALL.map(|rules| format!("{rules:>6}={}", rules.as_str()));
+        assert_eq!(words, ["  dpkg=dpkg", "   rpm=rpm", "pacman=pacman"]);
+    }
 
     #[test]
     fn the_same_pair_differs_by_manager() {

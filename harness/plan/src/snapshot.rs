@@ -85,7 +85,10 @@ pub fn unified_diff(old: &str, new: &str) -> String {
 
 /// Line breaks as `\n`, none at the end: what insta compares.
 fn normalized(text: &str) -> String {
-    let text = text.replace("\r\n", "\n");
+    // Every carriage return at a line's end: one that stays would be half of an end of line once the
+    // text is written.
+    let lines = text.split('\n').map(|line| line.trim_end_matches('\r'));
+    let text = lines.collect::<Vec<_>>().join("\n");
     text.trim_end_matches('\n').to_owned()
 }
 
@@ -182,6 +185,18 @@ mod tests {
         assert_eq!(decode_snapshot("---\nsource: x\n"), None);
         let finding = compare_snapshot(Some("---\nsource: x\n"), "a\n");
         assert!(matches!(finding, SnapshotFinding::Different { .. }));
+    }
+
+    #[test]
+    fn what_was_read_is_written_so_that_it_is_read_again() {
+        for file in ["a\r", "a\r\r\n", "a\r\r\nb\n", "---\nsource: x\n---\na\r"] {
+            let body = decode_snapshot(file).expect("a body");
+            assert_eq!(
+                decode_snapshot(&encode_snapshot(&body, &meta())),
+                Some(body),
+                "{file:?}"
+            );
+        }
     }
 
     #[test]

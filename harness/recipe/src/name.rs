@@ -403,6 +403,33 @@ mod tests {
         }
     }
 
+    /// A value is the text it was read from, up to the longest; `start` is what it begins with.
+    fn longest<T: FromStr<Err = TextFault>>(start: &str, longest: usize, as_str: fn(&T) -> &str) {
+        for length in [start.len() + 1, longest] {
+            let text = format!("{start:a<length$}");
+            let value = text.parse::<T>();
+            assert_eq!(value.as_ref().map(as_str).ok(), Some(text.as_str()));
+        }
+        let text = format!("{start:a<length$}", length = longest + 1);
+        assert!(text.parse::<T>().is_err(), "{} bytes", text.len());
+    }
+
+    #[test]
+    fn values_are_their_texts_and_not_too_long() {
+        longest("", 32, GroupName::as_str);
+        longest("", 32, UserName::as_str);
+        longest("", 255, CommandName::as_str);
+        longest("", 64, RepositoryName::as_str);
+        longest("", 64, DistroId::as_str);
+        longest("", 64, Role::as_str);
+        longest("1", 100, CommandVersion::as_str);
+        longest("", 256, PackageVersion::as_str);
+        longest("--", 66, VersionFlag::as_str);
+        longest("", 255, Program::as_str);
+        longest("/", 1024, Program::as_str);
+        longest("-", 4096, Argument::as_str);
+    }
+
     #[test]
     fn commands_are_bare_names() {
         for good in [

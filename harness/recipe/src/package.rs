@@ -189,6 +189,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn managers_and_packages_are_called_as_they_are() {
+        assert_eq!(Manager::ALL.map(Manager::as_str), ["apt", "dnf", "pacman"],);
+        let name: PackageName = "g++".parse().expect("a name");
+        assert_eq!(name.as_str(), "g++");
+    }
+
+    #[test]
     fn package_names_by_manager() {
         let code = |manager, text| {
             PackageName::for_manager(manager, text)

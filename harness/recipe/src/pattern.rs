@@ -150,9 +150,21 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_is_its_text_up_to_the_longest() {
+        let longest = format!("({})", "a".repeat(MAX_PATTERN_BYTES - 2));
+        for text in ["jq-([0-9.]+)", &longest] {
+            let pattern: VersionPattern = text.parse().expect("a pattern");
+            assert_eq!(pattern.as_str(), text);
+            assert_eq!(pattern.to_string(), text);
+        }
+        assert_eq!(code(&format!("{longest}a")), Some(Code::InvalidRegex));
+    }
+
+    #[test]
     fn durations_have_a_unit_and_limits() {
         assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("60m"), Ok(Duration::from_secs(3600)));
         assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
         for bad in [
             "",

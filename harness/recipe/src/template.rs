@@ -2,6 +2,7 @@
 //! the effective distribution. Nothing is replaced here.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use crate::code::Code;
@@ -270,7 +271,8 @@ fn scheme_fault(text: &str) -> TextFault {
     }
 }
 
-/// Offset of the first byte of `host[:port]` that does not fit.
+/// Offset of the first byte of `host[:port]` that does not fit. A host that ends in a number is a
+/// whole IPv4 address: resolvers read `127.1` and `0x7f000001` as addresses, too.
 fn authority_misfit(authority: &str) -> Option<usize> {
     let (host, port) = match authority.split_once(':') {
         Some((host, port)) => (host, Some(port)),
@@ -282,11 +284,18 @@ fn authority_misfit(authority: &str) -> Option<usize> {
     let label = |label: &str| {
         (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
     };
+    let last = host.rsplit('.').next().unwrap_or(host);
+    let ends_in_a_number = last.bytes().all(|b| b.is_ascii_digit())
+        || last
+            .strip_prefix("0x")
+            .is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+    let number_fits = !ends_in_a_number || host.parse::<Ipv4Addr>().is_ok();
     let port_fits = |port: &str| {
         port.len() <= 5 && port.parse::<u16>().is_ok_and(|port| port > 0) && !port.starts_with('+')
     };
+    let host_fits = host.len() <= 253 && host.split('.').all(label) && number_fits;
     strange
-        .or((host.len() > 253 || !host.split('.').all(label)).then_some(0))
+        .or((!host_fits).then_some(0))
         .or(port.filter(|port| !port_fits(port)).map(|_| host.len()))
 }
 
@@ -376,12 +385,102 @@ mod tests {
     }
 
     #[test]
+    fn texts_are_filled_piece_by_piece() {
+        let value = |placeholder| match placeholder {
+            Placeholder::Distro => Some("ubuntu"),
+            Placeholder::Codename => None,
+            Placeholder::VersionId => Some("24.04"),
+            Placeholder::Arch => Some("amd64"),
+        };
+        for (text, filled, pieces) in [
+            (
+                "https://a.example/{distro}{arch}/x",
+                "https://a.example/ubuntuamd64/x",
+                4,
+            ),
+            (
+                "https://a.example/{version_id}",
+                "https://a.example/24.04",
+                2,
+            ),
+            ("https://a.example/", "https://a.example/", 1),
+        ] {
+            let url: Url = text.parse().expect("a URL");
+            assert_eq!(url.fill(value).as_deref(), Ok(filled));
+            assert_eq!(url.0.pieces.len(), pieces, "{text}");
+        }
+        let url: Url = "https://a.example/{arch}/{codename}"
+            .parse()
+            .expect("a URL");
+        assert_eq!(url.fill(value), Err(Placeholder::Codename));
+        let named: Vec<_> = url.placeholders().collect();
+        assert_eq!(named, [Placeholder::Arch, Placeholder::Codename]);
+    }
+
+    #[test]
+    fn the_bounds_are_what_they_say() {
+        let a = |length: usize| "a".repeat(length);
+        let longest = MAX_URL_BYTES - "https://a.example/".len();
+        let host = |last: usize| [a(63), a(63), a(63), a(last)].join(".");
+        for (good, bad) in [
+            (
+                format!("a.example/{}", a(longest)),
+                format!("a.example/{}", a(longest + 1)),
+            ),
+            (a(63), a(64)),
+            (host(61), host(62)),
+            ("a.example:65535".to_owned(), "a.example:65536".to_owned()),
+            ("a.example:00080".to_owned(), "a.example:000080".to_owned()),
+            ("a.example/%20".to_owned(), "a.example/%2".to_owned()),
+            ("a.example/%aF".to_owned(), "a.example/%".to_owned()),
+            ("a.example/?..".to_owned(), "a.example/..?".to_owned()),
+        ] {
+            assert_eq!(code::<Url>(&format!("https://{good}")), None, "{good}");
+            assert_eq!(
+                code::<Url>(&format!("https://{bad}")),
+                Some(Code::InvalidUrl),
+                "{bad}"
+            );
+        }
+        assert_eq!(code::<Suite>(&a(200)), None);
+        assert_eq!(code::<Suite>(&a(201)), Some(Code::InvalidSuite));
+    }
+
+    #[test]
+    fn a_fault_is_where_it_stands() {
+        for (text, wrong) in [
+            ("ftp://a.example/", "ftp"),
+            ("https://u:p@a.example/", "u:p@"),
+            ("https://a.example/x#y", "#y"),
+            ("https://a.b_c.example/", "_"),
+            ("https://a.example:0/", ":"),
+            ("https://a.example/x y", " "),
+            ("https://a.example/x%2", "%"),
+            ("https://a.example/b/../c", "."),
+            ("https://a.example/{arch}/{x", "{"),
+            ("https://a.example/{arch}/x}", "}"),
+            ("https://a.example/{arch}/{nope}", "{nope}"),
+        ] {
+            let fault = text.parse::<Url>().expect_err("no URL");
+            let covered = fault.range.and_then(|range| text.get(range));
+            assert_eq!(covered, Some(wrong), "{text}");
+        }
+        for (text, wrong) in [("a!b", "!"), (".a", "."), ("a-", "-")] {
+            let fault = text.parse::<Suite>().expect_err("no suite");
+            let covered = fault.range.and_then(|range| text.get(range));
+            assert_eq!(covered, Some(wrong), "{text}");
+        }
+    }
+
+    #[test]
     fn urls_are_https_and_nothing_else() {
         for good in [
             "https://download.docker.com/linux/{distro}/gpg",
             "https://packages.assay.test",
             "https://a.example:8443/x?y=%20&z=1",
             "https://a.example/~x/(y)/+z",
+            "https://192.0.2.1/x",
+            "https://a.example.0xyz/",
         ] {
             assert_eq!(code::<Url>(good), None, "{good}");
         }
@@ -404,6 +503,9 @@ mod tests {
             ("https://a.example:+1/", Code::InvalidUrl),
             ("https://a.example:99999/", Code::InvalidUrl),
             ("https://[::1]/", Code::InvalidUrl),
+            ("https://127.1/", Code::InvalidUrl),
+            ("https://a.example.7/", Code::InvalidUrl),
+            ("https://0x7f000001/", Code::InvalidUrl),
             ("https://a.example/../x", Code::InvalidUrl),
             ("https://a.example/./x", Code::InvalidUrl),
             ("https://a.example/x y", Code::InvalidUrl),

@@ -36,14 +36,6 @@ impl TextFault {
         self
     }
 
-    /// The fault of a part of a text, as one of the whole text in which it begins at this offset.
-    pub(crate) fn shifted(mut self, offset: usize) -> Self {
-        self.range = self
-            .range
-            .map(|range| range.start + offset..range.end + offset);
-        self
-    }
-
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -252,6 +244,64 @@ mod tests {
         assert_eq!(fault.range, Some(1..3));
         let fault = strict("package name", "ｊq").expect_err("a full-width letter");
         assert_eq!(fault.help.as_deref(), Some("write `j` (U+006A)"));
+    }
+
+    #[test]
+    fn what_passes_for_ascii_is_told_apart() {
+        for (strange, plain) in [
+            ("\u{00a0}\u{2000}\u{200a}\u{202f}\u{205f}\u{3000}", ' '),
+            ("\u{2010}\u{2015}\u{2212}\u{02d7}\u{fe58}\u{fe63}", '-'),
+            ("\u{2018}\u{2019}\u{201b}\u{02bc}\u{2032}", '\''),
+            ("\u{201c}\u{201d}\u{2033}", '"'),
+            ("\u{2024}\u{00b7}\u{0660}\u{06d4}", '.'),
+            ("\u{2044}\u{2215}\u{29f8}", '/'),
+            ("\u{a789}\u{2236}\u{02d0}", ':'),
+            ("аαɑ", 'a'),
+            ("сϲ", 'c'),
+            ("ԁ", 'd'),
+            ("еҽ", 'e'),
+            ("ɡ", 'g'),
+            ("һ", 'h'),
+            ("іιı", 'i'),
+            ("јϳ", 'j'),
+            ("ӏⅼ", 'l'),
+            ("ո", 'n'),
+            ("оοօ", 'o'),
+            ("рρ", 'p'),
+            ("ԛ", 'q'),
+            ("ѕ", 's'),
+            ("υս", 'u'),
+            ("νѵ", 'v'),
+            ("ԝ", 'w'),
+            ("хχ", 'x'),
+            ("уγ", 'y'),
+            ("АΑ", 'A'),
+            ("ВΒ", 'B'),
+            ("С", 'C'),
+            ("ЕΕ", 'E'),
+            ("НΗ", 'H'),
+            ("ІΙ", 'I'),
+            ("КΚ", 'K'),
+            ("МΜ", 'M'),
+            ("ОΟ", 'O'),
+            ("РΡ", 'P'),
+            ("ТΤ", 'T'),
+            ("ХΧ", 'X'),
+        ] {
+            for c in strange.chars() {
+                let fault = strict("name", &format!("x{c}")).expect_err("no ASCII");
+                assert_eq!(fault.code, Code::LookAlikeCharacter, "{c:?}");
+                assert_eq!(fault.range, Some(1..1 + c.len_utf8()), "{c:?}");
+                let help = format!("write `{plain}` (U+{:04X})", u32::from(plain));
+                assert_eq!(fault.help, Some(help), "{c:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_fault_says_its_message() {
+        let fault = strict("name", "").expect_err("nothing");
+        assert_eq!(fault.to_string(), fault.message);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use assay_packages::DistroVersionRange;
@@ -187,13 +188,10 @@ impl FromStr for Platform {
             )
             .help("write `os/arch`, such as `linux/amd64`"));
         };
-        let start = os.len() + 1;
-        let arch = arch
-            .parse()
-            .map_err(|fault: TextFault| fault.shifted(start))?;
+        let at = |range: Range<usize>| move |fault: TextFault| fault.at(range);
         Ok(Self {
-            os: os.parse()?,
-            arch,
+            os: os.parse().map_err(at(0..os.len()))?,
+            arch: arch.parse().map_err(at(os.len() + 1..text.len()))?,
         })
     }
 }
@@ -489,4 +487,30 @@ fn exclude(reader: &mut Reader<'_>, words: Vec<(bool, String, Span)>, why: &str)
         }
     }
     !all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_printed_as_they_are_read() {
+        for text in ["linux/amd64", "darwin/arm64"] {
+            let platform: Platform = text.parse().expect("a platform");
+            assert_eq!(platform.to_string(), text);
+        }
+        for text in ["arch", "ubuntu>=22.04", "fedora>=41,<43"] {
+            let constraint: DistroConstraint = text.parse().expect("a constraint");
+            assert_eq!(constraint.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_fault_of_a_platform_is_where_it_stands() {
+        for (text, wrong) in [("linux/amd46", "amd46"), ("linx/amd64", "linx")] {
+            let fault = text.parse::<Platform>().expect_err("an unknown word");
+            let covered = fault.range.and_then(|range| text.get(range));
+            assert_eq!(covered, Some(wrong), "{text}");
+        }
+    }
 }

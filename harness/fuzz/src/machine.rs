@@ -1,0 +1,109 @@
+//! What images and machines say of themselves: os-release, definitions, root file systems.
+
+use assay_plan::Distro;
+use assay_sandbox::images::os_release::{LIMIT, OsRelease};
+use assay_sandbox::images::{Definition, rootfs};
+
+use super::{assert_showable, folder, text};
+
+/// Longest line of an os-release that `plan` reads, and longest word it takes for a version.
+const PLANNED: (usize, usize) = (4096, 64);
+
+/// os-release, as strictly as an image is held to it and as leniently as a target is planned from
+/// it: where the strict reader knows the distribution, the lenient one knows the same.
+pub fn os_release(bytes: &[u8]) {
+    let text = text(bytes);
+    let planned = Distro::from_os_release(&text);
+    assert_eq!(planned, Distro::from_os_release(&text), "read twice");
+    if let Some(distro) = &planned {
+        assert!(
+            !distro.id_like.contains(&distro.id),
+            "no distribution is like itself"
+        );
+        let words = [
+            &distro.version_id,
+            &distro.version_codename,
+            &distro.ubuntu_codename,
+            &distro.debian_codename,
+        ];
+        for word in words.into_iter().flatten() {
+            assert!(!word.is_empty() && word.len() <= PLANNED.1, "{word:?}");
+            assert!(
+                word.bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+            );
+        }
+        let name = distro.pretty_name.as_deref().unwrap_or_default();
+        assert!(!name.chars().any(char::is_control), "{name:?}");
+    }
+    let image = match OsRelease::parse(bytes) {
+        Ok(image) => image,
+        Err(error) => return assert!(!error.to_string().chars().any(char::is_control)),
+    };
+    assert!(bytes.len() <= LIMIT && image.text() == text);
+    assert_eq!(
+        image.disagreements(&image),
+        [],
+        "an image agrees with itself"
+    );
+    if text.lines().any(|line| line.len() > PLANNED.0) {
+        return;
+    }
+    if let Some(distro) = planned {
+        assert_eq!(image.get("ID"), Some(distro.id.as_str()));
+        if let Some(version) = &distro.version_id {
+            assert_eq!(image.get("VERSION_ID"), Some(version.as_str()));
+        }
+    }
+}
+
+/// The definition of a base image.
+pub fn image_definition(bytes: &[u8]) {
+    let text = text(bytes);
+    // A definition's id is its file's stem, so the file is named after what the text says.
+    let id = text
+        .split("id = \"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next());
+    let file = format!("{}.toml", id.unwrap_or("debian-12"));
+    let read = Definition::parse(&file, bytes);
+    assert_eq!(Definition::parse(&file, bytes), read, "read twice");
+    match read {
+        Ok(definition) => {
+            assert_eq!(format!("{}.toml", definition.id), file);
+            assert!(!definition.sources.is_empty());
+            assert!(definition.absent.is_sorted());
+        }
+        Err(error) => {
+            let lines = text.lines().count().max(1);
+            assert!(
+                error
+                    .line
+                    .is_none_or(|line| (1..=lines + 1).contains(&line)),
+                "{error:?}"
+            );
+            assert!(!error.message.chars().any(char::is_control), "{error:?}");
+            if let Some(key) = &error.key {
+                assert_showable(key);
+            }
+        }
+    }
+}
+
+/// The archive of a root file system: whatever it says, little of it is kept.
+pub fn rootfs(bytes: &[u8]) {
+    let folder = folder();
+    let path = folder.path().join("root.tar");
+    std::fs::write(&path, bytes).expect("written");
+    let Ok(read) = rootfs::read(&path) else {
+        return;
+    };
+    assert_eq!(read.size, bytes.len() as u64, "every byte is hashed");
+    let text = read.facts.os_release.as_deref().unwrap_or_default();
+    assert!(text.len() <= LIMIT + 1);
+    assert!(read.facts.repository_hosts.len() <= 64);
+    for host in &read.facts.repository_hosts {
+        assert!(!host.host.contains(['@', '/']), "{host}");
+        assert_eq!(host.to_string().parse().ok().as_ref(), Some(host));
+    }
+}
