@@ -100,7 +100,7 @@ pub fn repeated(bytes: &[u8]) {
     let times = LENGTH.saturating_sub(before.len() + after.len()) / piece.len().max(1);
     let long = format!("{before}{}{after}", piece.repeat(times));
     assert_diagnostics(&long, &assay_recipe::parse(None, &long));
-    assert_diagnostics(&long, &parse_project(&long));
+    assert_diagnostics(&long, &parse_project(&long, &[]));
     assert_diagnostics(&long, &parse_expected(&long));
     let _ = Definition::parse("x.toml", long.as_bytes());
 }
@@ -108,8 +108,8 @@ pub fn repeated(bytes: &[u8]) {
 /// `assay.toml`.
 pub fn project(bytes: &[u8]) {
     let text = text(bytes);
-    let parsed = parse_project(&text);
-    assert_eq!(parse_project(&text), parsed, "read twice");
+    let parsed = parse_project(&text, &[]);
+    assert_eq!(parse_project(&text, &[]), parsed, "read twice");
     assert_diagnostics(&text, &parsed);
     if let Some(project) = parsed.value {
         let mut diagnostics = parsed.diagnostics;

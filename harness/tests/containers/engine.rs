@@ -77,14 +77,26 @@ impl Engine {
         );
     }
 
-    /// Removes an image, if it is there.
+    /// Removes an image, if it is there, after what was prepared of it.
     pub(crate) fn remove_image(&self, id: &str) {
-        let _ = self.request(
-            "DELETE",
-            &format!("/images/{}?force=1", percent(id)),
-            "text/plain",
-            b"",
+        let filters = json!({ "label": [format!("assay.prepared={id}")] }).to_string();
+        let prepared = self.json(
+            "GET",
+            &format!("/images/json?filters={}", percent(&filters)),
+            &Value::Null,
         );
+        let prepared = prepared.as_array().into_iter().flatten();
+        for id in prepared
+            .filter_map(|image| image["Id"].as_str())
+            .chain([id])
+        {
+            let _ = self.request(
+                "DELETE",
+                &format!("/images/{}?force=1", percent(id)),
+                "text/plain",
+                b"",
+            );
+        }
     }
 
     /// The id of the image a run on this target uses.

@@ -265,6 +265,7 @@ fn one_that_forks_without_end_as_root_ends_with_its_cells_time() {
     let Some(hostile) = Hostile::start() else {
         return;
     };
+    hostile.world.alone();
     hostile.recipe("forker", "");
     let ran = hostile
         .world

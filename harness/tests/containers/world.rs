@@ -19,6 +19,8 @@ pub(crate) const TARGET: &str = "debian-12";
 /// A folder of recipes, a cache of its own, and an engine.
 pub(crate) struct World {
     folder: tempfile::TempDir,
+    /// Held as long as the test runs: one that leaves no processor to others runs alone.
+    turn: fs::File,
     /// The engine `assay` is told to use.
     pub(crate) engine: Engine,
 }
@@ -36,7 +38,20 @@ impl World {
         for name in ["project", "cache", "home"] {
             fs::create_dir(folder.path().join(name)).expect("a folder");
         }
-        Self { folder, engine }
+        let turn = fs::File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("turn"));
+        let turn = turn.expect("a lock file");
+        turn.lock_shared().expect("a turn");
+        Self {
+            folder,
+            turn,
+            engine,
+        }
+    }
+
+    /// Waits until no other test of this kind runs, and keeps them from beginning.
+    pub(crate) fn alone(&self) {
+        self.turn.unlock().expect("a turn");
+        self.turn.lock().expect("a turn");
     }
 
     /// Where `assay` is run.
