@@ -112,9 +112,14 @@ impl Terminal {
             ("", "", "")
         };
         if error.source.is_some() {
-            let text = self.hanging("error: ", &plain(&error.to_string()));
+            let text = plain_lines(&error.to_string());
+            let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+            let text = self.hanging("error: ", first);
             let text = text.strip_prefix("error:").unwrap_or(&text);
             self.message(&format!("{red}error{reset}{bold}:{reset}{text}"));
+            for line in rest.lines() {
+                self.message(&format!("  {}", line.trim_start()));
+            }
         }
         for hint in &error.hints {
             self.message(&self.hanging("  hint: ", &plain(hint)));

@@ -5,8 +5,12 @@
 //! it was, the image keeps the distribution's default names in its repository files.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use tempfile::TempDir;
 
 use super::command::{CommandError, Invocation, run};
 use super::definition::Definition;
@@ -35,7 +39,7 @@ pub(super) async fn bootstrap(
     progress: &mut (dyn FnMut(&str) + Send),
 ) -> Result<PathBuf, BuildError> {
     let Tool::Mmdebstrap = source.tool;
-    let keyring = keyring(&source.keyring, work, progress).await?;
+    let keyring = Keys::of(&source.keyring, work, progress).await?;
     let mirror = definition
         .mirror_variable
         .as_deref()
@@ -47,7 +51,7 @@ pub(super) async fn bootstrap(
         format!("--variant={}", source.variant),
         format!("--architectures={}", definition.architecture),
         format!("--components={}", joined(&source.components)),
-        format!("--keyring={}", text(&keyring)?),
+        format!("--keyring={}", text(&keyring.path())?),
         "--format=tar".to_owned(),
         // Device nodes cannot be unpacked by an engine without root, and every engine makes its own.
         "--skip=output/dev".to_owned(),
@@ -80,19 +84,62 @@ pub(super) async fn bootstrap(
     Ok(tar)
 }
 
-/// The file with the archive's keys: the machine's own, else one taken out of Debian's package for
-/// it, which apt verifies with the machine's Debian keys.
-async fn keyring(
+/// The file with an archive's keys.
+enum Keys {
+    /// The machine's own.
+    Own(PathBuf),
+    /// One taken out of Debian's package for it, which apt verified with the machine's Debian keys.
+    /// In a folder of its own that everyone may read: apt verifies as a user (`_apt`) to whom a
+    /// cache below `/root` is closed.
+    Taken(TempDir),
+}
+
+impl Keys {
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Own(path) => path.clone(),
+            Self::Taken(folder) => folder.path().join("keyring.gpg"),
+        }
+    }
+
+    async fn of(
+        keyring: &Keyring,
+        work: &Path,
+        progress: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Self, BuildError> {
+        let own = PathBuf::from(keyring.file.as_str());
+        if own.is_file() {
+            return Ok(Self::Own(own));
+        }
+        let taken = Self::Taken(open_folder()?);
+        take_keyring(keyring, work, &taken.path(), progress).await?;
+        Ok(taken)
+    }
+}
+
+/// A temporary folder that everyone may read.
+fn open_folder() -> Result<TempDir, BuildError> {
+    tempfile::Builder::new()
+        .prefix("assay-keys-")
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir()
+        .map_err(|error| BuildError::Cache {
+            path: std::env::temp_dir(),
+            cause: error.to_string(),
+        })
+}
+
+/// Takes the keyring out of Debian's package for it.
+async fn take_keyring(
     keyring: &Keyring,
     work: &Path,
+    target: &Path,
     progress: &mut (dyn FnMut(&str) + Send),
-) -> Result<PathBuf, BuildError> {
-    let own = PathBuf::from(keyring.file.as_str());
-    if own.is_file() {
-        return Ok(own);
-    }
+) -> Result<(), BuildError> {
     let Some((package, suite)) = &keyring.package else {
-        return Err(BuildError::KeyringMissing { file: own });
+        return Err(BuildError::KeyringMissing {
+            file: PathBuf::from(keyring.file.as_str()),
+        });
     };
     progress(&format!(
         "taking the keyring out of Debian's package `{package}`"
@@ -114,9 +161,7 @@ async fn keyring(
     };
     run(&invocation, &mut |_| {}).await?;
     let wanted = keyring.file.as_str().trim_start_matches('/').to_owned();
-    let target = work.join("keyring.gpg");
-    extract(&tar, &wanted, &target)?;
-    Ok(target)
+    extract(&tar, &wanted, target)
 }
 
 /// Copies one regular file out of a tar.
@@ -288,6 +333,13 @@ fn write(path: &Path, content: &str) -> Result<(), BuildError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_keyring_is_put_where_every_user_can_read_it() {
+        let folder = open_folder().expect("a folder");
+        let mode = folder.path().metadata().expect("it is there").permissions();
+        assert_eq!(mode.mode() & 0o777, 0o755);
+    }
 
     #[test]
     fn a_mirror_takes_the_place_of_every_default_host() {
