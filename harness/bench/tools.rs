@@ -1,5 +1,6 @@
 //! The programs the bench runs, and the figures it makes of them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -28,7 +29,7 @@ impl Assay<'_> {
     /// Runs it to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<Timed, Failure> {
         let runs = self.folder.join(".assay/runs");
-        let before = newest(&runs);
+        let before = all(&runs);
         let mut command = Command::new(&self.binary);
         command.args(arguments).current_dir(&self.folder);
         for (name, value) in self.way_out.variables() {
@@ -41,7 +42,8 @@ impl Assay<'_> {
         let started = Instant::now();
         finish(&mut command)?;
         let ms = started.elapsed().as_secs_f64() * 1e3;
-        let run = newest(&runs).filter(|run| Some(run) != before.as_ref());
+        let after = all(&runs);
+        let run = after.difference(&before).next();
         let path = run.ok_or("the run left no journal")?.join("journal.jsonl");
         Ok(Timed {
             ms,
@@ -50,10 +52,12 @@ impl Assay<'_> {
     }
 }
 
-/// The run that began last: their names begin with the time.
-fn newest(runs: &Path) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(runs).ok()?;
-    entries.filter_map(|entry| Some(entry.ok()?.path())).max()
+/// The folders of all runs. Which of two began later their names do not say within a second.
+fn all(runs: &Path) -> BTreeSet<PathBuf> {
+    let entries = std::fs::read_dir(runs).into_iter().flatten();
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect()
 }
 
 /// Lets the disk finish what the run before left to it, which the next would pay for.
