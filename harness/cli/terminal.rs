@@ -118,7 +118,8 @@ impl Terminal {
             let text = text.strip_prefix("error:").unwrap_or(&text);
             self.message(&format!("{red}error{reset}{bold}:{reset}{text}"));
             for line in rest.lines() {
-                self.message(&format!("  {}", line.trim_start()));
+                // Marked, so that no line of somebody else's text passes for one of ours.
+                self.message(&format!("  │ {}", line.trim_start()));
             }
         }
         for hint in &error.hints {

@@ -65,7 +65,12 @@ impl Journal {
             .create_new(true)
             .open(path)
             .map_err(fail)?;
-        Ok(Self {
+        Ok(Self::over(file, run, path, listener))
+    }
+
+    /// A journal that has nothing in it yet.
+    fn over(file: File, run: RunId, path: &Path, listener: Listener) -> Self {
+        Self {
             run,
             path: path.to_owned(),
             started: Instant::now(),
@@ -77,7 +82,7 @@ impl Journal {
             }),
             failed: watch::Sender::new(false),
             listener,
-        })
+        }
     }
 
     /// The run whose journal this is.
@@ -232,19 +237,12 @@ mod tests {
             .write(true)
             .open("/dev/full")
             .expect("/dev/full");
-        let journal = Journal {
-            run: run_id(),
-            path: "/dev/full".into(),
-            started: Instant::now(),
-            state: Mutex::new(State {
-                file,
-                seq: 0,
-                length: 0,
-                failed: None,
-            }),
-            failed: watch::Sender::new(false),
-            listener: Box::new(|_| panic!("nothing was written, nothing may be told")),
-        };
+        let journal = Journal::over(
+            file,
+            run_id(),
+            Path::new("/dev/full"),
+            Box::new(|_| panic!("nothing was written, nothing may be told")),
+        );
         for _ in 0..2 {
             let error = journal
                 .append(None, Origin::Runner, Body::RunEnded { interrupted: false })

@@ -80,7 +80,9 @@ impl Prepared {
         let made = self.learn_and_keep(&container, spec).await;
         let removed = container.remove().await;
         made.and(removed)?;
-        self.remove_others(engine, spec.created).await
+        // Tidying is no reason for a start to fail: the next making tries again.
+        let _ = self.remove_others(engine, spec.created).await;
+        Ok(())
     }
 
     async fn learn_and_keep(

@@ -271,7 +271,7 @@ impl Container {
         name: String,
         body: ContainerCreateBody,
     ) -> Result<Self, EngineError> {
-        let container = Self::new(engine, name);
+        let mut container = Self::new(engine, name);
         let options = CreateContainerOptions {
             name: Some(container.name.clone()),
             ..CreateContainerOptions::default()
@@ -280,13 +280,9 @@ impl Container {
         let created = engine.docker().create_container(Some(options), body).await;
         match created.map_err(|error| engine.fault("create the sandbox", error)) {
             Ok(_) => Ok(container),
-            Err(error @ EngineError::Api { status, .. }) => {
-                let mut nothing = container;
-                nothing.remove_on_drop = false;
-                Err(match status {
-                    404 => EngineError::ImageMissing { image },
-                    _ => error,
-                })
+            Err(EngineError::Api { status: 404, .. }) => {
+                container.remove_on_drop = false;
+                Err(EngineError::ImageMissing { image })
             }
             // Whether it was created is not known.
             Err(error) => Err(container.abandon(error).await),
