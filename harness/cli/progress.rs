@@ -97,6 +97,9 @@ impl State {
                         Action::Write { path, .. } => {
                             crate::terminal::plain(&format!("write {path}"))
                         }
+                        Action::Extract { archive, .. } => {
+                            crate::terminal::plain(&format!("extract {archive}"))
+                        }
                     });
                 }
             }

@@ -158,6 +158,11 @@ fn execute(launch: &Launch) -> NotStarted {
     failed(&format!("`{name}`"), &command.exec())
 }
 
+/// True if a command would be found on the PATH.
+pub(crate) fn is_on_path(name: &str) -> bool {
+    look_up(name).is_ok()
+}
+
 /// Finds a command as execvp(3) does: the first on the PATH that may be executed.
 fn look_up(name: &str) -> Result<PathBuf, NotStarted> {
     let mut denied = false;

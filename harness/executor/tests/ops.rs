@@ -168,7 +168,7 @@ fn commands_run_with_the_ids_and_surroundings_of_their_user() {
 #[test]
 fn guards_decide_whether_their_op_runs() {
     let place = Root::new();
-    let guard = |script: &str, skip_if| Guard {
+    let guard = |script: &str, skip_if| Guard::Asks {
         argv: ["bash", "-c", script].map(str::to_owned).to_vec(),
         skip_if,
     };
@@ -190,7 +190,7 @@ fn guards_decide_whether_their_op_runs() {
             ),
             with_guard(
                 touch(),
-                Guard {
+                Guard::Asks {
                     argv: vec!["no-such-command".to_owned()],
                     skip_if: SkipIf::ExitCode(0),
                 },
@@ -199,10 +199,15 @@ fn guards_decide_whether_their_op_runs() {
                 dev("echo ran"),
                 guard("test $(id -u) = 1001", SkipIf::ExitCode(0)),
             ),
+            with_guard(touch(), Guard::OnPath("bash".to_owned())),
+            with_guard(touch(), Guard::OnPath("no-such-command".to_owned())),
         ],
     );
-    let ran: Vec<bool> = (0..7).map(|_| session.op().is_some()).collect();
-    assert_eq!(ran, [false, true, false, true, true, true, false]);
+    let ran: Vec<bool> = (0..9).map(|_| session.op().is_some()).collect();
+    assert_eq!(
+        ran,
+        [false, true, false, true, true, true, false, false, true]
+    );
     session.stop();
 }
 

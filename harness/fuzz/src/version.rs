@@ -103,6 +103,7 @@ pub fn ranges(bytes: &[u8]) {
             (Rules::Dpkg, VersionRules::Dpkg),
             (Rules::Rpm, VersionRules::Rpm),
             (Rules::Pacman, VersionRules::Pacman),
+            (Rules::Apk, VersionRules::Apk),
         ] {
             let both = first.intersect(&second);
             let held = first.contains(rules, version) && second.contains(rules, version);

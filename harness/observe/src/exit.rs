@@ -143,6 +143,7 @@ fn differing(outcome: &Outcome) -> ExitCode {
         | Reason::OutputLimit
         | Reason::WriteLimit
         | Reason::VersionTooOld
+        | Reason::EvidenceMissing
         | Reason::CheckFailed
         | Reason::NotIdempotent => ExitCode::Failed,
     });

@@ -297,7 +297,9 @@ fn timings(facts: &CellFacts) -> Timings {
         let first = match op.expects {
             Expects::Requirement(_) => &mut timings.prepare_ms,
             Expects::Success { .. } => &mut timings.apply_ms,
-            Expects::Command(_) | Expects::Check { .. } => &mut timings.verify_ms,
+            Expects::Command(_) | Expects::Evidence(_) | Expects::Check { .. } => {
+                &mut timings.verify_ms
+            }
         };
         *first = first.saturating_add(spent(Pass::First));
         timings.apply_again_ms = timings.apply_again_ms.saturating_add(spent(Pass::Second));

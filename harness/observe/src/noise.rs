@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use assay_wire::manifest::{Entry, EntryKind, PathChange};
-use assay_wire::plan::{Action, Plan};
+use assay_wire::plan::{Action, Guard, Plan};
 use assay_wire::program::HarnessEnv;
 
 /// A package manager with noise of its own.
@@ -99,12 +99,12 @@ pub fn noise_of(change: &PathChange, managers: &BTreeSet<Manager>) -> Option<&'s
 pub fn managers_of(plan: &Plan, harness: &HarnessEnv) -> BTreeSet<Manager> {
     let actions = plan.ops.iter().filter_map(|op| match &op.action {
         Action::Run { argv } => argv.first(),
-        Action::Write { .. } => None,
+        Action::Write { .. } | Action::Extract { .. } => None,
     });
-    let guards = plan
-        .ops
-        .iter()
-        .filter_map(|op| op.guard.as_ref()?.argv.first());
+    let guards = plan.ops.iter().filter_map(|op| match op.guard.as_ref()? {
+        Guard::Asks { argv, .. } => argv.first(),
+        Guard::OnPath(_) => None,
+    });
     let probes = harness.probes.iter().filter_map(|probe| probe.argv.first());
     actions
         .chain(guards)

@@ -53,7 +53,8 @@ impl PresenceVerdict {
 /// Judges the answer to a question for something that must be there.
 ///
 /// A command is there if it could be started, whatever it exits with. A package is there if the
-/// manager's query exits with 0 and prints a line with a version.
+/// manager's query exits with 0 and prints a line with a version, a library if the linker's cache
+/// names it, a file or a user if the question for it exits with 0.
 #[must_use]
 pub fn judge_presence(
     presence: &Presence,
@@ -82,6 +83,14 @@ pub fn judge_presence(
         }
         (
             Ending::NotStarted {
+                not_found: true, ..
+            },
+            Subject::Library(_) | Subject::File(_) | Subject::User(_),
+        ) => {
+            return missing("the command that was to look for it is not there".to_owned());
+        }
+        (
+            Ending::NotStarted {
                 not_found: false,
                 message,
             },
@@ -93,7 +102,10 @@ pub fn judge_presence(
             return missing("nothing was asked: a file was written instead".to_owned());
         }
         (Ending::Exited(_) | Ending::Signalled(_), Subject::Command(_))
-        | (Ending::Exited(0), Subject::Package(_)) => {}
+        | (
+            Ending::Exited(0),
+            Subject::Package(_) | Subject::Library(_) | Subject::File(_) | Subject::User(_),
+        ) => {}
         (Ending::Exited(code), Subject::Package(_)) => {
             return missing(format!(
                 "the package manager answered with exit code {code}"
@@ -103,6 +115,12 @@ pub fn judge_presence(
             return missing(format!(
                 "signal {signal} ended the package manager's answer"
             ));
+        }
+        (Ending::Exited(code), Subject::Library(_) | Subject::File(_) | Subject::User(_)) => {
+            return missing(format!("the question for it ended with exit code {code}"));
+        }
+        (Ending::Signalled(signal), Subject::Library(_) | Subject::File(_) | Subject::User(_)) => {
+            return missing(format!("signal {signal} ended the question for it"));
         }
     }
     judge_version(presence, stdout, stderr)
@@ -122,10 +140,15 @@ fn judge_version(presence: &Presence, stdout: &Captured, stderr: &Captured) -> P
         (Ok(None), Subject::Package(_)) => PresenceVerdict::Missing {
             because: "the package manager named no installed version".to_owned(),
         },
+        (Ok(None), Subject::Library(_)) => PresenceVerdict::Missing {
+            because: "the dynamic linker's cache does not hold it".to_owned(),
+        },
         (Ok(None), Subject::Command(_)) if wanted => PresenceVerdict::Unreadable {
             because: format!("nothing it printed matches `{}`", probe.regex),
         },
-        (Ok(None), Subject::Command(_)) => PresenceVerdict::Met { found: None },
+        (Ok(None), Subject::Command(_) | Subject::File(_) | Subject::User(_)) => {
+            PresenceVerdict::Met { found: None }
+        }
         (Err(because), _) => PresenceVerdict::Unreadable {
             because: format!("`{}` is no usable expression: {because}", probe.regex),
         },

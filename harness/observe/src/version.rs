@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use assay_packages::{Constraint, Rules, VersionRange, dotted};
 use assay_wire::event::Captured;
 use assay_wire::plan::{VersionProbe, VersionRules};
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
 
 /// Most bytes of a compiled expression, and of its cache.
 const MAX_COMPILED: usize = 1 << 20;
@@ -28,11 +28,7 @@ pub fn find_version(
     stdout: &Captured,
     stderr: &Captured,
 ) -> Result<Option<String>, String> {
-    let expression = RegexBuilder::new(&probe.regex)
-        .size_limit(MAX_COMPILED)
-        .dfa_size_limit(MAX_COMPILED)
-        .build()
-        .map_err(|error| error.to_string())?;
+    let expression = compiled(&probe.regex)?;
     let found = whole_lines(stdout)
         .chain(whole_lines(stderr))
         .find_map(|line| {
@@ -42,6 +38,23 @@ pub fn find_version(
     Ok(found)
 }
 
+/// True if any whole line of a channel matches an expression.
+///
+/// # Errors
+/// If the expression cannot be compiled within bounds; the text says why.
+pub fn line_matches(regex: &str, captured: &Captured) -> Result<bool, String> {
+    let expression = compiled(regex)?;
+    Ok(whole_lines(captured).any(|line| expression.is_match(line)))
+}
+
+fn compiled(regex: &str) -> Result<Regex, String> {
+    RegexBuilder::new(regex)
+        .size_limit(MAX_COMPILED)
+        .dfa_size_limit(MAX_COMPILED)
+        .build()
+        .map_err(|error| error.to_string())
+}
+
 /// Compares a version that was found with a minimum.
 #[must_use]
 pub fn compare_versions(rules: VersionRules, found: &str, minimum: &str) -> Ordering {
@@ -49,6 +62,7 @@ pub fn compare_versions(rules: VersionRules, found: &str, minimum: &str) -> Orde
         VersionRules::Dpkg => Rules::Dpkg.compare_with_bound(found, minimum),
         VersionRules::Rpm => Rules::Rpm.compare_with_bound(found, minimum),
         VersionRules::Pacman => Rules::Pacman.compare_with_bound(found, minimum),
+        VersionRules::Apk => Rules::Apk.compare_with_bound(found, minimum),
         VersionRules::Dotted => dotted::compare(found, minimum),
     }
 }

@@ -4,12 +4,13 @@
 //! - Nothing is downloaded and no package is installed: who compares, has the versions already.
 //! - No function panics, whatever text it is given; versions come from sandboxes and indexes.
 //!
-//! Read [`rules`] first (which comparator), then [`range`] (constraints over it), then the three
-//! comparators [`dpkg`], [`rpm`] and [`pacman`]. [`dotted`] compares what commands print about
+//! Read [`rules`] first (which comparator), then [`range`] (constraints over it), then the
+//! comparators [`dpkg`], [`rpm`], [`pacman`] and [`apk`]. [`dotted`] compares what commands print about
 //! themselves, [`distro`] the `VERSION_ID` of os-release.
 
 pub mod rules;
 
+pub mod apk;
 pub mod dpkg;
 pub mod pacman;
 pub mod rpm;

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::digits::{split_epoch, split_release};
-use crate::{dpkg, pacman, rpm};
+use crate::{apk, dpkg, pacman, rpm};
 
 /// Whose rules compare two package versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,11 +18,13 @@ pub enum Rules {
     Rpm,
     /// vercmp(8).
     Pacman,
+    /// apk-package(5).
+    Apk,
 }
 
 impl Rules {
     /// Every set of rules.
-    pub const ALL: [Self; 3] = [Self::Dpkg, Self::Rpm, Self::Pacman];
+    pub const ALL: [Self; 4] = [Self::Dpkg, Self::Rpm, Self::Pacman, Self::Apk];
 
     /// The word as written in records.
     #[must_use]
@@ -31,6 +33,7 @@ impl Rules {
             Self::Dpkg => "dpkg",
             Self::Rpm => "rpm",
             Self::Pacman => "pacman",
+            Self::Apk => "apk",
         }
     }
 
@@ -45,13 +48,14 @@ impl Rules {
             Self::Dpkg => dpkg::compare(version, bound),
             Self::Rpm => rpm::compare_for_dependency(version, bound),
             Self::Pacman => pacman::compare(version, bound),
+            Self::Apk => apk::compare(version, bound),
         }
     }
 
     /// True if a bound is about every release of its version, because it names none.
     pub(crate) fn spans_releases(self, bound: &str) -> bool {
         match self {
-            Self::Dpkg => false,
+            Self::Dpkg | Self::Apk => false,
             Self::Rpm | Self::Pacman => split_release(split_epoch(bound).1).1.is_none(),
         }
     }
@@ -68,6 +72,7 @@ pub fn compare(rules: Rules, a: &str, b: &str) -> Ordering {
         Rules::Dpkg => dpkg::compare(a, b),
         Rules::Rpm => rpm::compare(a, b),
         Rules::Pacman => pacman::compare(a, b),
+        Rules::Apk => apk::compare(a, b),
     }
 }
 
@@ -84,7 +89,10 @@ mod tests {
     #[test]
     fn rules_are_called_by_their_manager() {
         let words = Rules::ALL.map(|rules| format!("{rules:>6}={}", rules.as_str()));
-        assert_eq!(words, ["  dpkg=dpkg", "   rpm=rpm", "pacman=pacman"]);
+        assert_eq!(
+            words,
+            ["  dpkg=dpkg", "   rpm=rpm", "pacman=pacman", "   apk=apk"]
+        );
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub fn plan(set: &[&Recipe], target: &Target) -> Result<Plan, Vec<Fault>> {
     let mut plan = Plan {
         target: target.id.clone(),
         variant: Variant::Minimal,
+        boots: false,
         recipes: set
             .iter()
             .map(|recipe| recipe.metadata.name.value.clone())
@@ -195,6 +196,7 @@ impl<'r> Considered<'r> {
                     step,
                     action: action.to_owned(),
                     description,
+                    fallback: None,
                     disposition,
                 });
             };

@@ -22,7 +22,7 @@ pub(crate) fn commands(step: &GroupAdd) -> Vec<Guarded> {
             .map(|word| (*word).to_owned())
             .collect::<Vec<_>>()
     };
-    let holds = |argv| Guard {
+    let holds = |argv| Guard::Asks {
         argv,
         skip_if: SkipIf::ExitCode(0),
     };

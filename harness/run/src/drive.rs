@@ -222,7 +222,7 @@ impl Driver {
                         return self.stop().await;
                     }
                 }
-                Expects::Command(_) | Expects::Check { .. } => {
+                Expects::Command(_) | Expects::Evidence(_) | Expects::Check { .. } => {
                     // What a human was to do before it was not done: it is not judged, and says
                     // nothing about going on.
                     let judged = manual_after.is_none_or(|after| op.id.0 <= after);
@@ -548,7 +548,10 @@ fn program_of(plan: &Plan) -> Vec<ProgramOp> {
 fn failure_lines(op: &Op) -> Vec<String> {
     match &op.expects {
         Expects::Success { failure_lines } => failure_lines.clone(),
-        Expects::Requirement(_) | Expects::Command(_) | Expects::Check { .. } => Vec::new(),
+        Expects::Requirement(_)
+        | Expects::Command(_)
+        | Expects::Evidence(_)
+        | Expects::Check { .. } => Vec::new(),
     }
 }
 

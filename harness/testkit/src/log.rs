@@ -241,7 +241,7 @@ impl Log {
                 log.skipped(op.id.0, Pass::Second)
             } else {
                 let ending = match op.action {
-                    Action::Run { .. } => Ending::Exited(0),
+                    Action::Run { .. } | Action::Extract { .. } => Ending::Exited(0),
                     Action::Write { .. } => Ending::Written { changed: false },
                 };
                 let (stdout, stderr) = (Captured::default(), Captured::default());
@@ -373,7 +373,7 @@ impl Log {
             .map(|op| op.action)
         {
             Some(Action::Run { argv }) => argv,
-            Some(Action::Write { .. }) | None => Vec::new(),
+            Some(Action::Write { .. } | Action::Extract { .. }) | None => Vec::new(),
         }
     }
 }
@@ -516,7 +516,7 @@ pub fn file(mode: u32, bytes: &[u8]) -> Entry {
 
 fn success(action: &Action) -> Ending {
     match action {
-        Action::Run { .. } => Ending::Exited(0),
+        Action::Run { .. } | Action::Extract { .. } => Ending::Exited(0),
         Action::Write { .. } => Ending::Written { changed: true },
     }
 }

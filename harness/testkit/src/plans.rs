@@ -4,8 +4,8 @@
 use assay_wire::digest::Digest;
 use assay_wire::name::{StepId, StepRef, TargetId, Variant};
 use assay_wire::plan::{
-    Action, Content, Disposition, Expects, FileContent, Guard, Limits, Op, OpId, Plan, PlannedStep,
-    Presence, Privilege, SkipIf, Subject, VersionProbe, VersionRules,
+    Action, Content, Disposition, Evidence, Expects, FileContent, Guard, Limits, Op, OpId, Plan,
+    PlannedStep, Presence, Privilege, SkipIf, Subject, VersionProbe, VersionRules,
 };
 
 /// Builds a plan of one recipe on one target, op by op.
@@ -37,6 +37,7 @@ impl PlanBuilder {
         let plan = Plan {
             target: target.parse().expect("a target"),
             variant: Variant::Minimal,
+            boots: false,
             recipes: vec![recipe.parse().expect("a recipe name")],
             unsupported: None,
             steps: Vec::new(),
@@ -110,7 +111,7 @@ impl PlanBuilder {
             false,
         );
         if let Some(op) = built.plan.ops.last_mut() {
-            op.guard = Some(Guard {
+            op.guard = Some(Guard::Asks {
                 argv: words_with(manager.query, package),
                 skip_if: SkipIf::ExitCode(0),
             });
@@ -172,6 +173,17 @@ impl PlanBuilder {
         let action = run_with(manager.query, package);
         let expects = Expects::Command(presence);
         self.op(vec![step], Privilege::User, action, expects, true)
+    }
+
+    /// What shows that the step before did what it says.
+    #[must_use]
+    pub fn evidence(mut self, fact: &str, argv: &[&str], regex: &str) -> Self {
+        let step = self.step("service_enable", Disposition::Applies);
+        let expects = Expects::Evidence(Evidence {
+            fact: fact.to_owned(),
+            regex: regex.to_owned(),
+        });
+        self.op(vec![step], Privilege::User, run(argv), expects, true)
     }
 
     /// A `[[check]]` entry that must exit with 0 and print some text.
@@ -260,6 +272,7 @@ impl PlanBuilder {
             step: step.clone(),
             action: action.to_owned(),
             description: None,
+            fallback: None,
             disposition,
         });
         step

@@ -163,6 +163,25 @@ pub enum Variant {
     /// The distribution's smallest image.
     #[default]
     Minimal,
+    /// The same with systemd and D-Bus, for plans with services.
+    Systemd,
+}
+
+impl Variant {
+    /// The word as written in files and reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Minimal => "minimal",
+            Self::Systemd => "systemd",
+        }
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// One cell of the matrix: what was asked for, on one target, written `target:recipe[,recipe]`.

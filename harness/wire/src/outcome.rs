@@ -106,6 +106,8 @@ words!(
         WriteLimit = "write_limit",
         /// A command was found but its version is below the minimum.
         VersionTooOld = "version_too_old",
+        /// What a step says it did shows nowhere: the group lacks the user, the service does not run.
+        EvidenceMissing = "evidence_missing",
         /// A `[[check]]` did not meet its expectation.
         CheckFailed = "check_failed",
         /// The second apply changed something.

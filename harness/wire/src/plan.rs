@@ -14,6 +14,8 @@ pub struct Plan {
     pub target: TargetId,
     /// The image variant it needs.
     pub variant: Variant,
+    /// True if systemd has to run as PID 1 while the ops are performed, because a service is started.
+    pub boots: bool,
     /// The set: what was asked for and what that depends on, in the order applied.
     pub recipes: Vec<RecipeName>,
     /// Why nothing is installed here although it is on other targets; `None` where the set applies.
@@ -51,6 +53,8 @@ pub struct PlannedStep {
     pub action: String,
     /// The author's description.
     pub description: Option<String>,
+    /// What the author says to do when the step fails.
+    pub fallback: Option<String>,
     /// What became of it.
     pub disposition: Disposition,
 }
@@ -160,6 +164,19 @@ pub enum Action {
         /// The bytes.
         content: FileContent,
     },
+    /// An archive is unpacked: tar, plain or compressed with gzip, xz, zstd or bzip2, or zip, told
+    /// apart by its first bytes. An entry that would leave `dest`, a link that leads out of it and a
+    /// device fail the op. What is there already is replaced file by file.
+    Extract {
+        /// The archive, a file of the sandbox.
+        archive: GuestPath,
+        /// The folder; made with its missing parents.
+        dest: GuestPath,
+        /// Who unpacks, and so owns everything.
+        owner: Privilege,
+        /// How many leading components of every entry's name are dropped.
+        strip_components: u32,
+    },
 }
 
 /// The bytes of a written file.
@@ -170,16 +187,24 @@ pub enum FileContent {
     Text(String),
     /// Verified bytes from the plan's content.
     Blob(Digest),
+    /// An OpenPGP key that is known by its fingerprint alone, 40 capital hex digits: no hash of its
+    /// bytes was pinned, and so a plan with one is never performed.
+    Key(String),
 }
 
-/// A question to the manager, asked before an op: are all requests met already?
+/// What is asked before an op: is what it is for there already?
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Guard {
-    /// The command that asks; it changes nothing and is run with the op's privilege.
-    pub argv: Vec<String>,
-    /// The answer that lets the op be skipped.
-    pub skip_if: SkipIf,
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Guard {
+    /// A question to a program, such as the package manager.
+    Asks {
+        /// The command that asks; it changes nothing and is run with the op's privilege.
+        argv: Vec<String>,
+        /// The answer that lets the op be skipped.
+        skip_if: SkipIf,
+    },
+    /// The op is skipped if an executable file of this name is on the PATH.
+    OnPath(String),
 }
 
 /// The answer of a guard that lets its op be skipped.
@@ -237,6 +262,8 @@ pub enum Expects {
     Requirement(Presence),
     /// A `require_command` step, or the range an installed package was asked for, asked in its place.
     Command(Presence),
+    /// What shows that a step before did what it says, asked after it.
+    Evidence(Evidence),
     /// A `[[check]]` entry.
     Check {
         /// The author's name for it.
@@ -248,6 +275,16 @@ pub enum Expects {
         /// Texts that standard error must contain.
         stderr_contains: Vec<String>,
     },
+}
+
+/// A fact about the machine, and the answer that shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// The fact in words, such as "`dev` is in the group `docker`".
+    pub fact: String,
+    /// A regular expression that a line of standard output must match, whatever the exit code.
+    pub regex: String,
 }
 
 /// Something that must be there, perhaps in a version.
@@ -268,6 +305,13 @@ pub enum Subject {
     Command(String),
     /// A package: there if the manager's query exits with 0 and prints a line with a version.
     Package(String),
+    /// A shared library by its soname: there if the answer's exit code is 0 and a line of it matches
+    /// the probe.
+    Library(String),
+    /// A file: there if the question's exit code is 0.
+    File(String),
+    /// A user: there if the question's exit code is 0.
+    User(String),
 }
 
 /// How a version is read from output and compared.
@@ -296,6 +340,8 @@ pub enum VersionRules {
     Rpm,
     /// alpm's vercmp.
     Pacman,
+    /// apk-tools' `apk_version_compare`.
+    Apk,
     /// Dotted numbers of a command: missing parts count as 0, a pre-release is older.
     Dotted,
 }

@@ -9,13 +9,13 @@ use std::time::Instant;
 use assay_wire::control::{Channel as ChannelName, Purpose};
 use assay_wire::event::{Ending, ExecutorEvent, Limit};
 use assay_wire::name::GuestPath;
-use assay_wire::plan::{Action, FileContent, Op, Privilege};
+use assay_wire::plan::{Action, FileContent, Guard, Op, Privilege};
 use assay_wire::program::ProgramOp;
 
 use super::{Machine, Session, ask};
 use crate::account::WriteAccount;
 use crate::fault::Fault;
-use crate::launch::{Launch, NotStarted};
+use crate::launch::{self, Launch, NotStarted};
 use crate::mux::Stream;
 use crate::reap::Exit;
 use crate::supervise::{Channel, Ended, Sink, watch};
@@ -44,8 +44,13 @@ fn ask_and_act(session: &'static Session, machine: &Machine, run: &ProgramOp) ->
     };
     if let Some(guard) = &op.guard {
         let asked = Instant::now();
-        let answer = ask::ask(session, machine, &user, &guard.argv)?;
-        let held = answer.is_some_and(|answer| ask::holds(&answer, &guard.skip_if));
+        let held = match guard {
+            Guard::Asks { argv, skip_if } => {
+                let answer = ask::ask(session, machine, &user, argv)?;
+                answer.is_some_and(|answer| ask::holds(&answer, skip_if))
+            }
+            Guard::OnPath(command) => launch::is_on_path(command),
+        };
         session.mux.report(ExecutorEvent::GuardAsked {
             op: op.id,
             pass: *pass,
@@ -83,6 +88,16 @@ fn ask_and_act(session: &'static Session, machine: &Machine, run: &ProgramOp) ->
                 Privilege::User => (machine.dev.uid, machine.dev.gid),
             };
             (began, write(op, path, (*mode, uid, gid), content))
+        }
+        Action::Extract { .. } => {
+            let message = "this executor unpacks no archives".to_owned();
+            (
+                started(Vec::new()),
+                Ending::NotStarted {
+                    not_found: false,
+                    message,
+                },
+            )
         }
     };
     session.mux.report(ExecutorEvent::OpFinished {
@@ -157,6 +172,11 @@ fn write(
             Ok(bytes) => bytes.into(),
             Err(message) => return Ending::NotWritten { message },
         },
+        FileContent::Key(fingerprint) => {
+            return Ending::NotWritten {
+                message: format!("the bytes of the key {fingerprint} are not pinned"),
+            };
+        }
     };
     let wanted = Wanted {
         mode,

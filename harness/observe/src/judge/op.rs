@@ -5,11 +5,12 @@
 
 use assay_wire::event::{Captured, Ending, Limit};
 use assay_wire::outcome::{Phase, Reason};
-use assay_wire::plan::{Expects, Op, OpId, Plan, Presence, Subject};
+use assay_wire::plan::{Evidence, Expects, Op, OpId, Plan, Presence, Subject};
 use assay_wire::program::Pass;
 
 use crate::outcome::Failure;
 use crate::presence::{PresenceVerdict, judge_presence};
+use crate::version::line_matches;
 
 /// True if an op did not do what its plan says must come of it.
 ///
@@ -55,6 +56,7 @@ pub fn op_failures(
             })
         }
         Expects::Command(presence) => presence_fault(presence, ending, stdout, stderr),
+        Expects::Evidence(evidence) => evidence_fault(evidence, ending, stdout),
         Expects::Check {
             name,
             exit_code,
@@ -84,14 +86,16 @@ pub(super) fn phase(op: &Op, pass: Pass) -> Phase {
         (Pass::Second, _) => Phase::ApplyAgain,
         (Pass::First, Expects::Requirement(_)) => Phase::Prepare,
         (Pass::First, Expects::Success { .. }) => Phase::Apply,
-        (Pass::First, Expects::Command(_) | Expects::Check { .. }) => Phase::Verify,
+        (Pass::First, Expects::Command(_) | Expects::Evidence(_) | Expects::Check { .. }) => {
+            Phase::Verify
+        }
     }
 }
 
 /// True for ops that only look whether something is as it should be.
 pub(super) fn verifies(op: &Op) -> bool {
     match &op.expects {
-        Expects::Command(_) | Expects::Check { .. } => true,
+        Expects::Command(_) | Expects::Evidence(_) | Expects::Check { .. } => true,
         Expects::Success { .. } | Expects::Requirement(_) => false,
     }
 }
@@ -137,6 +141,9 @@ fn presence_fault(
     let subject = match &presence.subject {
         Subject::Command(name) => format!("command `{name}`"),
         Subject::Package(name) => format!("package `{name}`"),
+        Subject::Library(name) => format!("library `{name}`"),
+        Subject::File(path) => format!("file `{path}`"),
+        Subject::User(name) => format!("user `{name}`"),
     };
     let wanted = presence.version.as_ref().map_or(String::new(), |probe| {
         let minimum = probe
@@ -151,7 +158,9 @@ fn presence_fault(
         PresenceVerdict::Missing { because } => {
             let reason = match presence.subject {
                 Subject::Command(_) => Reason::CommandMissing,
-                Subject::Package(_) => Reason::CheckFailed,
+                Subject::Package(_) | Subject::Library(_) | Subject::File(_) | Subject::User(_) => {
+                    Reason::CheckFailed
+                }
             };
             Some((
                 reason,
@@ -170,6 +179,43 @@ fn presence_fault(
             let (reason, message) = limit_fault(limit);
             Some((reason, format!("{subject} was asked for and {message}")))
         }
+    }
+}
+
+/// Nothing if a line of the answer shows the fact. The exit code does not count: systemctl(1)
+/// answers `disabled` with 1 and `static` with 0.
+fn evidence_fault(evidence: &Evidence, ending: &Ending, stdout: &Captured) -> Option<Fault> {
+    let fact = &evidence.fact;
+    match ending {
+        Ending::Exited(_) | Ending::Signalled(_) => {}
+        Ending::NotStarted { not_found, message } => {
+            let (reason, message) = not_started(*not_found, message);
+            return Some((reason, format!("no evidence that {fact}: {message}")));
+        }
+        Ending::Limit(limit) => {
+            let (reason, message) = limit_fault(*limit);
+            return Some((reason, format!("no evidence that {fact}: {message}")));
+        }
+        Ending::Written { .. } | Ending::NotWritten { .. } => {
+            let message = format!("no evidence that {fact}: a file was written instead");
+            return Some((Reason::CheckFailed, message));
+        }
+    }
+    match line_matches(&evidence.regex, stdout) {
+        Ok(true) => None,
+        Ok(false) => {
+            let answer = stdout.head.lines().find(|line| !line.trim().is_empty());
+            let answer = answer.map_or("nothing".to_owned(), |line| format!("`{line}`"));
+            let message = format!("no evidence that {fact}: the answer is {answer}");
+            Some((Reason::EvidenceMissing, message))
+        }
+        Err(because) => Some((
+            Reason::EvidenceMissing,
+            format!(
+                "no evidence that {fact}: `{}` is no usable expression: {because}",
+                evidence.regex
+            ),
+        )),
     }
 }
 

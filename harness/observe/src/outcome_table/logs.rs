@@ -80,6 +80,17 @@ pub(super) fn table() -> Vec<(&'static str, &'static str, Log)> {
                 .cross_checked(&[]),
         )
     };
+    let shown = |ending: Ending, stdout: &str| {
+        let command = ["systemctl", "is-enabled", "x"];
+        let log = debian(|plan| {
+            plan.run(&["true"])
+                .evidence("`x` is enabled", &command, "^enabled$")
+        });
+        log.attempt(1)
+            .op(1, OK)
+            .printed(2, ending, stdout, "")
+            .closes()
+    };
     let commanded = |ending: Ending, stdout: &str| {
         let log = debian(|plan| plan.run(&["true"]).require_command("jq", Some("1.6")));
         log.attempt(1)
@@ -387,6 +398,23 @@ pub(super) fn table() -> Vec<(&'static str, &'static str, Log)> {
                 .op(1, OK)
                 .printed(2, Ending::Exited(1), "", "")
                 .closes(),
+        ),
+        ("good evidence", "passed", shown(OK, "enabled\n")),
+        (
+            "evidence whatever the exit code",
+            "passed",
+            shown(Ending::Exited(1), "enabled\n"),
+        ),
+        (
+            "other evidence",
+            "verify evidence_missing 2",
+            shown(Ending::Exited(1), "disabled\n"),
+        ),
+        ("no evidence", "verify evidence_missing 2", shown(OK, "")),
+        (
+            "nobody to ask for evidence",
+            "verify command_missing 2",
+            shown(not_found(), ""),
         ),
         ("a good check", "passed", checked(OK, "jq-1.7")),
         (

@@ -34,6 +34,7 @@ fn lines(plan: &Plan) -> Vec<String> {
         let what = match &op.action {
             OpAction::Run { argv } => command_line(argv),
             OpAction::Write { path, .. } => format!("write {path}"),
+            OpAction::Extract { archive, dest, .. } => format!("extract {archive} to {dest}"),
         };
         format!("{} [{}] {what}", op.id, steps.join(" "))
     };
@@ -551,7 +552,7 @@ mod properties {
                     OpAction::Write { .. } => fresh = false,
                     OpAction::Run { .. } if op.steps.is_empty() => fresh = true,
                     OpAction::Run { argv } if argv.iter().any(|word| word == "install" || word == "-S") => prop_assert!(fresh),
-                    OpAction::Run { .. } => {}
+                    OpAction::Run { .. } | OpAction::Extract { .. } => {}
                 }
             }
 

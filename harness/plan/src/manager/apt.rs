@@ -46,7 +46,7 @@ pub(crate) fn installed_guard(requests: &[Request]) -> Guard {
         .iter()
         .map(|request| format!("ii {}", request.name))
         .collect();
-    Guard {
+    Guard::Asks {
         argv,
         skip_if: SkipIf::Lines(lines),
     }

@@ -45,7 +45,7 @@ pub(crate) fn installed_guard(requests: &[Request]) -> Option<Guard> {
     }
     let mut argv = words(&["rpm", "-q", "--whatprovides"]);
     argv.extend(requests.iter().map(|request| request.name.clone()));
-    Some(Guard {
+    Some(Guard::Asks {
         argv,
         skip_if: SkipIf::ExitCode(0),
     })

@@ -34,7 +34,7 @@ pub(crate) fn install(requests: &[Request]) -> Vec<String> {
 pub(crate) fn installed_guard(requests: &[Request]) -> Guard {
     let mut argv = words(&["pacman", "-T", "--"]);
     argv.extend(requests.iter().map(|request| request.name.clone()));
-    Guard {
+    Guard::Asks {
         argv,
         skip_if: SkipIf::ExitCode(0),
     }

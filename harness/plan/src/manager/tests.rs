@@ -86,11 +86,15 @@ fn install_commands() {
 
 #[test]
 fn guards_ask_for_every_package() {
-    let guard = |manager, wanted: &[(&str, &str)]| installed_guard(manager, &requests(wanted));
+    let guard = |manager, wanted: &[(&str, &str)]| match installed_guard(manager, &requests(wanted))
+    {
+        Some(Guard::Asks { argv, skip_if }) => Some((argv, skip_if)),
+        Some(Guard::OnPath(_)) | None => None,
+    };
     let both = &[("jq", "any"), ("g++", "any")];
     let apt = guard(Manager::Apt, both).expect("apt can be asked");
     assert_eq!(
-        apt.argv,
+        apt.0,
         [
             "dpkg-query",
             "-W",
@@ -100,12 +104,12 @@ fn guards_ask_for_every_package() {
         ]
     );
     assert_eq!(
-        apt.skip_if,
+        apt.1,
         SkipIf::Lines(["ii g++".to_owned(), "ii jq".to_owned()].into())
     );
     let dnf = guard(Manager::Dnf, both).expect("dnf can be asked");
     assert_eq!(
-        (command_line(&dnf.argv).as_str(), dnf.skip_if),
+        (command_line(&dnf.0).as_str(), dnf.1),
         ("rpm -q --whatprovides jq g++", SkipIf::ExitCode(0))
     );
     assert_eq!(
@@ -114,7 +118,7 @@ fn guards_ask_for_every_package() {
     );
     let pacman = guard(Manager::Pacman, both).expect("pacman can be asked");
     assert_eq!(
-        (command_line(&pacman.argv).as_str(), pacman.skip_if),
+        (command_line(&pacman.0).as_str(), pacman.1),
         ("pacman -T -- jq g++", SkipIf::ExitCode(0))
     );
 }

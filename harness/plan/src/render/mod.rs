@@ -182,7 +182,36 @@ fn render_op(text: &mut String, op: &Op) {
                 FileContent::Blob(sha256) => {
                     line(text, format_args!("      bytes of sha256 {sha256}"))
                 }
+                FileContent::Key(fingerprint) => line(
+                    text,
+                    format_args!("      OpenPGP key {fingerprint}, its bytes not pinned"),
+                ),
                 FileContent::Text(content) => barred(text, "      ", content),
+            }
+        }
+        Action::Extract {
+            archive,
+            dest,
+            owner,
+            strip_components,
+        } => {
+            let owner = match owner {
+                Privilege::Root => "root",
+                Privilege::User => "user",
+            };
+            line(
+                text,
+                format_args!(
+                    "    extract {}  to {}  owner {owner}",
+                    word_of(archive.as_str()),
+                    word_of(dest.as_str())
+                ),
+            );
+            if *strip_components > 0 {
+                line(
+                    text,
+                    format_args!("      without the first {strip_components} of every name"),
+                );
             }
         }
     }
@@ -209,17 +238,26 @@ fn steps_of(op: &Op) -> String {
 }
 
 fn render_guard(text: &mut String, guard: &Guard) {
-    match &guard.skip_if {
+    let (argv, skip_if) = match guard {
+        Guard::Asks { argv, skip_if } => (argv, skip_if),
+        Guard::OnPath(command) => {
+            return line(
+                text,
+                format_args!("    unless on the PATH: {}", word_of(command)),
+            );
+        }
+    };
+    match skip_if {
         SkipIf::ExitCode(code) => line(
             text,
-            format_args!("    unless exit {code}: {}", command_line(&guard.argv)),
+            format_args!("    unless exit {code}: {}", command_line(argv)),
         ),
         SkipIf::Lines(lines) => {
             line(
                 text,
                 format_args!(
                     "    unless it prints exactly these lines: {}",
-                    command_line(&guard.argv)
+                    command_line(argv)
                 ),
             );
             for expected in lines {
@@ -243,6 +281,16 @@ fn render_expects(text: &mut String, expects: &Expects) {
             render_presence(text, "required before anything else", presence)
         }
         Expects::Command(presence) => render_presence(text, "required here", presence),
+        Expects::Evidence(evidence) => {
+            line(
+                text,
+                format_args!("    shows: {}", visible_line(&evidence.fact)),
+            );
+            line(
+                text,
+                format_args!("      by a line that matches {}", word_of(&evidence.regex)),
+            );
+        }
         Expects::Check {
             name,
             exit_code,
@@ -270,6 +318,9 @@ fn render_presence(text: &mut String, when: &str, presence: &Presence) {
     let subject = match &presence.subject {
         Subject::Command(name) => format!("command {}", word_of(name)),
         Subject::Package(name) => format!("package {}", word_of(name)),
+        Subject::Library(name) => format!("library {}", word_of(name)),
+        Subject::File(path) => format!("file {}", word_of(path)),
+        Subject::User(name) => format!("user {}", word_of(name)),
     };
     line(text, format_args!("    {when}: {subject}"));
     let Some(probe) = &presence.version else {

@@ -36,6 +36,7 @@ pub(super) fn of_ops(
         let what = cell.facts.op(op).map(|(op, _)| match &op.action {
             Action::Run { argv } => sanitise::command(argv, COMMAND),
             Action::Write { path, .. } => format!("write {path}"),
+            Action::Extract { archive, dest, .. } => format!("extract {archive} to {dest}"),
         });
         let title = format!("by op {op}, `{}`", what.unwrap_or_default());
         let changes = notable::changes(&manifest.paths);

@@ -150,6 +150,7 @@ fn failure(
         | Reason::OutputLimit
         | Reason::WriteLimit
         | Reason::VersionTooOld
+        | Reason::EvidenceMissing
         | Reason::CheckFailed => {}
     }
     found.map_or(Ok(()), |(_, known)| output(known, pass, options, page))
@@ -183,6 +184,7 @@ fn performed(op: &Op, performance: Option<&Performance>, page: &mut Page<'_>) ->
             sanitise::command(effective.unwrap_or(argv), 1000)
         }
         Action::Write { path, mode, .. } => format!("write {path} with mode {mode:04o}"),
+        Action::Extract { archive, dest, .. } => format!("extract {archive} to {dest}"),
     };
     page.field("op", &format!("{} as {who}: {what}", op.id))?;
     let ended = performance.and_then(|known| Some((known.ending.as_ref()?, known.ms)));
