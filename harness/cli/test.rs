@@ -180,6 +180,11 @@ fn not_run(world: &World, cell: &PlannedCell, expected: Option<&Expected>) -> Op
     if cell.target.arch.as_str() != world.architecture {
         return Some(format!("no executor for {}", cell.target.arch.as_str()));
     }
+    if let Some((step, fingerprint)) = cell.plan.unpinned_key() {
+        return Some(format!(
+            "`{step}` needs the key {fingerprint}, and no hash of its bytes is pinned"
+        ));
+    }
     let needs = expected.map_or(&[][..], |row| row.needs.as_slice());
     if let Some(need) = needs.iter().find(|need| !world.meets(need)) {
         return Some(format!("`{need}` is not to be had here"));

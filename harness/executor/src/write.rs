@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{
+    DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown,
+};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -26,16 +28,13 @@ pub(crate) struct Wanted<'a> {
 const NAMES: u32 = 64;
 
 /// Makes a file be as wanted; true if anything had to be changed. Missing parents are made with
-/// mode 0755, owned by root.
+/// mode 0755, owned as the file is.
 pub(crate) fn write_file(path: &Path, wanted: &Wanted<'_>) -> io::Result<bool> {
     if is_as_wanted(path, wanted)? {
         return Ok(false);
     }
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(folder)?;
+    make_folders(folder, wanted)?;
     let (beside, file) = create_beside(folder)?;
     let result = fill(file, wanted).and_then(|()| fs::rename(&beside, path));
     if result.is_err() {
@@ -43,6 +42,19 @@ pub(crate) fn write_file(path: &Path, wanted: &Wanted<'_>) -> io::Result<bool> {
         let _ = fs::remove_file(&beside);
     }
     result.map(|()| true)
+}
+
+/// Makes what is missing of a folder's path.
+fn make_folders(folder: &Path, wanted: &Wanted<'_>) -> io::Result<()> {
+    let missing: Vec<&Path> = folder
+        .ancestors()
+        .take_while(|folder| !folder.exists())
+        .collect();
+    for folder in missing.into_iter().rev() {
+        fs::DirBuilder::new().mode(0o755).create(folder)?;
+        lchown(folder, Some(wanted.uid), Some(wanted.gid))?;
+    }
+    Ok(())
 }
 
 /// Reads a whole file of at most so many bytes, without following a link at its place.

@@ -3,9 +3,10 @@
 
 use std::fmt::Display;
 
+use assay_recipe::action::Scope;
 use assay_recipe::model::{Action, Recipe};
 use assay_recipe::name::DistroId;
-use assay_recipe::when::{Os, When};
+use assay_recipe::when::{Family, Os, When};
 
 use crate::target::{EffectiveDistro, Target};
 
@@ -97,18 +98,43 @@ impl<'t> Seen<'t> {
         )
     }
 
-    /// Whether a step's action fits the target's family at all.
+    /// Whether a step's action can apply to the target at all.
     pub(crate) fn fits(&self, action: &Action) -> Result<(), String> {
-        let Some(family) = action.family() else {
-            return Ok(());
+        let scope = action.scope();
+        let (target, linux) = (self.target, self.target.os == Os::Linux);
+        let (fits, here) = match scope {
+            Scope::Anywhere => (true, String::new()),
+            Scope::Linux => (linux, format!("this target's is {}", target.os)),
+            Scope::Darwin => (!linux, format!("this target's is {}", target.os)),
+            Scope::Systemd => {
+                let openrc = target.family() == Some(Family::Alpine);
+                let here = if linux {
+                    self.family_words()
+                } else {
+                    format!("this target is {}", target.os)
+                };
+                (linux && !openrc, here)
+            }
+            Scope::Family(family) => (
+                linux && target.family() == Some(family),
+                self.family_words(),
+            ),
+            Scope::Ubuntu => {
+                let derives = target.chain().any(|id| id.as_str() == UBUNTU);
+                let here = match &target.distro {
+                    None => NO_DISTRO.to_owned(),
+                    Some(_) => format!("this target is {}", join(target.chain())),
+                };
+                (linux && derives, here)
+            }
         };
-        if self.target.os == Os::Linux && self.target.family() == Some(family) {
+        if fits {
             return Ok(());
         }
         Err(format!(
-            "`{}` is for the {family} family; {}",
+            "`{}` is for {}; {here}",
             action.name(),
-            self.family_words()
+            scope.in_words()
         ))
     }
 
@@ -163,6 +189,9 @@ impl<'t> Seen<'t> {
     }
 
     fn family_words(&self) -> String {
+        if self.target.os != Os::Linux {
+            return format!("this target is {}", self.target.os);
+        }
         match (&self.target.distro, self.target.family()) {
             (_, Some(family)) => format!("this target is of the {family} family"),
             (Some(distro), None) => format!("the family of {} is not known", distro.id),
@@ -176,6 +205,9 @@ pub(crate) fn named_distros(recipe: &Recipe) -> impl Iterator<Item = &DistroId> 
     let whens = recipe.steps.iter().filter_map(|step| step.when.as_ref());
     whens.flat_map(|when| when.value.distro.iter().map(|distro| &distro.value.id))
 }
+
+/// The id of Ubuntu.
+pub(crate) const UBUNTU: &str = "ubuntu";
 
 const NO_DISTRO: &str = "this target states no distribution";
 

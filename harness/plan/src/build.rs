@@ -3,17 +3,20 @@
 
 use assay_packages::VersionRequest;
 use assay_recipe::Recipe;
+use assay_recipe::action::Scope;
 use assay_recipe::model::{
-    Action, Check, GroupAdd, Manual, RequireCommand, Requirement, RequirementKind, Step,
+    Action, Check, Download, Extract, GroupAdd, InstallBinaries, Manual, RequireCommand,
+    Requirement, RequirementKind, Service, Step,
 };
+use assay_recipe::name::DistroId;
 use assay_recipe::package::Manager;
 use assay_recipe::template::Placeholder;
-use assay_recipe::when::Family;
+use assay_recipe::when::{Family, Os};
 use assay_wire::name::{RecipeName, StepId, StepRef, Variant};
 use assay_wire::plan::{Disposition, Expects, Plan, PlannedStep};
 use assay_wire::source::Span;
 
-use crate::applies::Seen;
+use crate::applies::{Seen, UBUNTU};
 use crate::fault::{Fault, FaultCode, Place};
 use crate::manager::arch_word;
 use crate::ops::{NameTaken, Ops, Wanted};
@@ -21,6 +24,7 @@ use crate::order::{At, Kind, Run, order};
 use crate::presence::{self, Question};
 use crate::repository::Repository;
 use crate::request::{Contradiction, Request, contradictions};
+use crate::service::Verb;
 use crate::set::{dependencies, ordered};
 use crate::target::{EffectiveDistro, Target};
 
@@ -39,10 +43,21 @@ pub fn plan(set: &[&Recipe], target: &Target) -> Result<Plan, Vec<Fault>> {
         .map(|recipe| Considered::new(recipe, target))
         .collect();
     let unsupported = unsupported(&recipes, &depends_on, target);
+    let (services, boots) = recipes
+        .iter()
+        .map(Considered::services)
+        .fold((false, false), |(any, boots), (some, starts)| {
+            (any || some, boots || starts)
+        });
+    let supported = unsupported.is_none();
     let mut plan = Plan {
         target: target.id.clone(),
-        variant: Variant::Minimal,
-        boots: false,
+        variant: if services && supported {
+            Variant::Systemd
+        } else {
+            Variant::Minimal
+        },
+        boots: boots && supported,
         recipes: set
             .iter()
             .map(|recipe| recipe.metadata.name.value.clone())
@@ -65,7 +80,8 @@ pub fn plan(set: &[&Recipe], target: &Target) -> Result<Plan, Vec<Fault>> {
     if !faults.is_empty() {
         return Err(faults);
     }
-    add_ops(&mut plan, &recipes, depends_on, target.manager())?;
+    let machine = (target.os, target.manager());
+    add_ops(&mut plan, &recipes, depends_on, machine)?;
     Ok(plan)
 }
 
@@ -102,6 +118,11 @@ enum Applied<'r> {
     Install(Manager, Wanted),
     Repository(Repository),
     GroupAdd(&'r GroupAdd),
+    Service(Verb, &'r Service),
+    /// With its URL filled.
+    Download(String, &'r Download),
+    Extract(&'r Extract),
+    InstallBinaries(&'r InstallBinaries),
     RequireCommand(&'r RequireCommand),
     Manual(&'r Manual),
 }
@@ -150,34 +171,64 @@ impl<'r> Considered<'r> {
             .collect()
     }
 
-    /// The steps that install packages or add repositories, on whatever target.
-    fn installing_steps(&self) -> impl Iterator<Item = (Family, &Result<Applied<'r>, String>)> {
+    /// The steps that bring software, on whatever target.
+    fn installing_steps(&self) -> impl Iterator<Item = (Scope, &Result<Applied<'r>, String>)> {
         let steps = self.recipe.steps.iter().zip(&self.steps);
-        steps.filter_map(|(step, applied)| Some((step.action.family()?, applied)))
+        steps
+            .filter(|(step, _)| step.action.installs())
+            .map(|(step, applied)| (step.action.scope(), applied))
+    }
+
+    /// Whether any applying step is about a service, and whether any starts one.
+    fn services(&self) -> (bool, bool) {
+        let verbs = self.steps.iter().filter_map(|applied| match applied {
+            Ok(Applied::Service(verb, _)) => Some(*verb),
+            Ok(
+                Applied::Install(..)
+                | Applied::Repository(_)
+                | Applied::GroupAdd(_)
+                | Applied::Download(..)
+                | Applied::Extract(_)
+                | Applied::InstallBinaries(_)
+                | Applied::RequireCommand(_)
+                | Applied::Manual(_),
+            )
+            | Err(_) => None,
+        });
+        verbs.fold((false, false), |(_, starts), verb| {
+            (true, starts || verb == Verb::Start)
+        })
     }
 
     /// Why none of them applies; `None` if one does. Steps for other families say nothing where one
     /// for this family has a reason of its own.
     fn installs_nothing(&self, target: &Target) -> Option<String> {
-        let mut families: Vec<&str> = Vec::new();
+        let mut elsewhere: Vec<&str> = Vec::new();
         let mut reasons: Vec<&str> = Vec::new();
-        for (family, applied) in self.installing_steps() {
+        for (scope, applied) in self.installing_steps() {
             let reason = applied.as_ref().err()?;
-            let (list, word) = if target.family() == Some(family) {
-                (&mut reasons, reason.as_str())
-            } else {
-                (&mut families, family.as_str())
+            let of_here = match scope.family() {
+                Some(family) => target.family() == Some(family),
+                None => scope != Scope::Darwin || target.os == Os::Darwin,
+            };
+            let (list, word) = match scope.family() {
+                Some(family) if !of_here => (&mut elsewhere, family.as_str()),
+                None if !of_here => (&mut elsewhere, Os::Darwin.as_str()),
+                Some(_) | None => (&mut reasons, reason.as_str()),
             };
             if !list.contains(&word) {
                 list.push(word);
             }
         }
         if reasons.is_empty() {
-            let here = target.family().map_or("unknown", Family::as_str);
-            return Some(format!(
-                "its installs are for {}, the family here is {here}",
-                families.join(" and ")
-            ));
+            let elsewhere = elsewhere.join(" and ");
+            return Some(match (target.os, target.family()) {
+                (Os::Darwin, _) => format!("its installs are for {elsewhere}, this is darwin"),
+                (Os::Linux, family) => format!(
+                    "its installs are for {elsewhere}, the family here is {}",
+                    family.map_or("unknown", Family::as_str)
+                ),
+            });
         }
         Some(reasons.join("; "))
     }
@@ -186,34 +237,36 @@ impl<'r> Considered<'r> {
     /// step is not known yet.
     fn planned_steps(&self) -> Vec<PlannedStep> {
         let mut planned = Vec::new();
-        let mut add =
-            |step: StepRef, action: &str, description: Option<String>, reason: Option<&String>| {
-                let disposition =
-                    reason.map_or(Disposition::Applies, |reason| Disposition::Dropped {
-                        reason: reason.clone(),
-                    });
-                planned.push(PlannedStep {
-                    step,
-                    action: action.to_owned(),
-                    description,
-                    fallback: None,
-                    disposition,
-                });
-            };
+        let mut add = |step: StepRef,
+                       action: &str,
+                       (description, fallback): (Option<String>, Option<String>),
+                       reason: Option<&String>| {
+            let disposition = reason.map_or(Disposition::Applies, |reason| Disposition::Dropped {
+                reason: reason.clone(),
+            });
+            planned.push(PlannedStep {
+                step,
+                action: action.to_owned(),
+                description,
+                fallback,
+                disposition,
+            });
+        };
         for (at, question) in self.requires.iter().enumerate() {
             add(
                 numbered(self.name(), "requires", at),
                 "requires",
-                None,
+                (None, None),
                 question.as_ref().err(),
             );
         }
         for (step, applied) in self.recipe.steps.iter().zip(&self.steps) {
             let description = step.description.as_ref().map(|text| text.value.clone());
+            let fallback = step.fallback.as_ref().map(|text| text.value.clone());
             add(
                 self.step_ref(step),
                 step.action.name(),
-                description,
+                (description, fallback),
                 applied.as_ref().err(),
             );
         }
@@ -222,7 +275,7 @@ impl<'r> Considered<'r> {
             add(
                 numbered(self.name(), "check", at),
                 "check",
-                description,
+                (description, None),
                 check.as_ref().err(),
             );
         }
@@ -234,13 +287,7 @@ impl<'r> Considered<'r> {
 fn apply<'r>(recipe: &Recipe, step: &'r Step, seen: &Seen<'_>) -> Result<Applied<'r>, String> {
     seen.fits(&step.action)?;
     seen.holds(step.when.as_ref().map(|when| &when.value))?;
-    let value = |placeholder| {
-        placeholder_value(
-            placeholder,
-            seen,
-            step.action.family().and_then(|_| seen.target.manager()),
-        )
-    };
+    let value = |placeholder| placeholder_value(placeholder, seen);
     match &step.action {
         Action::Install(install) => {
             let step = StepRef {
@@ -248,7 +295,10 @@ fn apply<'r>(recipe: &Recipe, step: &'r Step, seen: &Seen<'_>) -> Result<Applied
                 step: step.id.value.clone(),
             };
             let request = |package: &assay_recipe::model::PackageRequest| Request {
-                name: package.name.value.to_string(),
+                name: match &install.tap {
+                    Some(tap) => format!("{}/{}", tap.value, package.name.value),
+                    None => package.name.value.to_string(),
+                },
                 version: package.version.value.clone(),
                 steps: vec![step.clone()],
             };
@@ -258,6 +308,11 @@ fn apply<'r>(recipe: &Recipe, step: &'r Step, seen: &Seen<'_>) -> Result<Applied
                 Wanted {
                     requests,
                     recommends: install.recommends,
+                    cask: install.cask,
+                    unless_command: install
+                        .unless_command
+                        .as_ref()
+                        .map(|command| command.value.to_string()),
                 },
             ))
         }
@@ -267,7 +322,25 @@ fn apply<'r>(recipe: &Recipe, step: &'r Step, seen: &Seen<'_>) -> Result<Applied
         Action::DnfRepo(repo) => Repository::dnf(repo, value)
             .map(Applied::Repository)
             .map_err(|missing| unfilled(missing, seen)),
+        Action::AptPpa(ppa) => {
+            let ubuntu: Option<DistroId> = UBUNTU.parse().ok();
+            let release = ubuntu.and_then(|ubuntu| seen.target.effective_distro(&[&ubuntu]));
+            let codename = release.and_then(|release| release.codename);
+            codename
+                .map(|codename| Applied::Repository(Repository::ppa(ppa, &codename)))
+                .ok_or_else(|| "which release of ubuntu this is, is not known".to_owned())
+        }
         Action::GroupAdd(group_add) => Ok(Applied::GroupAdd(group_add)),
+        Action::ServiceEnable(service) => Ok(Applied::Service(Verb::Enable, service)),
+        Action::ServiceStart(service) => Ok(Applied::Service(Verb::Start, service)),
+        Action::Download(download) => download
+            .url
+            .value
+            .fill(value)
+            .map(|url| Applied::Download(url, download))
+            .map_err(|missing| unfilled(missing, seen)),
+        Action::Extract(extract) => Ok(Applied::Extract(extract)),
+        Action::InstallBinaries(install) => Ok(Applied::InstallBinaries(install)),
         Action::RequireCommand(require) => Ok(Applied::RequireCommand(require)),
         Action::Manual(manual) => Ok(Applied::Manual(manual)),
     }
@@ -293,21 +366,24 @@ fn require(requirement: &Requirement, seen: &Seen<'_>) -> Result<Question, Strin
                 .map(|version| version.value.to_string());
             Ok(presence::package(manager, package.value.as_str(), minimum))
         }
+        RequirementKind::Library(library) => presence::library(seen.target, &library.value)
+            .ok_or_else(|| "nothing of this target can be asked for a library".to_owned()),
+        RequirementKind::File(place) => Ok(presence::file(&place.value)),
+        RequirementKind::User(user) => Ok(presence::user(&user.value)),
     }
 }
 
 /// The value of a placeholder: that of the effective distribution.
-fn placeholder_value<'s>(
-    placeholder: Placeholder,
-    seen: &'s Seen<'_>,
-    manager: Option<Manager>,
-) -> Option<&'s str> {
-    let distro = seen.distro.as_ref()?;
+fn placeholder_value<'s>(placeholder: Placeholder, seen: &'s Seen<'_>) -> Option<&'s str> {
+    let distro = seen.distro.as_ref();
     match placeholder {
-        Placeholder::Distro => Some(distro.id.as_str()),
-        Placeholder::Codename => distro.codename.as_deref(),
-        Placeholder::VersionId => distro.version.as_deref(),
-        Placeholder::Arch => manager.map(|manager| arch_word(manager, seen.target.arch)),
+        Placeholder::Distro => Some(distro?.id.as_str()),
+        Placeholder::Codename => distro?.codename.as_deref(),
+        Placeholder::VersionId => distro?.version.as_deref(),
+        Placeholder::Arch => {
+            let manager = seen.target.manager()?;
+            Some(arch_word(manager, seen.target.arch))
+        }
     }
 }
 
@@ -349,7 +425,7 @@ fn unsupported(
 
 /// Ranges of one package that no version meets, over all installs of the set.
 fn range_faults(recipes: &[Considered<'_>], target: &Target) -> Vec<Fault> {
-    let Some(manager) = target.manager() else {
+    let Some(rules) = target.manager().and_then(Manager::rules) else {
         return Vec::new();
     };
     let requests: Vec<Request> = recipes
@@ -359,6 +435,10 @@ fn range_faults(recipes: &[Considered<'_>], target: &Target) -> Vec<Fault> {
             Applied::Install(_, wanted) => Some(wanted.requests.clone()),
             Applied::Repository(_)
             | Applied::GroupAdd(_)
+            | Applied::Service(..)
+            | Applied::Download(..)
+            | Applied::Extract(_)
+            | Applied::InstallBinaries(_)
             | Applied::RequireCommand(_)
             | Applied::Manual(_) => None,
         })
@@ -386,7 +466,7 @@ fn range_faults(recipes: &[Considered<'_>], target: &Target) -> Vec<Fault> {
             .and(place(&second, &b))
             .help("widen one of the ranges, or do not use both together")
     };
-    contradictions(manager.rules(), &requests)
+    contradictions(rules, &requests)
         .into_iter()
         .map(fault)
         .collect()
@@ -403,7 +483,13 @@ fn request_span(
     let requests = found.into_iter().flat_map(|step| match &step.action {
         Action::Install(install) => install.packages.as_slice(),
         Action::AptRepo(_)
+        | Action::AptPpa(_)
         | Action::DnfRepo(_)
+        | Action::ServiceEnable(_)
+        | Action::ServiceStart(_)
+        | Action::Download(_)
+        | Action::Extract(_)
+        | Action::InstallBinaries(_)
         | Action::GroupAdd(_)
         | Action::RequireCommand(_)
         | Action::Manual(_) => &[],
@@ -433,7 +519,7 @@ fn add_ops(
     plan: &mut Plan,
     recipes: &[Considered<'_>],
     depends_on: Vec<Vec<usize>>,
-    manager: Option<Manager>,
+    (os, manager): (Os, Option<Manager>),
 ) -> Result<(), Vec<Fault>> {
     let mut ops = Ops::default();
     let mut faults = Vec::new();
@@ -465,6 +551,10 @@ fn add_ops(
             Applied::Install(_, wanted) => Some(wanted),
             Applied::Repository(_)
             | Applied::GroupAdd(_)
+            | Applied::Service(..)
+            | Applied::Download(..)
+            | Applied::Extract(_)
+            | Applied::InstallBinaries(_)
             | Applied::RequireCommand(_)
             | Applied::Manual(_) => None,
         });
@@ -488,6 +578,12 @@ fn add_ops(
                 add_repository(&mut ops, &mut faults, recipes, step, repository)
             }
             Applied::GroupAdd(group_add) => ops.group(step, group_add),
+            Applied::Service(verb, service) => ops.service(step, *verb, &service.service.value),
+            Applied::Download(url, download) => {
+                ops.download(step, url, download.sha256.value, &download.dest.value);
+            }
+            Applied::Extract(extract) => ops.extract(step, extract),
+            Applied::InstallBinaries(install) => ops.install_binaries(step, install, os),
             Applied::RequireCommand(require) => {
                 let question = presence::command(&require.command.value, require.minimum.as_ref());
                 ops.ask(vec![step.clone()], question, Expects::Command);
@@ -547,9 +643,16 @@ fn add_repository(
 impl Applied<'_> {
     fn kind(&self) -> Kind {
         match self {
-            Self::Install(..) => Kind::Install,
+            Self::Install(_, wanted) if wanted.unless_command.is_none() => Kind::Install,
             Self::Repository(_) => Kind::Repository,
-            Self::GroupAdd(_) | Self::RequireCommand(_) | Self::Manual(_) => Kind::Other,
+            Self::Install(..)
+            | Self::GroupAdd(_)
+            | Self::Service(..)
+            | Self::Download(..)
+            | Self::Extract(_)
+            | Self::InstallBinaries(_)
+            | Self::RequireCommand(_)
+            | Self::Manual(_) => Kind::Other,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Targets and recipes for this crate's tests, from real os-release files.
 
 use assay_recipe::Recipe;
-use assay_recipe::when::{Arch, Libc};
+use assay_recipe::when::{Arch, Libc, Os};
 
 use crate::target::Target;
 
@@ -69,9 +69,27 @@ pub(crate) fn sample_recipes() -> Vec<Recipe> {
         include_str!("../fixtures/recipes/ca-certificates.toml"),
         include_str!("../fixtures/recipes/docker.toml"),
         include_str!("../fixtures/recipes/tools.toml"),
+        include_str!("../fixtures/recipes/vocabulary.toml"),
     ]
     .map(recipe)
     .into()
+}
+
+/// The Docker example of the document the actions come from, word for word.
+pub(crate) fn seed_docker() -> Recipe {
+    let steps = include_str!("../fixtures/recipes/seed-docker.toml");
+    recipe(&format!("[metadata]\nname = \"docker\"\n\n{steps}"))
+}
+
+/// macOS on an Apple machine.
+pub(crate) fn darwin() -> Target {
+    Target {
+        id: "darwin".parse().expect("a target's name"),
+        os: Os::Darwin,
+        arch: Arch::Arm64,
+        libc: None,
+        distro: None,
+    }
 }
 
 /// `[metadata]` of a recipe; an empty `depends_on` is left out, as the format wants it.

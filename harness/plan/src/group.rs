@@ -2,7 +2,7 @@
 //! nothing changes, so each op has a guard.
 
 use assay_recipe::model::GroupAdd;
-use assay_wire::plan::{Guard, SkipIf};
+use assay_wire::plan::{Evidence, Guard, SkipIf};
 
 /// One command with the question that makes it needless.
 pub(crate) struct Guarded {
@@ -10,6 +10,17 @@ pub(crate) struct Guarded {
     pub(crate) argv: Vec<String>,
     /// The question.
     pub(crate) guard: Guard,
+}
+
+/// The question that shows that the user is a member, id(1), and what its answer must show.
+pub(crate) fn evidence(step: &GroupAdd) -> (Vec<String>, Evidence) {
+    let (group, user) = (step.group.value.as_str(), step.user.value.as_str());
+    let argv = ["id", "-nG", user].map(str::to_owned).to_vec();
+    let evidence = Evidence {
+        fact: format!("`{user}` is in the group `{group}`"),
+        regex: format!("(^| ){group}( |$)"),
+    };
+    (argv, evidence)
 }
 
 /// The commands of a step, in order. Without `create` a missing group is a failure in which

@@ -10,7 +10,7 @@
 //!
 //! In the order a plan is made: [`target`] (facts of a machine), [`set`](closure) (what depends on
 //! what), `applies` (`when` and the nearest named distribution), `request` and `order` (merging and
-//! moving), `manager`, `repository`, `group` and `presence` (lowering), `ops` and `build` (the plan).
+//! moving), `manager`, `repository`, `group`, `service` and `presence` (lowering), `ops` and `build` (the plan).
 //! [`harness_env`](fn@harness_env) is what is added beside it, [`render`] and [`snapshot`] its text,
 //! [`lint`](fn@lint) what needs targets to be found.
 
@@ -30,6 +30,7 @@ mod order;
 mod presence;
 mod repository;
 mod request;
+mod service;
 mod set;
 
 #[cfg(test)]

@@ -3,16 +3,42 @@
 
 use std::collections::BTreeMap;
 
-use assay_recipe::model::{Check, GroupAdd};
+use assay_recipe::Spanned;
+use assay_recipe::model::{Check, Extract, GroupAdd, InstallBinaries};
 use assay_recipe::package::Manager;
+use assay_recipe::system::{BinaryPath, Place, ServiceName};
+use assay_recipe::when::Os;
+use assay_wire::digest::Digest;
 use assay_wire::name::{GuestPath, StepRef};
-use assay_wire::plan::{Action, Content, Expects, FileContent, Guard, Limits, Op, OpId, Privilege};
+use assay_wire::plan::{
+    Action, Content, Evidence, Expects, FileContent, Guard, Limits, Op, OpId, Privilege,
+};
 
-use crate::group;
-use crate::manager::{self, Mode};
+use crate::manager::{self, Mode, words};
 use crate::presence::{Question, installed_range};
-use crate::repository::{Repository, RepositoryFiles};
+use crate::repository::{Key, Repository, RepositoryFiles};
 use crate::request::{Request, merge};
+use crate::service::Verb;
+use crate::{group, service};
+
+/// How the requests of one install are told apart: `any` or not, with weak dependencies or without,
+/// formulae or casks.
+const MODES: [(bool, bool, bool); 6] = [
+    (true, false, false),
+    (true, true, false),
+    (true, false, true),
+    (false, false, false),
+    (false, true, false),
+    (false, false, true),
+];
+
+/// For a unit's command: twice the 90 seconds that systemd gives a unit by default
+/// (`DefaultTimeoutStartSec`, systemd-system.conf(5)).
+const SERVICE: Limits = Limits {
+    seconds: 180,
+    silent_seconds: 180,
+    ..Limits::QUERY
+};
 
 /// The ops so far, and what the next ones depend on.
 #[derive(Debug, Default)]
@@ -41,6 +67,10 @@ pub(crate) struct Wanted {
     pub(crate) requests: Vec<Request>,
     /// Whether weak dependencies come, too.
     pub(crate) recommends: bool,
+    /// Whether the packages are casks of Homebrew.
+    pub(crate) cask: bool,
+    /// The command on whose presence nothing of it is installed; such a step is never merged.
+    pub(crate) unless_command: Option<String>,
 }
 
 impl Ops {
@@ -77,21 +107,35 @@ impl Ops {
                         .any(|other| other.name == request.name)
             })
         };
-        for (any, with_recommends) in [(true, false), (true, true), (false, false), (false, true)] {
-            let requests: Vec<Request> = merged
-                .iter()
-                .filter(|request| request.is_any() == any && recommends(request) == with_recommends)
-                .cloned()
-                .collect();
+        let is_cask = |request: &Request| {
+            let has = |wanted: &&&Wanted| {
+                wanted
+                    .requests
+                    .iter()
+                    .any(|other| other.name == request.name)
+            };
+            wanted.iter().find(has).is_some_and(|wanted| wanted.cask)
+        };
+        let unless = wanted
+            .iter()
+            .find_map(|wanted| wanted.unless_command.as_ref());
+        for (any, with_recommends, cask) in MODES {
+            let mode = Mode {
+                any,
+                recommends: with_recommends,
+                cask,
+            };
+            let of_mode = |request: &&Request| {
+                request.is_any() == any
+                    && recommends(request) == with_recommends
+                    && is_cask(request) == cask
+            };
+            let requests: Vec<Request> = merged.iter().filter(of_mode).cloned().collect();
             if !requests.is_empty() {
-                self.install_op(
-                    manager,
-                    Mode {
-                        any,
-                        recommends: with_recommends,
-                    },
-                    &requests,
-                );
+                let op = self.install_op(manager, mode, &requests);
+                if let Some(command) = unless {
+                    op.guard = Some(Guard::OnPath(command.clone()));
+                }
             }
         }
         for request in &merged {
@@ -109,7 +153,7 @@ impl Ops {
         self.refreshed = true;
         let op = self.run(
             Vec::new(),
-            Privilege::Root,
+            manager::privilege(manager),
             Limits::INSTALL,
             manager::refresh(manager),
         );
@@ -119,7 +163,7 @@ impl Ops {
         };
     }
 
-    fn install_op(&mut self, manager: Manager, mode: Mode, requests: &[Request]) {
+    fn install_op(&mut self, manager: Manager, mode: Mode, requests: &[Request]) -> &mut Op {
         let mut steps: Vec<StepRef> = Vec::new();
         for step in requests.iter().flat_map(|request| &request.steps) {
             if !steps.contains(step) {
@@ -128,15 +172,16 @@ impl Ops {
         }
         let argv = manager::install(manager, mode, requests);
         let guard = if mode.any {
-            manager::installed_guard(manager, requests)
+            manager::installed_guard(manager, mode, requests)
         } else {
             None
         };
-        let op = self.run(steps, Privilege::Root, Limits::INSTALL, argv);
+        let op = self.run(steps, manager::privilege(manager), Limits::INSTALL, argv);
         op.guard = guard;
         op.expects = Expects::Success {
             failure_lines: manager::failure_lines(manager),
         };
+        op
     }
 
     /// Writes a repository's key and file. A repository that is written already serves this step, too.
@@ -173,8 +218,12 @@ impl Ops {
         self.written
             .insert(files.path.clone(), (repository.clone(), step.clone()));
         self.content_of(step, repository);
-        self.write(step, key_path, FileContent::Blob(repository.key_sha256));
-        self.write(step, path, FileContent::Text(files.text));
+        let key = match &repository.key {
+            Key::File { sha256, .. } => FileContent::Blob(*sha256),
+            Key::Fingerprint(fingerprint) => FileContent::Key(fingerprint.clone()),
+        };
+        self.write(step, key_path, Privilege::Root, key);
+        self.write(step, path, Privilege::Root, FileContent::Text(files.text));
         self.refreshed = false;
         Ok(())
     }
@@ -189,7 +238,8 @@ impl Ops {
         let files = repository.files(&name);
         match self.written.get(&files.path) {
             Some((other, by))
-                if other.kind != repository.kind || other.key_sha256 != repository.key_sha256 =>
+                if other.kind != repository.kind
+                    || other.key.identity() != repository.key.identity() =>
             {
                 if repository.given_name.is_some() {
                     return Err(NameTaken {
@@ -206,26 +256,101 @@ impl Ops {
     }
 
     fn content_of(&mut self, step: &StepRef, repository: &Repository) {
-        let known = |content: &Content| {
-            content.sha256 == repository.key_sha256 && content.url == repository.key_url
-        };
+        if let Key::File { url, sha256 } = &repository.key {
+            self.fetch(step, url, *sha256);
+        }
+    }
+
+    /// Bytes that are fetched before the sandbox starts.
+    fn fetch(&mut self, step: &StepRef, url: &str, sha256: Digest) {
+        let known = |content: &Content| content.sha256 == sha256 && content.url == url;
         if !self.content.iter().any(known) {
             self.content.push(Content {
-                sha256: repository.key_sha256,
-                url: repository.key_url.clone(),
+                sha256,
+                url: url.to_owned(),
                 step: step.clone(),
             });
         }
     }
 
-    fn write(&mut self, step: &StepRef, path: GuestPath, content: FileContent) {
+    fn write(&mut self, step: &StepRef, path: GuestPath, owner: Privilege, content: FileContent) {
         let action = Action::Write {
             path,
             mode: 0o644,
-            owner: Privilege::Root,
+            owner,
             content,
         };
-        self.add(vec![step.clone()], Privilege::Root, Limits::QUERY, action);
+        self.add(vec![step.clone()], owner, Limits::QUERY, action);
+    }
+
+    /// A file is fetched by its hash.
+    pub(crate) fn download(&mut self, step: &StepRef, url: &str, sha256: Digest, dest: &Place) {
+        self.fetch(step, url, sha256);
+        let content = FileContent::Blob(sha256);
+        self.write(step, dest.path().clone(), dest.owner(), content);
+    }
+
+    /// An archive is unpacked.
+    pub(crate) fn extract(&mut self, step: &StepRef, extract: &Extract) {
+        let owner = extract.dest.value.owner();
+        let action = Action::Extract {
+            archive: extract.archive.value.path().clone(),
+            dest: extract.dest.value.path().clone(),
+            owner,
+            strip_components: extract.strip_components,
+        };
+        self.add(vec![step.clone()], owner, Limits::INSTALL, action);
+    }
+
+    /// Files become programs: install(1), which every system has. That of Linux makes the folder
+    /// itself, that of darwin does not, and root's group is another one there.
+    pub(crate) fn install_binaries(&mut self, step: &StepRef, install: &InstallBinaries, os: Os) {
+        let (dest, owner) = (
+            install.dest.value.path().as_str(),
+            install.dest.value.owner(),
+        );
+        let mode = format!("{:04o}", install.mode.value.bits());
+        let steps = || vec![step.clone()];
+        let mut argv = words(&["install", "-m", &mode]);
+        if owner == Privilege::Root {
+            let group = match os {
+                Os::Linux => "root",
+                Os::Darwin => "wheel",
+            };
+            argv.extend(words(&["-o", "root", "-g", group]));
+        }
+        let from = install.from.value.path();
+        let file = |binary: &Spanned<BinaryPath>| format!("{from}/{}", binary.value.as_str());
+        let files = install.binaries.iter().map(file);
+        match os {
+            Os::Linux => {
+                argv.extend(words(&["-D", "-t", dest, "--"]));
+                argv.extend(files);
+            }
+            Os::Darwin => {
+                self.run(steps(), owner, Limits::QUERY, words(&["mkdir", "-p", dest]));
+                argv.push("--".to_owned());
+                argv.extend(files.chain([format!("{dest}/")]));
+            }
+        }
+        self.run(steps(), owner, Limits::INSTALL, argv);
+    }
+
+    /// A unit of systemd is enabled or started.
+    pub(crate) fn service(&mut self, step: &StepRef, verb: Verb, service: &ServiceName) {
+        let command = service::command(verb, service);
+        let steps = vec![step.clone()];
+        let op = self.run(steps, Privilege::Root, SERVICE, command.argv);
+        op.guard = Some(command.guard);
+        // Who is no root may not speak to every systemd.
+        self.show(step, Privilege::Root, command.question, command.evidence);
+    }
+
+    /// The question whose answer shows what a step did.
+    fn show(&mut self, step: &StepRef, who: Privilege, argv: Vec<String>, evidence: Evidence) {
+        let op = self.run(vec![step.clone()], who, Limits::QUERY, argv);
+        op.once = true;
+        op.expects = Expects::Evidence(evidence);
     }
 
     /// A user joins a group.
@@ -239,16 +364,18 @@ impl Ops {
             );
             op.guard = Some(command.guard);
         }
+        let (question, evidence) = group::evidence(group_add);
+        self.show(step, Privilege::User, question, evidence);
     }
 
-    /// A question, asked once by the unprivileged user.
+    /// A question, asked once.
     pub(crate) fn ask(
         &mut self,
         steps: Vec<StepRef>,
         question: Question,
         expects: fn(assay_wire::plan::Presence) -> Expects,
     ) {
-        let op = self.run(steps, Privilege::User, Limits::QUERY, question.argv);
+        let op = self.run(steps, question.privilege, Limits::QUERY, question.argv);
         op.once = true;
         op.expects = expects(question.presence);
     }
@@ -272,6 +399,11 @@ impl Ops {
             name: check.name.value.clone(),
             exit_code: i32::from(check.expect.exit_code),
             stdout_contains: texts(&check.expect.stdout_contains),
+            stdout_matches: check
+                .expect
+                .stdout_matches
+                .as_ref()
+                .map(|regex| regex.value.clone()),
             stderr_contains: texts(&check.expect.stderr_contains),
         };
         let limits = match &check.timeout {

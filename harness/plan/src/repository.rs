@@ -1,7 +1,7 @@
 //! Repository steps: the key's bytes and a file of ours, both as writes. No manager's own verb for
 //! adding repositories is used: they differ between versions and fetch what they like.
 
-use assay_recipe::model::{AptRepo, DnfRepo, RepositoryKey};
+use assay_recipe::model::{AptPpa, AptRepo, DnfRepo, RepositoryKey};
 use assay_recipe::template::Placeholder;
 use assay_wire::digest::Digest;
 
@@ -10,12 +10,34 @@ use assay_wire::digest::Digest;
 pub(crate) struct Repository {
     /// The name its author gave it.
     pub(crate) given_name: Option<String>,
-    /// Where the key comes from.
-    pub(crate) key_url: String,
-    /// What the key's bytes hash to.
-    pub(crate) key_sha256: Digest,
+    /// The key it is signed with.
+    pub(crate) key: Key,
     /// What the manager's file says.
     pub(crate) kind: RepositoryKind,
+}
+
+/// How the key of a repository is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// By the hash of the file that holds it.
+    File {
+        /// Where the file comes from.
+        url: String,
+        /// What its bytes hash to.
+        sha256: Digest,
+    },
+    /// By its fingerprint alone, 40 capital hex digits.
+    Fingerprint(String),
+}
+
+impl Key {
+    /// What makes it that key, wherever it comes from.
+    pub(crate) fn identity(&self) -> String {
+        match self {
+            Self::File { sha256, .. } => sha256.to_string(),
+            Self::Fingerprint(fingerprint) => fingerprint.clone(),
+        }
+    }
 }
 
 /// What a manager's file says of a repository.
@@ -111,10 +133,27 @@ impl Repository {
     ) -> Result<Self, Placeholder> {
         Ok(Self {
             given_name,
-            key_url: key.url.value.fill(value)?,
-            key_sha256: key.sha256.value,
+            key: Key::File {
+                url: key.url.value.fill(value)?,
+                sha256: key.sha256.value,
+            },
             kind,
         })
+    }
+
+    /// A personal package archive of Launchpad, as add-apt-repository(1) adds it, for a release of
+    /// Ubuntu by its code name.
+    pub(crate) fn ppa(step: &AptPpa, codename: &str) -> Self {
+        let ppa = &step.ppa.value;
+        Self {
+            given_name: None,
+            key: Key::Fingerprint(step.key_fingerprint.value.as_str().to_owned()),
+            kind: RepositoryKind::Apt {
+                url: format!("https://ppa.launchpadcontent.net/{ppa}/ubuntu"),
+                suites: vec![codename.to_owned()],
+                components: vec!["main".to_owned()],
+            },
+        }
     }
 
     /// The name it gets when its author gave none: host and path of its URL in characters every
@@ -151,7 +190,7 @@ impl Repository {
 
     /// Eight hex digits that tell it from every other repository.
     pub(crate) fn short_digest(&self) -> String {
-        let whole = format!("{:?} {}", self.kind, self.key_sha256);
+        let whole = format!("{:?} {}", self.kind, self.key.identity());
         Digest::of(whole.as_bytes()).to_string()[..8].to_owned()
     }
 
@@ -212,8 +251,10 @@ mod tests {
     fn apt(url: &str) -> Repository {
         Repository {
             given_name: None,
-            key_url: String::new(),
-            key_sha256: Digest::of(b"key"),
+            key: Key::File {
+                url: String::new(),
+                sha256: Digest::of(b"key"),
+            },
             kind: RepositoryKind::Apt {
                 url: url.to_owned(),
                 suites: vec!["noble".into()],

@@ -65,6 +65,8 @@ codes! {
     DuplicateEntry = "duplicate-entry", Warning;
     /// A key that has no effect beside the others.
     UnusedKey = "unused-key", Warning;
+    /// A key of other tools that read such recipes.
+    ForeignKey = "foreign-key", Hint;
 
     /// A control character where none may be.
     ControlCharacter = "control-character", Error;
@@ -126,6 +128,26 @@ codes! {
     InvalidDuration = "invalid-duration", Error;
     /// Not an exit code.
     InvalidExitCode = "invalid-exit-code", Error;
+    /// Not a unit of systemd.
+    InvalidService = "invalid-service", Error;
+    /// Not the soname of a library.
+    InvalidLibrary = "invalid-library", Error;
+    /// Not a place of the sandbox that a step can use.
+    InvalidDestination = "invalid-destination", Error;
+    /// Not permission bits.
+    InvalidFileMode = "invalid-file-mode", Error;
+    /// Not a number within its limits.
+    InvalidNumber = "invalid-number", Error;
+    /// Not a personal package archive.
+    InvalidPpa = "invalid-ppa", Error;
+    /// Not a tap of Homebrew.
+    InvalidTap = "invalid-tap", Error;
+    /// A personal package archive without the fingerprint of its key.
+    PpaWithoutKey = "ppa-without-key", Error;
+    /// A range of versions on a step that may be skipped.
+    RangeMayBeSkipped = "range-may-be-skipped", Error;
+    /// A command of `[verify]` that only a shell understands.
+    VerifyNeedsShell = "verify-needs-shell", Error;
 
     /// An action nobody performs.
     UnknownAction = "unknown-action", Error;
@@ -135,14 +157,22 @@ codes! {
     OldInstallText = "old-install-text", Error;
     /// A requirement of none or several kinds.
     RequirementKind = "requirement-kind", Error;
-    /// A kind of requirement that this version does not implement.
-    RequirementNotSupported = "requirement-not-supported", Error;
     /// The recipe's name is not its file's.
     NameMismatch = "name-mismatch", Error;
     /// Two steps with one id.
     DuplicateStepId = "duplicate-step-id", Error;
     /// A recipe that depends on itself.
     DependsOnItself = "depends-on-itself", Error;
+    /// Two steps that want different things of one thing.
+    ContradictingSteps = "contradicting-steps", Error;
+    /// Two steps that ask for the same.
+    RepeatedStep = "repeated-step", Warning;
+    /// An archive that no step before downloads.
+    NothingDownloadsIt = "nothing-downloads-it", Hint;
+    /// A manual text that hands a file from the network to a shell.
+    ManualPipesToShell = "manual-pipes-to-shell", Warning;
+    /// A repository's key without its fingerprint.
+    KeyWithoutFingerprint = "key-without-fingerprint", Hint;
     /// A recipe that does nothing.
     NoSteps = "no-steps", Warning;
 

@@ -5,6 +5,7 @@ use toml::de::DeTable;
 
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Faults, Spanned, nearest, quote};
+use crate::foreign;
 use crate::model::{Check, CommandMinimum, Expect, Metadata, Recipe, Requirement, RequirementKind};
 use crate::name::{CommandName, PackageVersion, VersionFlag, WireName as _};
 use crate::package::PackageName;
@@ -15,11 +16,15 @@ use crate::template::Url;
 use crate::text::{TextFault, readable};
 use crate::when::{When, read_when};
 
-const ROOT_KEYS: &[&str] = &["metadata", "requires", "steps", "check"];
+const ROOT_KEYS: &[&str] = &["metadata", "requires", "steps", "check", "verify"];
 const METADATA_KEYS: &[&str] = &["name", "description", "homepage", "depends_on"];
+const KINDS: &[&str] = &["command", "package", "library", "file", "user"];
 const REQUIRES_KEYS: &[&str] = &[
     "command",
     "package",
+    "library",
+    "file",
+    "user",
     "min_version",
     "version_flag",
     "version_regex",
@@ -37,7 +42,7 @@ pub(crate) fn read_recipe(
 ) -> Option<Recipe> {
     let reader = &mut Reader { text, faults };
     let root = Table::root(entries);
-    reader.check_keys(&root, ROOT_KEYS, &["layers"]);
+    foreign::check_root(reader, &root, ROOT_KEYS, &["layers"]);
     let metadata = read_metadata(reader, &root, stem);
     let requires: Vec<_> = reader
         .tables(&root, "requires")
@@ -45,10 +50,14 @@ pub(crate) fn read_recipe(
         .map(|table| read_requirement(reader, table))
         .collect();
     let steps = read_steps(reader, &root);
+    let verify = root
+        .has("verify")
+        .then(|| foreign::read_verify(reader, &root));
     let checks: Vec<_> = reader
         .tables(&root, "check")
         .iter()
         .map(|table| read_check(reader, table))
+        .chain(verify)
         .collect();
     let metadata = metadata?;
     if !root.has("steps") && metadata.depends_on.is_empty() {
@@ -77,7 +86,7 @@ fn read_metadata(
         }
         return None;
     };
-    reader.check_keys(&table, METADATA_KEYS, &[]);
+    foreign::check_metadata(reader, &table, METADATA_KEYS);
     let name = reader.parsed(&table, "name", RecipeName::read);
     let name = reader.required(&table, "name", name);
     let depends_on = reader
@@ -126,8 +135,6 @@ fn report_no_metadata(reader: &mut Reader<'_>, root: &Table<'_>, stem: Option<&s
 }
 
 fn read_requirement(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Requirement> {
-    const LATER: &[&str] = &["library", "file", "user"];
-    const KINDS: &[&str] = &["command", "package", "library", "file", "user"];
     let when = optional_when(reader, table);
     let kinds: Vec<_> = table
         .keys()
@@ -138,7 +145,7 @@ fn read_requirement(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Requir
         [] => {
             let near = table
                 .keys()
-                .find_map(|(key, _)| nearest(key, ["command", "package"]));
+                .find_map(|(key, _)| nearest(key, KINDS.iter().copied()));
             let help = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "add `command = …` or `package = …`".to_owned(),
@@ -164,22 +171,11 @@ fn read_requirement(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Requir
             return None;
         }
     };
-    if LATER.contains(&kind.0) {
-        let message = format!(
-            "requirements of kind `{}` are not supported by this version of assay",
-            kind.0
-        );
-        let help = "require the package that brings it, or check for it with `[[check]]`";
-        reader
-            .faults
-            .report(Diagnostic::new(Code::RequirementNotSupported, kind.1, message).help(help));
-        return None;
-    }
     reader.check_keys(table, REQUIRES_KEYS, &[]);
-    let kind = if kind.0 == "command" {
-        required_command(reader, table)
-    } else {
-        required_package(reader, table)
+    let kind = match kind.0 {
+        "command" => required_command(reader, table),
+        "package" => required_package(reader, table),
+        key => required_thing(reader, table, key),
     };
     Some(Requirement {
         kind: kind?,
@@ -220,6 +216,34 @@ fn required_package(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Requir
         package: package?,
         min_version,
     })
+}
+
+/// A library, file or user: it is there, or it is not.
+fn required_thing(
+    reader: &mut Reader<'_>,
+    table: &Table<'_>,
+    key: &str,
+) -> Option<RequirementKind> {
+    for unused in ["min_version", "version_flag", "version_regex"] {
+        if let Some(span) = table.key_span(unused) {
+            let message = format!("`{unused}` has no effect on a required {key}");
+            let help = "require a command or a package to ask for a version, or remove it";
+            reader
+                .faults
+                .report(Diagnostic::new(Code::UnusedKey, span, message).help(help));
+        }
+    }
+    match key {
+        "library" => reader
+            .parsed(table, key, str::parse)
+            .map(RequirementKind::Library),
+        "file" => reader
+            .parsed(table, key, str::parse)
+            .map(RequirementKind::File),
+        _ => reader
+            .parsed(table, key, str::parse)
+            .map(RequirementKind::User),
+    }
 }
 
 /// Reads `min_version`, `version_flag` and `version_regex` of a command.
@@ -313,6 +337,7 @@ fn read_expect(reader: &mut Reader<'_>, table: &Table<'_>) -> Expect {
     let mut expect = Expect {
         exit_code: 0,
         stdout_contains: Vec::new(),
+        stdout_matches: None,
         stderr_contains: Vec::new(),
     };
     let Some(table) = reader.table(table, "expect", "`expect`") else {

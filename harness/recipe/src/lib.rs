@@ -9,10 +9,12 @@
 //!
 //! In the order a text takes: [`document`] (TOML with recovery; `syntax` has the words for what is
 //! none), `table` (walking it), `convert`
-//! and `step` (typed values), [`model`] (the result); [`name`], [`package`], [`template`], [`pattern`] and
+//! and `step` (typed values; `foreign` has what recipes elsewhere say more), [`model`] (the result);
+//! [`action`] is the vocabulary; [`name`], [`system`], [`package`], [`template`], [`pattern`] and
 //! [`when`] hold the grammars, [`diagnostic`], [`code`] and [`explain`] what can be wrong, and
 //! [`project`] and [`expected`] the two files beside the recipes.
 
+pub mod action;
 pub mod code;
 pub mod diagnostic;
 pub mod document;
@@ -23,11 +25,14 @@ pub mod name;
 pub mod package;
 pub mod pattern;
 pub mod project;
+pub mod system;
 pub mod template;
 pub mod text;
 pub mod when;
 
 mod convert;
+mod foreign;
+mod lint;
 mod old;
 mod step;
 mod syntax;
@@ -71,7 +76,9 @@ impl<T> Parsed<T> {
 pub fn parse(stem: Option<&str>, text: &str) -> Parsed<Recipe> {
     let mut faults = Faults::default();
     let value = with_document(text, &mut faults, |entries, faults| {
-        convert::read_recipe(stem, text, entries, faults)
+        let recipe = convert::read_recipe(stem, text, entries, faults)?;
+        lint::lint(&recipe, faults);
+        Some(recipe)
     });
     Parsed {
         value,

@@ -10,6 +10,7 @@ use assay_wire::digest::Digest;
 use assay_wire::name::{RecipeName, StepId};
 use assay_wire::source::Span;
 
+use crate::action::{Scope, grammar};
 use crate::diagnostic::Spanned;
 use crate::name::{
     Argument, CommandName, CommandVersion, Fingerprint, GroupName, PackageVersion, Program,
@@ -17,8 +18,9 @@ use crate::name::{
 };
 use crate::package::{Manager, PackageName};
 use crate::pattern::VersionPattern;
+use crate::system::{BinaryPath, FileMode, LibraryName, Place, Ppa, ServiceName, Tap};
 use crate::template::{Component, Suite, Url};
-use crate::when::{Family, When};
+use crate::when::When;
 
 /// One recipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +76,12 @@ pub enum RequirementKind {
         /// The oldest version that will do, by the distribution's own rules.
         min_version: Option<Spanned<PackageVersion>>,
     },
+    /// A shared library that the dynamic linker finds.
+    Library(Spanned<LibraryName>),
+    /// A file or folder.
+    File(Spanned<Place>),
+    /// A user.
+    User(Spanned<UserName>),
 }
 
 /// The oldest version of a command that will do, and how to ask for it.
@@ -98,6 +106,8 @@ pub struct Step {
     pub when: Option<Spanned<When>>,
     /// What it does.
     pub action: Action,
+    /// What the reader is told when it fails.
+    pub fallback: Option<Spanned<String>>,
     /// The value of `action`.
     pub action_span: Span,
     /// The header `[[steps]]`.
@@ -107,16 +117,28 @@ pub struct Step {
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// `apt_install`, `dnf_install`, `pacman_install`.
+    /// `apt_install` and the like.
     Install(Install),
     /// `apt_repo`.
     AptRepo(AptRepo),
+    /// `apt_ppa`.
+    AptPpa(AptPpa),
     /// `dnf_repo`.
     DnfRepo(DnfRepo),
     /// `group_add`.
     GroupAdd(GroupAdd),
+    /// `service_enable`.
+    ServiceEnable(Service),
+    /// `service_start`.
+    ServiceStart(Service),
     /// `require_command`.
     RequireCommand(RequireCommand),
+    /// `download`.
+    Download(Download),
+    /// `extract`.
+    Extract(Extract),
+    /// `install_binaries`.
+    InstallBinaries(InstallBinaries),
     /// `manual`.
     Manual(Manual),
 }
@@ -126,46 +148,51 @@ impl Action {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Install(Install {
-                manager: Manager::Apt,
-                ..
-            }) => "apt_install",
-            Self::Install(Install {
-                manager: Manager::Dnf,
-                ..
-            }) => "dnf_install",
-            Self::Install(Install {
-                manager: Manager::Pacman,
-                ..
-            }) => "pacman_install",
+            Self::Install(install) => match (install.manager, install.cask) {
+                (Manager::Apt, _) => "apt_install",
+                (Manager::Dnf, _) => "dnf_install",
+                (Manager::Pacman, _) => "pacman_install",
+                (Manager::Apk, _) => "apk_install",
+                (Manager::Zypper, _) => "zypper_install",
+                (Manager::Brew, false) => "brew_install",
+                (Manager::Brew, true) => "brew_cask",
+            },
             Self::AptRepo(_) => "apt_repo",
+            Self::AptPpa(_) => "apt_ppa",
             Self::DnfRepo(_) => "dnf_repo",
             Self::GroupAdd(_) => "group_add",
+            Self::ServiceEnable(_) => "service_enable",
+            Self::ServiceStart(_) => "service_start",
             Self::RequireCommand(_) => "require_command",
+            Self::Download(_) => "download",
+            Self::Extract(_) => "extract",
+            Self::InstallBinaries(_) => "install_binaries",
             Self::Manual(_) => "manual",
         }
     }
 
-    /// The family it is for, where it is for one only.
+    /// Where it can apply, whatever its `when` says.
     #[must_use]
-    pub fn family(&self) -> Option<Family> {
-        match self {
-            Self::Install(install) => Some(install.manager.family()),
-            Self::AptRepo(_) => Some(Family::Debian),
-            Self::DnfRepo(_) => Some(Family::Rhel),
-            Self::GroupAdd(_) | Self::RequireCommand(_) | Self::Manual(_) => None,
-        }
+    pub fn scope(&self) -> Scope {
+        grammar(self.name()).map_or(Scope::Anywhere, |grammar| grammar.scope)
     }
-}
 
-impl Manager {
-    /// The family that uses it.
+    /// True if it brings software, or says where software comes from.
     #[must_use]
-    pub fn family(self) -> Family {
+    pub fn installs(&self) -> bool {
         match self {
-            Self::Apt => Family::Debian,
-            Self::Dnf => Family::Rhel,
-            Self::Pacman => Family::Arch,
+            Self::Install(_)
+            | Self::AptRepo(_)
+            | Self::AptPpa(_)
+            | Self::DnfRepo(_)
+            | Self::Download(_)
+            | Self::Extract(_)
+            | Self::InstallBinaries(_) => true,
+            Self::GroupAdd(_)
+            | Self::ServiceEnable(_)
+            | Self::ServiceStart(_)
+            | Self::RequireCommand(_)
+            | Self::Manual(_) => false,
         }
     }
 }
@@ -179,6 +206,12 @@ pub struct Install {
     pub packages: Vec<PackageRequest>,
     /// Whether recommended (weak) dependencies come too.
     pub recommends: bool,
+    /// The command on whose presence the step is skipped.
+    pub unless_command: Option<Spanned<CommandName>>,
+    /// The tap of Homebrew the packages come from.
+    pub tap: Option<Spanned<Tap>>,
+    /// True for casks of Homebrew, false for formulae and for all other managers.
+    pub cask: bool,
 }
 
 /// One package asked for.
@@ -203,6 +236,15 @@ pub struct AptRepo {
     pub key: RepositoryKey,
     /// Its name; `plan` makes one when not stated.
     pub name: Option<Spanned<RepositoryName>>,
+}
+
+/// Adds a personal package archive of Launchpad.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AptPpa {
+    /// Its owner and name.
+    pub ppa: Spanned<Ppa>,
+    /// The fingerprint of the key that signs it, 40 hex digits.
+    pub key_fingerprint: Spanned<Fingerprint>,
 }
 
 /// Adds a dnf repository.
@@ -238,6 +280,48 @@ pub struct GroupAdd {
     pub user: Spanned<UserName>,
     /// Whether a missing group is created.
     pub create: bool,
+}
+
+/// Enables or starts a unit of systemd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// The unit.
+    pub service: Spanned<ServiceName>,
+}
+
+/// Fetches a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Download {
+    /// Where from.
+    pub url: Spanned<Url>,
+    /// What its bytes must be.
+    pub sha256: Spanned<Digest>,
+    /// The file it becomes.
+    pub dest: Spanned<Place>,
+}
+
+/// Unpacks an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extract {
+    /// The archive.
+    pub archive: Spanned<Place>,
+    /// The folder it is unpacked to.
+    pub dest: Spanned<Place>,
+    /// How many leading components of every name are dropped.
+    pub strip_components: u32,
+}
+
+/// Installs files as programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstallBinaries {
+    /// The folder they are in.
+    pub from: Spanned<Place>,
+    /// The files, in the order written; never empty.
+    pub binaries: Vec<Spanned<BinaryPath>>,
+    /// The folder they go to.
+    pub dest: Spanned<Place>,
+    /// Their permission bits.
+    pub mode: Spanned<FileMode>,
 }
 
 /// Requires a command in its place among the steps.
@@ -282,6 +366,9 @@ pub struct Expect {
     pub exit_code: u8,
     /// Texts its standard output must hold.
     pub stdout_contains: Vec<Spanned<String>>,
+    /// An expression that a line of its standard output must match: that of a `[verify]` whose
+    /// pattern holds a version.
+    pub stdout_matches: Option<Spanned<String>>,
     /// Texts its standard error must hold.
     pub stderr_contains: Vec<Spanned<String>>,
 }

@@ -18,7 +18,7 @@ use crate::package::file_misfit;
 use crate::text::{TextFault, strict};
 
 /// A text with a value inside a grammar.
-macro_rules! name {
+macro_rules! named {
     ($(#[$doc:meta])* $type:ident, $code:ident, $kind:literal, $grammar:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,49 +56,51 @@ macro_rules! name {
     };
 }
 
-name!(
+pub(crate) use named;
+
+named!(
     /// A group of `/etc/group`, as `groupadd` takes it on every supported distribution.
     GroupName, InvalidGroupName, "group name",
     "a lower-case letter or `_`, then at most 31 lower-case letters, digits, `_` and `-`",
     |text| misfit(text, |b| b.is_ascii_lowercase() || b == b'_', |b| is_lower(b) || b"_-".contains(&b), 32)
 );
-name!(
+named!(
     /// A user of `/etc/passwd`, as `useradd` takes it on every supported distribution.
     UserName, InvalidUserName, "user name",
     "a lower-case letter or `_`, then at most 31 lower-case letters, digits, `_` and `-`",
     |text| misfit(text, |b| b.is_ascii_lowercase() || b == b'_', |b| is_lower(b) || b"_-".contains(&b), 32)
 );
-name!(
+named!(
     /// The bare name of a command, looked up on PATH.
     CommandName, InvalidCommand, "command",
     "a bare name of letters, digits and `._+-@`, starting with a letter, digit or `_`, at most 255 bytes",
     |text| misfit(text, |b| b.is_ascii_alphanumeric() || b == b'_', |b| b.is_ascii_alphanumeric() || b"._+-@".contains(&b), 255)
 );
-name!(
+named!(
     /// The name of a repository, also the stem of its file.
     RepositoryName, InvalidRepositoryName, "repository name",
     "lower-case letters, digits and `._-`, starting with a letter or digit, at most 64 bytes",
     |text| misfit(text, is_lower, |b| is_lower(b) || b"._-".contains(&b), 64)
 );
-name!(
+named!(
     /// The `ID` of a distribution, os-release(5).
     DistroId, InvalidDistro, "distribution",
     "lower-case letters, digits and `._-`, starting with a letter or digit, at most 64 bytes",
     |text| misfit(text, is_lower, |b| is_lower(b) || b"._-".contains(&b), 64)
 );
-name!(
+named!(
     /// A role a machine may have.
     Role, InvalidRole, "role",
     "lower-case letters, digits, `_` and `-`, starting with a letter, at most 64 bytes",
     |text| misfit(text, |b| b.is_ascii_lowercase(), |b| is_lower(b) || b"_-".contains(&b), 64)
 );
-name!(
+named!(
     /// A version a command may print about itself.
     CommandVersion, InvalidVersion, "version",
     "a digit, then letters, digits and `.+~_-`, at most 100 bytes",
     |text| misfit(text, |b| b.is_ascii_digit(), |b| b.is_ascii_alphanumeric() || b".+~_-".contains(&b), 100)
 );
-name!(
+named!(
     /// A minimum version of a package; which rules compare it, the target says.
     PackageVersion, InvalidVersion, "version",
     "a letter or digit, then letters, digits and `.+-~^:_`, at most 256 bytes",

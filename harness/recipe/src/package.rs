@@ -19,11 +19,24 @@ pub enum Manager {
     Dnf,
     /// pacman, on the arch family.
     Pacman,
+    /// apk, on the alpine family.
+    Apk,
+    /// zypper, on the suse family.
+    Zypper,
+    /// Homebrew, on darwin.
+    Brew,
 }
 
 impl Manager {
     /// Every manager.
-    pub const ALL: [Self; 3] = [Self::Apt, Self::Dnf, Self::Pacman];
+    pub const ALL: [Self; 6] = [
+        Self::Apt,
+        Self::Dnf,
+        Self::Pacman,
+        Self::Apk,
+        Self::Zypper,
+        Self::Brew,
+    ];
 
     /// The command's name.
     #[must_use]
@@ -32,16 +45,21 @@ impl Manager {
             Self::Apt => "apt",
             Self::Dnf => "dnf",
             Self::Pacman => "pacman",
+            Self::Apk => "apk",
+            Self::Zypper => "zypper",
+            Self::Brew => "brew",
         }
     }
 
-    /// Whose rules compare its versions.
+    /// Whose rules compare its versions; `None` for Homebrew, which installs the newest alone.
     #[must_use]
-    pub fn rules(self) -> Rules {
+    pub fn rules(self) -> Option<Rules> {
         match self {
-            Self::Apt => Rules::Dpkg,
-            Self::Dnf => Rules::Rpm,
-            Self::Pacman => Rules::Pacman,
+            Self::Apt => Some(Rules::Dpkg),
+            Self::Dnf | Self::Zypper => Some(Rules::Rpm),
+            Self::Pacman => Some(Rules::Pacman),
+            Self::Apk => Some(Rules::Apk),
+            Self::Brew => None,
         }
     }
 }
@@ -56,6 +74,9 @@ impl PackageName {
     /// - apt: Debian policy 5.6.1, without a final `-`, which apt-get(8) reads as "remove".
     /// - dnf: the characters of a NEVRA, or `@group`, or the absolute path of a provided file.
     /// - pacman: PKGBUILD(5) `pkgname`; groups have the same grammar.
+    /// - apk: apk-package(5), lower case as in every package of Alpine's.
+    /// - zypper: the characters of a NEVRA.
+    /// - brew: a formula or cask, with `@` before a version, perhaps behind its tap.
     ///
     /// # Errors
     /// With the bytes at fault, when the text is no such name.
@@ -80,6 +101,19 @@ impl PackageName {
                 MAX_PACKAGE_BYTES,
             ),
             Manager::Dnf => rpm_misfit(text),
+            Manager::Zypper => misfit(
+                text,
+                |b| b.is_ascii_alphanumeric() || b == b'_',
+                is_nevra,
+                MAX_PACKAGE_BYTES,
+            ),
+            Manager::Apk => misfit(
+                text,
+                is_lower,
+                |b| is_lower(b) || b"._+-".contains(&b),
+                MAX_PACKAGE_BYTES,
+            ),
+            Manager::Brew => brew_misfit(text),
             Manager::Pacman => misfit(
                 text,
                 |b| b.is_ascii_alphanumeric() || b"@_+".contains(&b),
@@ -116,6 +150,15 @@ impl PackageName {
                 "for dnf: letters, digits and `._+-`, starting with a letter or digit, or `@group`, or a file's absolute path"
             }
             Manager::Pacman => "for pacman: letters, digits and `@._+-`, not starting with `.`",
+            Manager::Apk => {
+                "for apk: lower-case letters, digits and `._+-`, starting with a letter or digit"
+            }
+            Manager::Zypper => {
+                "for zypper: letters, digits and `._+-`, starting with a letter, a digit or `_`"
+            }
+            Manager::Brew => {
+                "for brew: lower-case letters, digits and `@._+-`, perhaps behind `owner/tap/`"
+            }
         }
     }
 }
@@ -141,8 +184,30 @@ impl fmt::Display for PackageName {
 /// Longest package name in bytes; the longest in Debian 13 has 87.
 const MAX_PACKAGE_BYTES: usize = 200;
 
+/// The characters of a NEVRA's name, rpm-spec(5).
+fn is_nevra(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._+-".contains(&byte)
+}
+
+/// `name` or `owner/tap/name`.
+fn brew_misfit(text: &str) -> Option<usize> {
+    let parts: Vec<&str> = text.split('/').collect();
+    if !matches!(parts.len(), 1 | 3) {
+        return Some(text.find('/').unwrap_or(text.len()));
+    }
+    let belongs = |b: u8| is_lower(b) || b"@._+-".contains(&b);
+    let mut start = 0;
+    for part in parts {
+        if let Some(at) = misfit(part, is_lower, belongs, MAX_PACKAGE_BYTES) {
+            return Some(start + at);
+        }
+        start += part.len() + 1;
+    }
+    None
+}
+
 fn rpm_misfit(text: &str) -> Option<usize> {
-    let word = |b: u8| b.is_ascii_alphanumeric() || b"._+-".contains(&b);
+    let word = is_nevra;
     match text.as_bytes() {
         [b'@', group @ ..] => {
             let group = std::str::from_utf8(group).unwrap_or_default();
@@ -190,7 +255,10 @@ mod tests {
 
     #[test]
     fn managers_and_packages_are_called_as_they_are() {
-        assert_eq!(Manager::ALL.map(Manager::as_str), ["apt", "dnf", "pacman"],);
+        assert_eq!(
+            Manager::ALL.map(Manager::as_str),
+            ["apt", "dnf", "pacman", "apk", "zypper", "brew"],
+        );
         let name: PackageName = "g++".parse().expect("a name");
         assert_eq!(name.as_str(), "g++");
     }
@@ -258,6 +326,26 @@ mod tests {
         }
         for good in ["jq", "base-devel", "gtk+", "python-pip", "R"] {
             assert_eq!(code(Manager::Pacman, good), None, "{good}");
+        }
+        for (manager, good) in [
+            (Manager::Apk, "py3-pip"),
+            (Manager::Zypper, "libopenssl-devel"),
+            (Manager::Brew, "openssl@3"),
+            (Manager::Brew, "hashicorp/tap/terraform"),
+        ] {
+            assert_eq!(code(manager, good), None, "{good}");
+        }
+        for (manager, bad) in [
+            (Manager::Apk, "so:libc.musl-x86_64.so.1"),
+            (Manager::Apk, "jq=1"),
+            (Manager::Apk, "!jq"),
+            (Manager::Zypper, "pattern:devel"),
+            (Manager::Zypper, "jq>1"),
+            (Manager::Brew, "tap/jq"),
+            (Manager::Brew, "a//b"),
+            (Manager::Brew, "./jq.rb"),
+        ] {
+            assert_eq!(code(manager, bad), Some(Code::InvalidPackageName), "{bad}");
         }
         for bad in [".jq", "extra/jq", "jq>1", "a b"] {
             assert_eq!(

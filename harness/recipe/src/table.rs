@@ -113,8 +113,19 @@ impl<'a> Value<'a> {
 impl Reader<'_> {
     /// Reports every key that is not known, and every known one that joins with a later version.
     pub(crate) fn check_keys(&mut self, table: &Table<'_>, known: &[&str], later: &[&str]) {
+        self.check_keys_beside(table, known, later, &[]);
+    }
+
+    /// The same in a table where other tools have keys, too, which nobody is advised to write.
+    pub(crate) fn check_keys_beside(
+        &mut self,
+        table: &Table<'_>,
+        known: &[&str],
+        later: &[&str],
+        foreign: &[&str],
+    ) {
         for (key, span) in table.keys() {
-            if known.contains(&key) || self.faults.is_full() {
+            if known.contains(&key) || foreign.contains(&key) || self.faults.is_full() {
                 continue;
             }
             if later.contains(&key) {

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use assay_packages::DistroVersionRange;
 use assay_wire::source::Span;
 
+use crate::action::{Grammar, Scope};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Spanned, nearest, quote};
 use crate::name::{DistroId, Role, outside};
@@ -35,6 +36,24 @@ pub struct When {
     pub libc: Vec<Spanned<Libc>>,
     /// The machine has one of these roles.
     pub role: Vec<Spanned<Role>>,
+}
+
+impl When {
+    /// True if another condition holds wherever this one does, because it is written alike.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        fn same<T: PartialEq>(a: &[Spanned<T>], b: &[Spanned<T>]) -> bool {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.value == b.value)
+        }
+        same(&self.os, &other.os)
+            && same(&self.arch, &other.arch)
+            && same(&self.platform, &other.platform)
+            && same(&self.distro, &other.distro)
+            && same(&self.distro_like, &other.distro_like)
+            && same(&self.linux_family, &other.linux_family)
+            && same(&self.libc, &other.libc)
+            && same(&self.role, &other.role)
+    }
 }
 
 macro_rules! words {
@@ -290,11 +309,11 @@ const KEYS: &[&str] = &[
     "role",
 ];
 
-/// Reads `when`. `family` is the built-in constraint of the step's action, with the action's name.
+/// Reads `when`. `action` says where the step's action can apply at all.
 pub(crate) fn read_when(
     reader: &mut Reader<'_>,
     value: Value<'_>,
-    family: Option<(&str, Family)>,
+    action: Option<&Grammar>,
 ) -> Option<Spanned<When>> {
     let Some(table) = value.as_table("`when`") else {
         reader.wrong_type("when", value, "a table");
@@ -327,7 +346,7 @@ pub(crate) fn read_when(
     };
     platform_alone(reader, &table);
     mistyped_distros(reader, &when);
-    contradictions(reader, &table, &when, family);
+    contradictions(reader, &table, &when, action);
     Some(Spanned::new(when, table.span))
 }
 
@@ -391,19 +410,24 @@ fn contradictions(
     reader: &mut Reader<'_>,
     table: &Table<'_>,
     when: &When,
-    action: Option<(&str, Family)>,
+    action: Option<&Grammar>,
 ) {
     let linux_only: Vec<&str> = KEYS[3..7]
         .iter()
         .copied()
         .filter(|key| table.has(key))
         .collect();
-    let needs_linux = match (action, linux_only.first()) {
-        (Some((action, _)), _) => Some(format!("`{action}`")),
-        (None, Some(key)) => Some(format!("`{key}`")),
-        (None, None) => None,
+    let scope = action.map_or(Scope::Anywhere, |action| action.scope);
+    let wanted = match (action, scope) {
+        (Some(action), Scope::Darwin) => Some((Os::Darwin, format!("`{}`", action.name))),
+        (Some(action), Scope::Linux | Scope::Systemd | Scope::Family(_) | Scope::Ubuntu) => {
+            Some((Os::Linux, format!("`{}`", action.name)))
+        }
+        (_, _) => linux_only
+            .first()
+            .map(|key| (Os::Linux, format!("`{key}`"))),
     };
-    if let Some(needs) = needs_linux {
+    if let Some((wanted, needs)) = wanted {
         let os = when.os.iter().map(|os| (os.value, os.span));
         let stated = os.chain(
             when.platform
@@ -413,17 +437,16 @@ fn contradictions(
         exclude(
             reader,
             stated
-                .map(|(os, span)| (os == Os::Linux, os.to_string(), span))
+                .map(|(os, span)| (os == wanted, os.to_string(), span))
                 .collect(),
-            &format!("{needs} is about linux"),
+            &format!("{needs} is about {wanted}"),
         );
     }
     // The families possible so far: those of the action, then those stated, then those named.
-    let mut possible: BTreeSet<Family> = Family::ALL.iter().copied().collect();
+    let mut possible: BTreeSet<Family> = scope.families().collect();
     let mut why = String::from("no family is left");
-    if let Some((action, family)) = action {
-        possible = BTreeSet::from([family]);
-        why = format!("`{action}` is for the {family} family");
+    if let Some(action) = action {
+        why = format!("`{}` is for {}", action.name, scope.in_words());
     }
     let stated = when.linux_family.iter().map(|family| {
         (
@@ -442,7 +465,7 @@ fn contradictions(
             .map(|family| family.value)
             .filter(|family| possible.contains(family))
             .collect();
-        if action.is_none() {
+        if scope == Scope::Anywhere {
             let families: Vec<_> = possible.iter().map(|family| family.as_str()).collect();
             why = format!("`linux_family` says {}", families.join(" or "));
         }

@@ -194,6 +194,7 @@ impl PlanBuilder {
         let expects = Expects::Check {
             name: name.to_owned(),
             exit_code: 0,
+            stdout_matches: None,
             stdout_contains: contains.iter().map(|text| (*text).to_owned()).collect(),
             stderr_contains: Vec::new(),
         };

@@ -36,6 +36,19 @@ impl Plan {
         digest_of(&self.ops)
     }
 
+    /// The first key that is known by its fingerprint alone, and the step that needs it. A plan with
+    /// one cannot be performed: nothing says which bytes the key's file has to hold.
+    #[must_use]
+    pub fn unpinned_key(&self) -> Option<(&StepRef, &str)> {
+        self.ops.iter().find_map(|op| match &op.action {
+            Action::Write {
+                content: FileContent::Key(fingerprint),
+                ..
+            } => Some((op.steps.first()?, fingerprint.as_str())),
+            Action::Write { .. } | Action::Run { .. } | Action::Extract { .. } => None,
+        })
+    }
+
     /// The op with this id.
     #[must_use]
     pub fn op(&self, id: OpId) -> Option<&Op> {
@@ -153,7 +166,7 @@ pub enum Action {
         argv: Vec<String>,
     },
     /// A file is written: beside its place, synced, then renamed over it. Missing parent folders
-    /// are made with mode 0755, owned by root. A file that already is as wanted is left alone.
+    /// are made with mode 0755, owned as the file is. A file that already is as wanted is left alone.
     Write {
         /// Where.
         path: GuestPath,
@@ -272,6 +285,8 @@ pub enum Expects {
         exit_code: i32,
         /// Texts that standard output must contain.
         stdout_contains: Vec<String>,
+        /// A regular expression that a line of standard output must match.
+        stdout_matches: Option<String>,
         /// Texts that standard error must contain.
         stderr_contains: Vec<String>,
     },

@@ -61,13 +61,20 @@ pub fn op_failures(
             name,
             exit_code,
             stdout_contains,
+            stdout_matches,
             stderr_contains,
         } => {
             let channels = [
                 ("standard output", stdout_contains.as_slice(), stdout),
                 ("standard error", stderr_contains.as_slice(), stderr),
             ];
-            check_fault(name, *exit_code, ending, &channels)
+            check_fault(
+                name,
+                *exit_code,
+                ending,
+                (stdout_matches.as_deref(), stdout),
+                &channels,
+            )
         }
     };
     let failure = |(reason, message)| Failure {
@@ -223,6 +230,7 @@ fn check_fault(
     name: &str,
     exit_code: i32,
     ending: &Ending,
+    matches: (Option<&str>, &Captured),
     channels: &[(&str, &[String], &Captured)],
 ) -> Option<Fault> {
     let came = match ending {
@@ -251,7 +259,13 @@ fn check_fault(
         let lacking = contains.iter().filter(|text| !prints(captured, text));
         lacking.map(move |text| format!("{channel} lacks `{text}`{cut}"))
     });
-    let faults: Vec<String> = came.into_iter().chain(lacking).collect();
+    let (regex, stdout) = matches;
+    let unmatched = regex.and_then(|regex| match line_matches(regex, stdout) {
+        Ok(true) => None,
+        Ok(false) => Some(format!("no line of standard output matches `{regex}`")),
+        Err(because) => Some(format!("`{regex}` is no usable expression: {because}")),
+    });
+    let faults: Vec<String> = came.into_iter().chain(unmatched).chain(lacking).collect();
     let message = format!("check `{name}`: {}", faults.join("; "));
     (!faults.is_empty()).then_some((Reason::CheckFailed, message))
 }

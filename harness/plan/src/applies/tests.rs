@@ -3,10 +3,10 @@
 use super::*;
 use crate::fixtures::{OS_RELEASES, recipe, target};
 
-/// Why a `group_add` with this `when` does not apply; `applies` where it does.
+/// Why a `require_command` with this `when` does not apply; `applies` where it does.
 fn verdict(target_name: &str, when: &str) -> String {
     let text = format!(
-        "[metadata]\nname = \"a\"\n[[steps]]\naction = \"group_add\"\ngroup = \"x\"\nwhen = {when}\n"
+        "[metadata]\nname = \"a\"\n[[steps]]\naction = \"require_command\"\ncommand = \"x\"\nwhen = {when}\n"
     );
     let recipe = recipe(&text);
     let target = target(target_name);

@@ -87,7 +87,8 @@ fn a_set_refreshes_and_installs_around_its_repositories() {
             "5 [] apt-get update --error-on=any",
             "6 [app#2 tools#1] apt-get install -y --no-install-recommends --no-upgrade -- app jq",
             "7 [tools#2] usermod -aG x dev",
-            "8 [tools#3] apt-get install -y --no-install-recommends --no-upgrade -- tree",
+            "8 [tools#2] id -nG dev",
+            "9 [tools#3] apt-get install -y --no-install-recommends --no-upgrade -- tree",
         ]
     );
     assert!(plan.ops[0].once && plan.ops[4].once && !plan.ops[1].once);
@@ -411,6 +412,50 @@ fn whole_plans() {
                 insta::assert_json_snapshot!(format!("{asked}@{name}.json"), plan);
             }
         }
+    }
+}
+
+#[test]
+fn the_whole_vocabulary_on_every_family() {
+    let library = sample_recipes();
+    let set = crate::closure(&["vocabulary".parse().expect("a name")], &library).expect("closed");
+    let linux = |name: &str, os_release| crate::fixtures::linux(name, os_release);
+    for target in [
+        target("ubuntu-24.04"),
+        target("fedora-44"),
+        target("arch"),
+        linux("alpine-3.22", "ID=alpine\nVERSION_ID=3.22.0\n"),
+        linux(
+            "opensuse-leap-15.6",
+            "ID=opensuse-leap\nID_LIKE=\"suse opensuse\"\nVERSION_ID=15.6\n",
+        ),
+        crate::fixtures::darwin(),
+    ] {
+        let plan = plan(&set, &target).expect("plannable");
+        let text = crate::render_plan(&plan);
+        let distros = effective_distros(&set, &target);
+        let explained = crate::render_explanation(&plan, &distros);
+        insta::assert_snapshot!(
+            format!("vocabulary@{}", target.id),
+            format!("{text}\n{explained}")
+        );
+    }
+}
+
+#[test]
+fn the_docker_example_of_the_first_document_is_planned_as_it_stands() {
+    let recipe = crate::fixtures::seed_docker();
+    for target in [
+        target("ubuntu-24.04"),
+        target("debian-12"),
+        target("fedora-44"),
+        crate::fixtures::darwin(),
+    ] {
+        let plan = plan(&[&recipe], &target).expect("plannable");
+        insta::assert_snapshot!(
+            format!("seed-docker@{}", target.id),
+            crate::render_plan(&plan)
+        );
     }
 }
 

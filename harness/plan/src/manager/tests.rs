@@ -21,7 +21,11 @@ fn requests(wanted: &[(&str, &str)]) -> Vec<Request> {
 fn installed(manager: Manager, any: bool, recommends: bool, wanted: &[(&str, &str)]) -> String {
     command_line(&install(
         manager,
-        Mode { any, recommends },
+        Mode {
+            any,
+            recommends,
+            cask: false,
+        },
         &requests(wanted),
     ))
 }
@@ -66,6 +70,27 @@ fn install_commands() {
             "dnf -y --setopt=install_weak_deps=True install jq git-1:2.39-1 curl",
         ),
         (
+            Manager::Apk,
+            false,
+            false,
+            mixed,
+            "apk add -- jq git=1:2.39-1 curl",
+        ),
+        (
+            Manager::Zypper,
+            false,
+            true,
+            mixed,
+            "zypper --non-interactive install --recommends -- jq git=1:2.39-1 curl",
+        ),
+        (
+            Manager::Brew,
+            true,
+            false,
+            &[("jq", "any")],
+            "brew install --formula -- jq",
+        ),
+        (
             Manager::Pacman,
             true,
             false,
@@ -84,13 +109,20 @@ fn install_commands() {
     }
 }
 
+/// What most requests are.
+const ANY: Mode = Mode {
+    any: true,
+    recommends: false,
+    cask: false,
+};
+
 #[test]
 fn guards_ask_for_every_package() {
-    let guard = |manager, wanted: &[(&str, &str)]| match installed_guard(manager, &requests(wanted))
-    {
-        Some(Guard::Asks { argv, skip_if }) => Some((argv, skip_if)),
-        Some(Guard::OnPath(_)) | None => None,
-    };
+    let guard =
+        |manager, wanted: &[(&str, &str)]| match installed_guard(manager, ANY, &requests(wanted)) {
+            Some(Guard::Asks { argv, skip_if }) => Some((argv, skip_if)),
+            Some(Guard::OnPath(_)) | None => None,
+        };
     let both = &[("jq", "any"), ("g++", "any")];
     let apt = guard(Manager::Apt, both).expect("apt can be asked");
     assert_eq!(
@@ -149,6 +181,11 @@ fn architectures_are_in_the_managers_spelling() {
         (Manager::Pacman, Arch::Amd64, "x86_64"),
         (Manager::Pacman, Arch::Arm, "armv7h"),
         (Manager::Pacman, Arch::Riscv64, "riscv64"),
+        (Manager::Apk, Arch::Arm64, "aarch64"),
+        (Manager::Apk, Arch::I386, "x86"),
+        (Manager::Zypper, Arch::Arm, "armv7hl"),
+        (Manager::Brew, Arch::Arm64, "arm64"),
+        (Manager::Brew, Arch::Amd64, "x86_64"),
     ] {
         assert_eq!(arch_word(manager, arch), word);
     }
@@ -202,6 +239,19 @@ fn answers_to_package_questions_are_read() {
         (Manager::Dnf, "no package provides jq", None),
         (Manager::Pacman, "jq 1.7.1-2", Some("1.7.1-2")),
         (Manager::Pacman, "error: package 'jq' was not found", None),
+        (Manager::Apk, "jq-1.7.1-r0", Some("1.7.1-r0")),
+        (Manager::Apk, "gtk+2.0-dev-2.24.33-r9", Some("2.24.33-r9")),
+        (
+            Manager::Zypper,
+            "0:1.7.1-150600.1.1",
+            Some("0:1.7.1-150600.1.1"),
+        ),
+        (Manager::Brew, "jq 1.6 1.7.1", Some("1.7.1")),
+        (
+            Manager::Brew,
+            "Error: No such keg: /opt/homebrew/Cellar/jq",
+            None,
+        ),
     ] {
         let regex = regex::Regex::new(package_query(manager, "jq").regex).expect("an expression");
         let found = regex

@@ -5,7 +5,7 @@ pub mod quote;
 
 use std::fmt::Write as _;
 
-use assay_wire::name::StepRef;
+use assay_wire::name::{StepRef, Variant};
 use assay_wire::plan::{
     Action, Disposition, Expects, FileContent, Guard, Limits, Op, Plan, PlannedStep, Presence,
     Privilege, SkipIf, Subject,
@@ -22,6 +22,11 @@ pub fn render_plan(plan: &Plan) -> String {
         return format!("unsupported: {}\n", visible_line(reason));
     }
     let mut text = String::new();
+    match (plan.variant, plan.boots) {
+        (Variant::Minimal, _) => {}
+        (Variant::Systemd, false) => text.push_str("image  systemd\n\n"),
+        (Variant::Systemd, true) => text.push_str("image  systemd, booted\n\n"),
+    }
     for content in &plan.content {
         line(
             &mut text,
@@ -44,7 +49,7 @@ pub fn render_plan(plan: &Plan) -> String {
         while let Some((step, words, _)) = manual.next_if(|(_, _, after)| *after <= before) {
             render_manual(&mut text, step, words);
         }
-        render_op(&mut text, op);
+        render_op(&mut text, op, plan);
     }
     for (step, words, _) in manual {
         render_manual(&mut text, step, words);
@@ -153,7 +158,7 @@ pub fn render_harness_env(env: &HarnessEnv) -> String {
     text
 }
 
-fn render_op(text: &mut String, op: &Op) {
+fn render_op(text: &mut String, op: &Op, plan: &Plan) {
     let who = match op.privilege {
         Privilege::Root => "root",
         Privilege::User => "user",
@@ -222,6 +227,13 @@ fn render_op(text: &mut String, op: &Op) {
     render_limits(text, op.limits, &op.expects);
     if op.once {
         line(text, format_args!("    once"));
+    }
+    let of_op = |step: &&PlannedStep| op.applies() && op.steps.contains(&step.step);
+    for step in plan.steps.iter().filter(of_op) {
+        if let Some(fallback) = &step.fallback {
+            line(text, format_args!("    if {} fails:", step.step));
+            barred(text, "      ", fallback);
+        }
     }
     text.push('\n');
 }
@@ -295,10 +307,17 @@ fn render_expects(text: &mut String, expects: &Expects) {
             name,
             exit_code,
             stdout_contains,
+            stdout_matches,
             stderr_contains,
         } => {
             line(text, format_args!("    check: {}", visible_line(name)));
             line(text, format_args!("      exit code {exit_code}"));
+            if let Some(regex) = stdout_matches {
+                line(
+                    text,
+                    format_args!("      a line of the output matches {}", word_of(regex)),
+                );
+            }
             for (channel, texts) in [
                 ("output", stdout_contains),
                 ("error output", stderr_contains),

@@ -80,15 +80,19 @@ impl Target {
         self.chain().find_map(family_of)
     }
 
-    /// The package manager of its family, where that is one of those that can be planned for.
+    /// The package manager of its family, or of darwin; `None` where the family is not known.
     #[must_use]
     pub fn manager(&self) -> Option<Manager> {
-        match self.family()? {
-            Family::Debian => Some(Manager::Apt),
-            Family::Rhel => Some(Manager::Dnf),
-            Family::Arch => Some(Manager::Pacman),
-            Family::Alpine | Family::Suse => None,
+        if self.os == Os::Darwin {
+            return Some(Manager::Brew);
         }
+        Some(match self.family()? {
+            Family::Debian => Manager::Apt,
+            Family::Rhel => Manager::Dnf,
+            Family::Arch => Manager::Pacman,
+            Family::Alpine => Manager::Apk,
+            Family::Suse => Manager::Zypper,
+        })
     }
 
     /// `ID`, then `ID_LIKE` in order; empty without a distribution.

@@ -4,6 +4,7 @@
 mod grammars;
 mod places;
 mod project;
+mod steps;
 mod structure;
 
 use crate::code::Code;
@@ -46,6 +47,7 @@ pub fn all() -> impl Iterator<Item = &'static Explanation> {
         structure::EXPLANATIONS,
         grammars::EXPLANATIONS,
         places::EXPLANATIONS,
+        steps::EXPLANATIONS,
         project::EXPLANATIONS,
     ]
     .into_iter()

@@ -122,7 +122,7 @@ when = { linux_family = "debian" }"#,
         wrong: r#"[[steps]]
 action = "apt_install"
 packages = ["jq"]
-unless_command = "jq"
+layer = "os-packages"
 when = { linux_family = "debian" }"#,
         right: r#"[[steps]]
 action = "apt_install"
@@ -228,16 +228,6 @@ package = "tar""#,
 command = "tar"
 [[requires]]
 package = "tar""#,
-    },
-    Explanation {
-        code: Code::RequirementNotSupported,
-        file: FileKind::Recipe,
-        text: "The recipe format has this kind of requirement, but this version of assay checks commands and \
-               packages only.",
-        wrong: r#"[[requires]]
-library = "libssl.so.3""#,
-        right: r#"[[requires]]
-package = "libssl3""#,
     },
     Explanation {
         code: Code::NameMismatch,
