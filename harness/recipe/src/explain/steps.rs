@@ -92,11 +92,13 @@ strip_components = 1"#,
         wrong: r#"[[steps]]
 action = "apt_ppa"
 ppa = "ppa:deadsnakes/ppa"
-key_fingerprint = "F23C5A6CF475977595C89F51BA6932366A755776""#,
+key_fingerprint = "F23C5A6CF475977595C89F51BA6932366A755776"
+when = { distro_like = ["ubuntu"] }"#,
         right: r#"[[steps]]
 action = "apt_ppa"
 ppa = "deadsnakes/ppa"
-key_fingerprint = "F23C5A6CF475977595C89F51BA6932366A755776""#,
+key_fingerprint = "F23C5A6CF475977595C89F51BA6932366A755776"
+when = { distro_like = ["ubuntu"] }"#,
     },
     Explanation {
         code: Code::InvalidTap,
@@ -105,11 +107,13 @@ key_fingerprint = "F23C5A6CF475977595C89F51BA6932366A755776""#,
         wrong: r#"[[steps]]
 action = "brew_install"
 packages = ["terraform"]
-tap = "hashicorp""#,
+tap = "hashicorp"
+when = { os = ["darwin"] }"#,
         right: r#"[[steps]]
 action = "brew_install"
 packages = ["terraform"]
-tap = "hashicorp/tap""#,
+tap = "hashicorp/tap"
+when = { os = ["darwin"] }"#,
     },
     Explanation {
         code: Code::PpaWithoutKey,
@@ -119,11 +123,13 @@ tap = "hashicorp/tap""#,
                Launchpad answers with would be trusted.",
         wrong: r#"[[steps]]
 action = "apt_ppa"
-ppa = "deadsnakes/ppa""#,
+ppa = "deadsnakes/ppa"
+when = { distro_like = ["ubuntu"] }"#,
         right: r#"[[steps]]
 action = "apt_ppa"
 ppa = "deadsnakes/ppa"
-key_fingerprint = "F23C5A6CF475977595C89F51BA6932366A755776""#,
+key_fingerprint = "F23C5A6CF475977595C89F51BA6932366A755776"
+when = { distro_like = ["ubuntu"] }"#,
     },
     Explanation {
         code: Code::RangeMayBeSkipped,
@@ -134,11 +140,13 @@ key_fingerprint = "F23C5A6CF475977595C89F51BA6932366A755776""#,
         wrong: r#"[[steps]]
 action = "apt_install"
 packages = [{ name = "jq", version = ">=1.6" }]
-unless_command = "jq""#,
+unless_command = "jq"
+when = { linux_family = ["debian"] }"#,
         right: r#"[[steps]]
 action = "apt_install"
 packages = ["jq"]
 unless_command = "jq"
+when = { linux_family = ["debian"] }
 [[steps]]
 action = "require_command"
 command = "jq"
@@ -177,13 +185,15 @@ text = "Accept the licence in the installer.""#,
 action = "dnf_repo"
 url = "https://example.org/rpm"
 key_url = "https://example.org/key"
-key_sha256 = "1500c1f56fa9e26b9b8f42452a553675796ade0807cdce11975eb98170b3a570""#,
+key_sha256 = "1500c1f56fa9e26b9b8f42452a553675796ade0807cdce11975eb98170b3a570"
+when = { linux_family = ["rhel"] }"#,
         right: r#"[[steps]]
 action = "dnf_repo"
 url = "https://example.org/rpm"
 key_url = "https://example.org/key"
 key_sha256 = "1500c1f56fa9e26b9b8f42452a553675796ade0807cdce11975eb98170b3a570"
-key_fingerprints = ["9DC858229FC7DD38854AE2D88D81803C0EBFCD88"]"#,
+key_fingerprints = ["9DC858229FC7DD38854AE2D88D81803C0EBFCD88"]
+when = { linux_family = ["rhel"] }"#,
     },
     Explanation {
         code: Code::NothingDownloadsIt,
@@ -234,11 +244,14 @@ dest = "/opt/tool""#,
         wrong: r#"[[steps]]
 action = "apt_install"
 packages = ["jq"]
+when = { linux_family = ["debian"] }
 [[steps]]
 action = "apt_install"
-packages = ["jq", "tree"]"#,
+packages = ["jq", "tree"]
+when = { linux_family = ["debian"] }"#,
         right: r#"[[steps]]
 action = "apt_install"
-packages = ["jq", "tree"]"#,
+packages = ["jq", "tree"]
+when = { linux_family = ["debian"] }"#,
     },
 ];

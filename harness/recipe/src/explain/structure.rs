@@ -191,11 +191,11 @@ when = { linux_family = "debian" }"#,
         text: "The recipe format has this action, but this version of assay does not perform it. It is an error, \
                because a plan without it would not be what the recipe says.",
         wrong: r#"[[steps]]
-action = "service_enable"
-service = "docker""#,
+action = "make_install"
+source = "tool-1.0""#,
         right: r#"[[steps]]
 action = "manual"
-text = "Enable the service `docker`.""#,
+text = "Run `make install` in the unpacked sources.""#,
     },
     Explanation {
         code: Code::OldInstallText,
