@@ -201,4 +201,7 @@ fn is_word(text: &str) -> bool {
 }
 
 #[cfg(test)]
+mod chains;
+
+#[cfg(test)]
 mod tests;
