@@ -36,10 +36,19 @@ Examples:
 /// Shown below the help of `assay plan`.
 const PLAN_EXAMPLES: &str = "\
 Examples:
-  assay plan jq                        on every target of the project
-  assay plan jq --on debian-12 -v      with what the harness adds beside the plan
-  assay plan jq --on arch --explain    with the steps that do not apply, and why
-  assay plan jq docker --together      as one machine's plan";
+  assay plan jq                          on every target of the project
+  assay plan jq --on debian-12 -v        with what the harness adds beside the plan
+  assay plan jq --on arch --explain      with the steps that do not apply, and why
+  assay plan jq docker --together        as one machine's plan
+  assay plan jq --on /etc/os-release     for the machine that file describes
+  assay plan jq --on 'debian-*,arm64'    on both Debians, for arm64
+
+A word of --on is one of:
+  debian-12, debian-12-arm64, 'debian-*'   an id or a pattern
+  all                                      every target with a definition
+  arm64                                    an architecture: what the other words name in it, or
+                                           the project's targets; 'debian-*,amd64,arm64' is four
+  ./os-release                             a path: the machine that os-release describes";
 
 /// Shown below the help of `assay explain`.
 const EXPLAIN_EXAMPLES: &str = "\
@@ -68,7 +77,10 @@ Examples:
   assay test jq --on 'debian-*'           one recipe on some targets
   assay test jq --on arch --keep-failed   keep its sandbox if it fails …
   assay shell arch:jq                     … and look inside
-  assay test --list                       what would run, and in which image";
+  assay test --list                       what would run, and in which image
+
+Targets that are only planned for (alpine, darwin, other architectures) run nowhere: without --on
+they are left out, with it their cells are `not_run`, which is exit 8.";
 
 /// Shown below the help of `assay shell`.
 const SHELL_EXAMPLES: &str = "\
@@ -199,7 +211,7 @@ pub(crate) struct Selection {
     /// Which recipes.
     #[command(flatten)]
     pub(crate) recipes: Recipes,
-    /// Targets, such as `ubuntu-24.04,debian-*`; the project's targets without it
+    /// Targets, such as `ubuntu-24.04,debian-*` or `arm64`; the project's targets without it
     #[arg(long, value_name = "TARGET,…", value_delimiter = ',')]
     pub(crate) on: Vec<String>,
 }

@@ -66,7 +66,22 @@ async fn build_images(
     targets: &[String],
     rebuild: bool,
 ) -> Result<(), CliError> {
-    let chosen = project.targets(targets)?;
+    let mut chosen = project.targets(targets)?;
+    if targets.is_empty() {
+        chosen.retain(|target| !project.is_plan_only(&target.id));
+    }
+    let without: Vec<&str> = chosen
+        .iter()
+        .filter(|target| project.definitions.get(&target.id).is_none())
+        .map(|target| target.id.as_str())
+        .collect();
+    if !without.is_empty() {
+        return Err(
+            CliError::usage(format!("no image is made of {}", without.join(", "))).hint(
+                "images are made of targets with a definition of their own, in its architecture",
+            ),
+        );
+    }
     let engine = connect().await?;
     let options = BuildOptions {
         cache: cache::folder()?,

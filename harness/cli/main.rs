@@ -20,6 +20,7 @@ mod project;
 mod report;
 mod shell;
 mod snapshot;
+mod targets;
 mod terminal;
 mod test;
 mod time;

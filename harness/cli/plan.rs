@@ -31,7 +31,7 @@ struct Planned<'d> {
 /// Plans and prints.
 pub(crate) fn run(terminal: &Terminal, arguments: &PlanArgs) -> Result<(), CliError> {
     let project = Project::find(terminal)?;
-    let targets = project.targets(&arguments.selection.on)?;
+    let targets = project.machines(terminal, &arguments.selection.on)?;
     let (_, cells) = select(
         terminal,
         &project,

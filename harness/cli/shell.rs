@@ -33,7 +33,7 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &ShellArgs) -> Result<()
     let cell = read_cell(&arguments.cell).map_err(|fault| {
         CliError::word(fault).hint("a cell is a target and a recipe, such as `debian-12:jq`")
     })?;
-    let target = project.targets(&[cell.target.to_string()])?.remove(0);
+    let target = project.one_target(&cell.target)?;
     let world = World::connect(terminal, &project).await?;
     let kept = kept_sandboxes(&world.backend, &world.owner)
         .await

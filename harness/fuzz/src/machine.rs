@@ -71,7 +71,11 @@ pub fn image_definition(bytes: &[u8]) {
     match read {
         Ok(definition) => {
             assert_eq!(format!("{}.toml", definition.id), file);
-            assert!(!definition.sources.is_empty());
+            assert_eq!(
+                definition.sources.is_empty(),
+                definition.source_date.is_none()
+            );
+            assert_eq!(definition.os_release.is_some(), definition.libc.is_some());
             assert!(definition.absent.is_sorted());
         }
         Err(error) => {

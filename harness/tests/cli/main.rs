@@ -10,4 +10,5 @@ mod project;
 mod report;
 mod snapshot;
 mod streams;
+mod targets;
 mod world;

@@ -73,6 +73,18 @@ impl Target {
         }
     }
 
+    /// A macOS target, which has no os-release.
+    #[must_use]
+    pub fn darwin(id: TargetId, arch: Arch) -> Self {
+        Self {
+            id,
+            os: Os::Darwin,
+            arch,
+            libc: None,
+            distro: None,
+        }
+    }
+
     /// The family of distributions it belongs to: that of the first id of its chain whose family is
     /// certain.
     #[must_use]
