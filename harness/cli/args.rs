@@ -42,6 +42,9 @@ Examples:
   assay plan jq docker --together        as one machine's plan
   assay plan jq --on /etc/os-release     for the machine that file describes
   assay plan jq --on 'debian-*,arm64'    on both Debians, for arm64
+  assay plan jq --side-by-side           what differs between distributions, on one screen
+  assay plan --format markdown           for the description of a pull request
+  assay plan jq --on arch --format shell     the same commands as a script, for reading
 
 A word of --on is one of:
   debian-12, debian-12-arm64, 'debian-*'   an id or a pattern
@@ -113,7 +116,7 @@ pub(crate) struct Cli {
 /// What every verb takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// `human`, or `json`: one document alone on stdout, all else on stderr
+    /// `human`, or `json`: one document alone on stdout, all else on stderr; some verbs have more
     #[arg(long, global = true, value_enum, default_value_t = Format::Human, hide_possible_values = true, help_heading = OUTPUT)]
     pub(crate) format: Format,
     /// `auto` (on a terminal, unless NO_COLOR is set), `always` or `never`
@@ -134,6 +137,46 @@ pub(crate) enum Format {
     Human,
     /// One JSON document on stdout.
     Json,
+    /// Markdown of GitHub's flavour.
+    Markdown,
+    /// A POSIX shell script.
+    Shell,
+}
+
+impl Format {
+    /// The word on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Human => "human",
+            Self::Json => "json",
+            Self::Markdown => "markdown",
+            Self::Shell => "shell",
+        }
+    }
+}
+
+/// What every verb can write.
+const PLAIN: &[Format] = &[Format::Human, Format::Json];
+
+/// What plans can be rendered as.
+const PLANS: &[Format] = &[Format::Human, Format::Json, Format::Markdown, Format::Shell];
+
+impl Verb {
+    /// The formats this verb can write.
+    pub(crate) fn formats(&self) -> &'static [Format] {
+        match self {
+            Self::Plan(arguments) if !arguments.side_by_side => PLANS,
+            Self::Check(_)
+            | Self::Explain { .. }
+            | Self::Plan(_)
+            | Self::Snapshot(_)
+            | Self::Test(_)
+            | Self::Report { .. }
+            | Self::Shell(_)
+            | Self::Images(_)
+            | Self::Doctor { .. } => PLAIN,
+        }
+    }
 }
 
 /// When to colour.
@@ -236,6 +279,9 @@ pub(crate) struct PlanArgs {
     /// Also show the steps that do not apply, and why
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Show all targets beside each other, with what differs between them, and why
+    #[arg(long, conflicts_with = "explain")]
+    pub(crate) side_by_side: bool,
 }
 
 /// What to do with snapshots.

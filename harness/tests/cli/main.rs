@@ -8,6 +8,7 @@ mod hostile;
 mod plan;
 mod project;
 mod report;
+mod script;
 mod snapshot;
 mod streams;
 mod targets;
