@@ -341,17 +341,6 @@ fn machine(path: &str) -> Result<Target, CliError> {
     }
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| CliError::usage(format!("`{shown}` is not UTF-8")))?;
-    let no_name = || CliError::usage(format!("`{shown}` gives its target no name"));
-    let unnamed: TargetId = "linux".parse().map_err(|_| no_name())?;
-    // The C library is known of images alone.
-    let mut target = Target::from_os_release(unnamed, UNNAMED, None, text);
-    if let Some(distro) = &target.distro {
-        let version = distro.version_id.as_deref().unwrap_or_default();
-        let whole = format!("{}-{}", distro.id, version.to_ascii_lowercase());
-        let whole = whole.trim_end_matches('-').parse();
-        target.id = whole
-            .or_else(|_| distro.id.as_str().parse())
-            .map_err(|_| no_name())?;
-    }
-    Ok(target)
+    Target::of_machine(UNNAMED, text)
+        .ok_or_else(|| CliError::usage(format!("`{shown}` gives its target no name")))
 }

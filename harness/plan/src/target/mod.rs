@@ -73,6 +73,31 @@ impl Target {
         }
     }
 
+    /// The target that a machine's os-release describes, named by what it states: `ID` and
+    /// `VERSION_ID`, `linux` without a valid `ID`. Its C library is not known.
+    #[must_use]
+    pub fn of_machine(arch: Arch, text: &str) -> Option<Self> {
+        let distro = Distro::from_os_release(text);
+        let names = distro.as_ref().map(|distro| {
+            let version = distro.version_id.as_deref().unwrap_or_default();
+            let whole = format!("{}-{}", distro.id, version.to_ascii_lowercase());
+            [
+                whole.trim_end_matches('-').to_owned(),
+                distro.id.to_string(),
+            ]
+        });
+        // What is too long for a name falls back to a shorter one.
+        let mut names = names.into_iter().flatten().chain(["linux".to_owned()]);
+        let id: TargetId = names.find_map(|name| name.parse().ok())?;
+        Some(Self {
+            id,
+            os: Os::Linux,
+            arch,
+            libc: None,
+            distro,
+        })
+    }
+
     /// A macOS target, which has no os-release.
     #[must_use]
     pub fn darwin(id: TargetId, arch: Arch) -> Self {
