@@ -190,6 +190,70 @@ fn targets_that_are_only_planned_for() {
     assert_eq!(only.files("snapshots").len(), 2);
 }
 
+/// Steps of several kinds, each with a reason of its own where it does not apply.
+const RULES: &str = r#"
+[metadata]
+name = "rules"
+
+[[steps]]
+action = "apt_install"
+packages = ["jq"]
+when = { distro = ["ubuntu>=24.04", "debian>=12"] }
+
+[[steps]]
+action = "dnf_install"
+packages = ["jq"]
+when = { distro = ["rhel>=9", "fedora>=43"] }
+
+[[steps]]
+action = "pacman_install"
+packages = ["jq"]
+when = { arch = "amd64" }
+
+[[steps]]
+action = "require_command"
+command = "jq"
+when = { libc = "glibc" }
+
+[[steps]]
+action = "manual"
+text = "Say hello."
+when = { os = "linux" }
+"#;
+
+#[test]
+fn dropped_steps_are_explained_everywhere() {
+    let env = TestEnv::project().with("recipes/rules.toml", RULES);
+    let machines = format!(
+        "{}/harness/plan/fixtures/os-release",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let mut all = String::new();
+    for target in [
+        "ubuntu-26.04",
+        "alpine-3.22",
+        "opensuse-leap-16.0",
+        "darwin",
+        "arch-arm64",
+        &format!("{machines}/raspbian-12"),
+        &format!("{machines}/zorin-17"),
+        &format!("{machines}/rocky-9"),
+        &format!("{machines}/no-id"),
+    ] {
+        let said = env.run_words(&["plan", "rules", "--explain", "--on", target]);
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        let explained = said
+            .stdout
+            .lines()
+            .skip_while(|line| !line.starts_with("rules  "));
+        let explained: Vec<&str> = explained.collect();
+        let head = said.stdout.lines().next().expect("a line");
+        let head = head.split("  plan").next().expect("a cell");
+        all += &format!("{head}\n{}\n\n", explained.join("\n"));
+    }
+    insta::assert_snapshot!(all);
+}
+
 /// Every recipe of the repository on every real os-release: there is a plan, twice the same, and each
 /// step that is dropped has one reason.
 #[test]

@@ -230,8 +230,14 @@ fn blocks(
         .filter(|(_, row)| alike(row))
         .map(|(label, row)| (*label, &row.cells[0], false))
         .collect();
-    block("on all of them", &shared);
-    for (at, column) in beside.columns.iter().enumerate() {
+    if shared.len() == rows.len() {
+        let all: Vec<String> = beside.columns.iter().map(header).collect();
+        block(&all.join(" "), &shared);
+    } else {
+        block("on all of them", &shared);
+    }
+    let differing = shared.len() < rows.len();
+    for (at, column) in beside.columns.iter().enumerate().filter(|_| differing) {
         let manager = ("manager", &managers[at], false);
         let own = rows
             .iter()
