@@ -94,8 +94,13 @@ async fn fresh(
     run: &assay_wire::name::RunId,
 ) -> Result<SandboxSpec, CliError> {
     let missing = || {
-        CliError::infrastructure(format!("there is no image of {}", cell.target))
-            .hint(format!("run `assay images build {}`", cell.target))
+        let target = &cell.target;
+        let runs = project.definitions.get(target).is_some() && !project.is_plan_only(target);
+        CliError::infrastructure(format!("there is no image of {target}")).hint(if runs {
+            format!("run `assay images build {target}`")
+        } else {
+            format!("it is only planned for: `assay plan --on {target}`")
+        })
     };
     let placed = project.definitions.get(&cell.target).ok_or_else(missing)?;
     let image = find(&world.engine, placed, &world.cache)

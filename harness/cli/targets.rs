@@ -77,6 +77,11 @@ impl Project {
         self.target(id).ok_or_else(|| self.unknown(id.as_str()))
     }
 
+    /// True if a pattern matches a target with a definition, in whatever architecture.
+    pub(crate) fn knows(&self, pattern: &TargetPattern) -> bool {
+        self.matching(pattern.as_str()).is_ok()
+    }
+
     /// True if nothing ever runs on this target: its definition says so.
     pub(crate) fn is_plan_only(&self, id: &TargetId) -> bool {
         self.defined(id)
