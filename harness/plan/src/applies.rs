@@ -163,12 +163,12 @@ impl<'t> Seen<'t> {
     }
 
     fn family_words(&self) -> String {
+        if self.target.os != Os::Linux {
+            return format!("this target is {}", self.target.os);
+        }
         match (&self.target.distro, self.target.family()) {
             (_, Some(family)) => format!("this target is of the {family} family"),
             (Some(distro), None) => format!("the family of {} is not known", distro.id),
-            (None, None) if self.target.os != Os::Linux => {
-                format!("this target is {}", self.target.os)
-            }
             (None, None) => NO_DISTRO.to_owned(),
         }
     }
