@@ -36,10 +36,22 @@ Examples:
 /// Shown below the help of `assay plan`.
 const PLAN_EXAMPLES: &str = "\
 Examples:
-  assay plan jq                        on every target of the project
-  assay plan jq --on debian-12 -v      with what the harness adds beside the plan
-  assay plan jq --on arch --explain    with the steps that do not apply, and why
-  assay plan jq docker --together      as one machine's plan";
+  assay plan jq                          on every target of the project
+  assay plan jq --on debian-12 -v        with what the harness adds beside the plan
+  assay plan jq --on arch --explain      with the steps that do not apply, and why
+  assay plan jq docker --together        as one machine's plan
+  assay plan jq --on /etc/os-release     for the machine that file describes
+  assay plan jq --on 'debian-*,arm64'    on both Debians, for arm64
+  assay plan jq --side-by-side           what differs between distributions, on one screen
+  assay plan --format markdown           for the description of a pull request
+  assay plan jq --on arch --format shell     the same commands as a script, for reading
+
+A word of --on is one of:
+  debian-12, debian-12-arm64, 'debian-*'   an id or a pattern
+  all                                      every target with a definition
+  arm64                                    an architecture: what the other words name in it, or
+                                           the project's targets; 'debian-*,amd64,arm64' is four
+  ./os-release                             a path: the machine that os-release describes";
 
 /// Shown below the help of `assay explain`.
 const EXPLAIN_EXAMPLES: &str = "\
@@ -68,7 +80,10 @@ Examples:
   assay test jq --on 'debian-*'           one recipe on some targets
   assay test jq --on arch --keep-failed   keep its sandbox if it fails …
   assay shell arch:jq                     … and look inside
-  assay test --list                       what would run, and in which image";
+  assay test --list                       what would run, and in which image
+
+Targets that are only planned for (alpine, darwin, other architectures) run nowhere: without --on
+they are left out, with it their cells are `not_run`, which is exit 8.";
 
 /// Shown below the help of `assay shell`.
 const SHELL_EXAMPLES: &str = "\
@@ -101,7 +116,7 @@ pub(crate) struct Cli {
 /// What every verb takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// `human`, or `json`: one document alone on stdout, all else on stderr
+    /// `human`, or `json`: one document alone on stdout, all else on stderr; some verbs have more
     #[arg(long, global = true, value_enum, default_value_t = Format::Human, hide_possible_values = true, help_heading = OUTPUT)]
     pub(crate) format: Format,
     /// `auto` (on a terminal, unless NO_COLOR is set), `always` or `never`
@@ -122,6 +137,46 @@ pub(crate) enum Format {
     Human,
     /// One JSON document on stdout.
     Json,
+    /// Markdown of GitHub's flavour.
+    Markdown,
+    /// A POSIX shell script.
+    Shell,
+}
+
+impl Format {
+    /// The word on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Human => "human",
+            Self::Json => "json",
+            Self::Markdown => "markdown",
+            Self::Shell => "shell",
+        }
+    }
+}
+
+/// What every verb can write.
+const PLAIN: &[Format] = &[Format::Human, Format::Json];
+
+/// What plans can be rendered as.
+const PLANS: &[Format] = &[Format::Human, Format::Json, Format::Markdown, Format::Shell];
+
+impl Verb {
+    /// The formats this verb can write.
+    pub(crate) fn formats(&self) -> &'static [Format] {
+        match self {
+            Self::Plan(arguments) if !arguments.side_by_side => PLANS,
+            Self::Check(_)
+            | Self::Explain { .. }
+            | Self::Plan(_)
+            | Self::Snapshot(_)
+            | Self::Test(_)
+            | Self::Report { .. }
+            | Self::Shell(_)
+            | Self::Images(_)
+            | Self::Doctor { .. } => PLAIN,
+        }
+    }
 }
 
 /// When to colour.
@@ -199,7 +254,7 @@ pub(crate) struct Selection {
     /// Which recipes.
     #[command(flatten)]
     pub(crate) recipes: Recipes,
-    /// Targets, such as `ubuntu-24.04,debian-*`; the project's targets without it
+    /// Targets, such as `ubuntu-24.04,debian-*` or `arm64`; the project's targets without it
     #[arg(long, value_name = "TARGET,…", value_delimiter = ',')]
     pub(crate) on: Vec<String>,
 }
@@ -224,6 +279,9 @@ pub(crate) struct PlanArgs {
     /// Also show the steps that do not apply, and why
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Show all targets beside each other, with what differs between them, and why
+    #[arg(long, conflicts_with = "explain")]
+    pub(crate) side_by_side: bool,
 }
 
 /// What to do with snapshots.

@@ -126,6 +126,16 @@ impl Library {
         })
     }
 
+    /// One set on all its targets, side by side. Sets that have plans have a closure.
+    pub(crate) fn beside(&self, cells: &[&PlannedCell]) -> Option<assay_plan::Beside> {
+        let set = closure(&cells.first()?.cell.recipes, &self.recipes).ok()?;
+        let planned: Vec<(&Target, &Plan)> = cells
+            .iter()
+            .map(|cell| (&cell.target, &cell.plan))
+            .collect();
+        Some(assay_plan::beside(&set, &planned))
+    }
+
     /// Prints faults of planning, each once.
     pub(crate) fn print(&self, terminal: &Terminal, faults: &[Fault]) {
         diagnostics::print_faults(terminal, faults, &self.sources());

@@ -50,11 +50,7 @@ pub(crate) fn unmatched(
             });
         }
         for pattern in &row.targets {
-            if !project
-                .definitions
-                .iter()
-                .any(|placed| pattern.value.matches(&placed.definition.id))
-            {
+            if !project.knows(&pattern.value) {
                 found.push(Unmatched {
                     severity,
                     message: format!("no target matches `{}`", pattern.value),

@@ -2,6 +2,7 @@
 
 use assay_sandbox::docker::engine::Engine;
 use assay_sandbox::images::{BuildOptions, Date, ImageRow, build, list};
+use assay_wire::name::TargetId;
 use serde::Serialize;
 
 use crate::args::ImagesVerb;
@@ -66,7 +67,29 @@ async fn build_images(
     targets: &[String],
     rebuild: bool,
 ) -> Result<(), CliError> {
-    let chosen = project.targets(targets)?;
+    let mut chosen = project.targets(targets)?;
+    // What is only planned for is left out, unless it is asked for by its name.
+    let named = |id: &TargetId| targets.iter().any(|word| word == id.as_str());
+    chosen.retain(|target| !project.is_plan_only(&target.id) || named(&target.id));
+    let without: Vec<&str> = chosen
+        .iter()
+        .filter(|target| {
+            project.definitions.get(&target.id).is_none() || project.is_plan_only(&target.id)
+        })
+        .map(|target| target.id.as_str())
+        .collect();
+    if !without.is_empty() || chosen.is_empty() {
+        let names = if without.is_empty() {
+            targets.to_vec()
+        } else {
+            without.into_iter().map(str::to_owned).collect()
+        };
+        return Err(
+            CliError::usage(format!("no image is made of {}", names.join(", "))).hint(
+                "it is only planned for: nothing of it, or of its architecture, can run here",
+            ),
+        );
+    }
     let engine = connect().await?;
     let options = BuildOptions {
         cache: cache::folder()?,

@@ -1,13 +1,14 @@
 //! `assay plan`: the exact commands of each recipe on each target.
 
+use assay_plan::Beside;
 use assay_wire::digest::Digest;
 use assay_wire::name::CellId;
 use assay_wire::plan::Plan;
 use assay_wire::program::HarnessEnv;
 use serde::Serialize;
 
-use crate::args::PlanArgs;
-use crate::cells::select;
+use crate::args::{Format, PlanArgs};
+use crate::cells::{Library, PlannedCell, select};
 use crate::error::CliError;
 use crate::project::Project;
 use crate::terminal::Terminal;
@@ -28,34 +29,100 @@ struct Planned<'d> {
     harness: &'d HarnessEnv,
 }
 
+#[derive(Serialize)]
+struct BesideDocument {
+    schema: &'static str,
+    version: u32,
+    sets: Vec<Beside>,
+}
+
 /// Plans and prints.
 pub(crate) fn run(terminal: &Terminal, arguments: &PlanArgs) -> Result<(), CliError> {
     let project = Project::find(terminal)?;
-    let targets = project.targets(&arguments.selection.on)?;
-    let (_, cells) = select(
+    let targets = project.machines(terminal, &arguments.selection.on)?;
+    let (library, cells) = select(
         terminal,
         &project,
         &arguments.selection,
         &arguments.sets,
         &targets,
     )?;
+    if arguments.side_by_side {
+        return beside(terminal, &library, &cells);
+    }
+    match terminal.format {
+        Format::Json => json(terminal, &cells),
+        Format::Markdown => {
+            let plans: Vec<_> = cells.iter().map(|cell| (&cell.cell, &cell.plan)).collect();
+            let text = assay_plan::render_markdown(&plans);
+            terminal.result(|out| out.write_all(text.as_bytes()))
+        }
+        Format::Shell => script(terminal, &cells),
+        Format::Human => human(terminal, arguments, &cells),
+    }
+}
+
+fn json(terminal: &Terminal, cells: &[PlannedCell]) -> Result<(), CliError> {
+    let plans = cells
+        .iter()
+        .map(|cell| Planned {
+            cell: &cell.cell,
+            digest: cell.plan.digest(),
+            plan: &cell.plan,
+            harness_digest: cell.harness.digest(),
+            harness: &cell.harness,
+        })
+        .collect();
+    terminal.json(&Document {
+        schema: "assay-plan",
+        version: 1,
+        plans,
+    })
+}
+
+/// Every set on all its targets.
+fn beside(terminal: &Terminal, library: &Library, cells: &[PlannedCell]) -> Result<(), CliError> {
+    let mut sets: Vec<Vec<&PlannedCell>> = Vec::new();
+    for cell in cells {
+        let same = |set: &&mut Vec<&PlannedCell>| set[0].cell.recipes == cell.cell.recipes;
+        match sets.iter_mut().find(same) {
+            Some(set) => set.push(cell),
+            None => sets.push(vec![cell]),
+        }
+    }
+    let sets: Vec<Beside> = sets.iter().filter_map(|set| library.beside(set)).collect();
     if terminal.is_json() {
-        let plans = cells
-            .iter()
-            .map(|cell| Planned {
-                cell: &cell.cell,
-                digest: cell.plan.digest(),
-                plan: &cell.plan,
-                harness_digest: cell.harness.digest(),
-                harness: &cell.harness,
-            })
-            .collect();
-        return terminal.json(&Document {
-            schema: "assay-plan",
+        return terminal.json(&BesideDocument {
+            schema: "assay-side-by-side",
             version: 1,
-            plans,
+            sets,
         });
     }
+    let (width, colored) = (terminal.width(), terminal.colors_stdout());
+    terminal.result(|out| {
+        for (at, set) in sets.iter().enumerate() {
+            if at > 0 {
+                writeln!(out)?;
+            }
+            out.write_all(assay_plan::render_beside(set, width, colored).as_bytes())?;
+        }
+        Ok(())
+    })
+}
+
+/// One script is of one machine.
+fn script(terminal: &Terminal, cells: &[PlannedCell]) -> Result<(), CliError> {
+    let [cell] = cells else {
+        let error = format!("a script is one plan; these are {}", cells.len());
+        return Err(CliError::usage(error).hint(
+            "name one recipe (or several with `--together`) and one target, such as `--on debian-12`",
+        ));
+    };
+    let text = assay_plan::render_shell(&cell.cell, &cell.plan);
+    terminal.result(|out| out.write_all(text.as_bytes()))
+}
+
+fn human(terminal: &Terminal, arguments: &PlanArgs, cells: &[PlannedCell]) -> Result<(), CliError> {
     terminal.result(|out| {
         for (index, cell) in cells.iter().enumerate() {
             if index > 0 {

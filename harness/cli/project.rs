@@ -1,17 +1,13 @@
-//! The project around the current folder: its root, its settings, its targets, its expectations.
-//! A single recipe file works without any project.
+//! The project around the current folder: its root, its settings, its expectations. A single recipe
+//! file works without any project. Which targets are meant: `targets.rs`.
 
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use assay_plan::FaultCode;
-use assay_recipe::expected::TargetPattern;
 use assay_recipe::project::Lints;
-use assay_recipe::when::{Arch, Libc};
-use assay_recipe::{
-    Diagnostic, Expectations, MAX_RECIPE_BYTES, OtherCode, Project as Settings, Spanned,
-};
+use assay_recipe::{Diagnostic, Expectations, MAX_RECIPE_BYTES, OtherCode, Project as Settings};
 use assay_sandbox::images::set::Definitions;
 use assay_wire::name::TargetId;
 
@@ -21,7 +17,7 @@ use crate::expectations;
 use crate::terminal::Terminal;
 
 /// The file that marks a project's root.
-const MARK: &str = "assay.toml";
+pub(crate) const MARK: &str = "assay.toml";
 
 /// What is known of the project around the current folder.
 #[derive(Debug)]
@@ -132,89 +128,10 @@ impl Project {
         &self.settings.lints
     }
 
-    /// The targets that are meant: those the patterns match, else the project's.
-    ///
-    /// # Errors
-    /// If a pattern is malformed or matches nothing, or the project names an unknown target.
-    pub(crate) fn targets(&self, patterns: &[String]) -> Result<Vec<assay_plan::Target>, CliError> {
-        let chosen = if patterns.is_empty() {
-            self.own_targets()?
-        } else {
-            let matching: Vec<Vec<&TargetId>> = patterns
-                .iter()
-                .map(|text| self.matching(text))
-                .collect::<Result<_, _>>()?;
-            let mut chosen: Vec<&TargetId> = Vec::new();
-            for id in matching.into_iter().flatten() {
-                if !chosen.contains(&id) {
-                    chosen.push(id);
-                }
-            }
-            chosen
-        };
-        Ok(chosen
-            .into_iter()
-            .filter_map(|id| self.target(id))
-            .collect())
-    }
-
-    /// Every target with a definition.
-    fn known(&self) -> impl Iterator<Item = &TargetId> {
-        self.definitions.iter().map(|placed| &placed.definition.id)
-    }
-
-    fn known_in_words(&self) -> String {
-        let names: Vec<&str> = self.known().map(TargetId::as_str).collect();
-        format!("known targets: {}", names.join(", "))
-    }
-
-    /// The targets that `assay.toml` names, else all.
-    fn own_targets(&self) -> Result<Vec<&TargetId>, CliError> {
-        let Some(named) = &self.settings.targets else {
-            return Ok(self.known().collect());
-        };
-        let find = |target: &Spanned<TargetId>| {
-            let found = self.known().find(|id| **id == target.value);
-            found.ok_or_else(|| {
-                let name = &target.value;
-                CliError::usage(format!(
-                    "`{MARK}` names the target `{name}`, which has no definition"
-                ))
-                .hint(self.known_in_words())
-            })
-        };
-        named.iter().map(find).collect()
-    }
-
-    /// The targets that a pattern of the command line matches; at least one.
-    fn matching(&self, text: &str) -> Result<Vec<&TargetId>, CliError> {
-        let pattern: TargetPattern = if text == "all" { "*" } else { text }
-            .parse()
-            .map_err(|fault| CliError::word(fault).hint(self.known_in_words()))?;
-        let found: Vec<&TargetId> = self.known().filter(|id| pattern.matches(id)).collect();
-        if !found.is_empty() {
-            return Ok(found);
-        }
-        let mut error = CliError::usage(format!("no target matches `{pattern}`"));
-        let family = format!("{pattern}-");
-        if self.known().any(|id| id.as_str().starts_with(&family)) {
-            error = error.hint(format!("did you mean `--on '{family}*'`?"));
-        }
-        Err(error.hint(self.known_in_words()))
-    }
-
-    /// The target of this name, from its definition.
-    pub(crate) fn target(&self, id: &TargetId) -> Option<assay_plan::Target> {
-        let definition = &self.definitions.get(id)?.definition;
-        // The two crates do not know each other; their words are the same.
-        let arch: Arch = definition.architecture.word().parse().ok()?;
-        let libc: Option<Libc> = definition.libc.word().parse().ok();
-        Some(assay_plan::Target::from_os_release(
-            id.clone(),
-            arch,
-            libc,
-            definition.os_release.text(),
-        ))
+    /// The targets that `assay.toml` names, if it names any.
+    pub(crate) fn named_targets(&self) -> Option<impl Iterator<Item = &TargetId>> {
+        let named = self.settings.targets.as_ref()?;
+        Some(named.iter().map(|target| &target.value))
     }
 }
 
@@ -281,12 +198,20 @@ pub(crate) enum ReadError {
     Io(PathBuf, #[source] std::io::Error),
 }
 
-/// Reads a file written by a person: at most one byte more than may be in it, so that the parser
-/// can say that it is too long.
+/// Reads a recipe or a file of the project, see [`read_at_most`].
 ///
 /// # Errors
 /// If it is no regular file or cannot be read.
 pub(crate) fn read_bounded(path: &Path) -> Result<Vec<u8>, ReadError> {
+    read_at_most(path, MAX_RECIPE_BYTES)
+}
+
+/// Reads a file written by a person: at most one byte more than may be in it, so that the reader
+/// can say that it is too long.
+///
+/// # Errors
+/// If it is no regular file or cannot be read.
+pub(crate) fn read_at_most(path: &Path, limit: usize) -> Result<Vec<u8>, ReadError> {
     let io = |error| ReadError::Io(path.to_owned(), error);
     // Asked before it is opened: opening a pipe would wait for somebody to write.
     if !std::fs::metadata(path).map_err(io)?.is_file() {
@@ -294,10 +219,7 @@ pub(crate) fn read_bounded(path: &Path) -> Result<Vec<u8>, ReadError> {
     }
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| {
-            file.take(MAX_RECIPE_BYTES as u64 + 1)
-                .read_to_end(&mut bytes)
-        })
+        .and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes))
         .map_err(io)?;
     Ok(bytes)
 }

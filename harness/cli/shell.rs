@@ -33,7 +33,7 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &ShellArgs) -> Result<()
     let cell = read_cell(&arguments.cell).map_err(|fault| {
         CliError::word(fault).hint("a cell is a target and a recipe, such as `debian-12:jq`")
     })?;
-    let target = project.targets(&[cell.target.to_string()])?.remove(0);
+    let target = project.one_target(&cell.target)?;
     let world = World::connect(terminal, &project).await?;
     let kept = kept_sandboxes(&world.backend, &world.owner)
         .await
@@ -94,8 +94,13 @@ async fn fresh(
     run: &assay_wire::name::RunId,
 ) -> Result<SandboxSpec, CliError> {
     let missing = || {
-        CliError::infrastructure(format!("there is no image of {}", cell.target))
-            .hint(format!("run `assay images build {}`", cell.target))
+        let target = &cell.target;
+        let runs = project.definitions.get(target).is_some() && !project.is_plan_only(target);
+        CliError::infrastructure(format!("there is no image of {target}")).hint(if runs {
+            format!("run `assay images build {target}`")
+        } else {
+            format!("it is only planned for: `assay plan --on {target}`")
+        })
     };
     let placed = project.definitions.get(&cell.target).ok_or_else(missing)?;
     let image = find(&world.engine, placed, &world.cache)

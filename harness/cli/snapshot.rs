@@ -172,8 +172,28 @@ fn plans(
             .hint("an `assay.toml` marks a project's root; it may be empty"));
     }
     let targets = project.targets(&selection.on)?;
+    let own: BTreeSet<TargetId> = own_targets(project)?;
+    let others: Vec<&str> = targets
+        .iter()
+        .map(|target| &target.id)
+        .filter(|id| !own.contains(id))
+        .map(TargetId::as_str)
+        .collect();
+    if !others.is_empty() {
+        let names = others.join(", ");
+        return Err(CliError::usage(format!(
+            "{names}: not among the targets of this project, which alone have snapshots"
+        ))
+        .hint("add it to `targets` in `assay.toml`; `assay plan` shows the plan of any target"));
+    }
     let sets = Sets { together: false };
     select(terminal, project, selection, &sets, &targets)
+}
+
+/// The project's targets.
+fn own_targets(project: &Project) -> Result<BTreeSet<TargetId>, CliError> {
+    let targets = project.targets(&[])?.into_iter();
+    Ok(targets.map(|target| target.id).collect())
 }
 
 /// Files among the snapshots that belong to no plan.
@@ -187,11 +207,7 @@ struct Strays {
 /// Looks for strays. With recipes named, only what lies among those is looked at.
 fn strays(project: &Project, selection: &Selection, library: &Library) -> Result<Strays, CliError> {
     let folder = project.plan_snapshots();
-    let targets: BTreeSet<TargetId> = project
-        .targets(&[])?
-        .into_iter()
-        .map(|target| target.id)
-        .collect();
+    let targets = own_targets(project)?;
     let everything = selection.recipes.recipes.is_empty();
     let mut strays = Strays {
         orphaned: Vec::new(),

@@ -24,7 +24,7 @@ use crate::error::{CliError, ErrorKind};
 use crate::progress::Progress;
 use crate::project::Project;
 use crate::terminal::Terminal;
-use crate::world::World;
+use crate::world::{ARCHITECTURE, World};
 use crate::{report, snapshot, time};
 
 /// Runs the cells that are selected and judges them.
@@ -36,8 +36,11 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<Exi
         Ok(world) => images_of(world, &project, &targets).await?,
         Err(_) => BTreeMap::new(),
     };
-    if arguments.selection.on.is_empty() && world.is_ok() {
-        leave_out_unavailable(terminal, &mut targets, &images);
+    if arguments.selection.on.is_empty() {
+        leave_out_unrunnable(terminal, &project, &mut targets)?;
+        if world.is_ok() {
+            leave_out_unavailable(terminal, &mut targets, &images);
+        }
     }
     let (_, cells) = select(
         terminal,
@@ -81,7 +84,37 @@ async fn images_of(
     Ok(images)
 }
 
-/// Without `--on` only targets that can run here are meant; which are not is said.
+/// Without `--on` only targets that can run here are meant: none that is only planned for, none of
+/// another architecture.
+fn leave_out_unrunnable(
+    terminal: &Terminal,
+    project: &Project,
+    targets: &mut Vec<assay_plan::Target>,
+) -> Result<(), CliError> {
+    let runs_here = |target: &assay_plan::Target| {
+        !project.is_plan_only(&target.id) && target.arch.as_str() == ARCHITECTURE
+    };
+    let names: Vec<&str> = targets
+        .iter()
+        .filter(|target| !runs_here(target))
+        .map(|target| target.id.as_str())
+        .collect();
+    if names.len() == targets.len() && !targets.is_empty() {
+        return Err(
+            CliError::usage("no target of this project can ever run here").hint(format!(
+                "{} are only planned for: `assay plan` shows their plans",
+                names.join(", ")
+            )),
+        );
+    }
+    if !names.is_empty() {
+        terminal.progress(&format!("left out, only planned for: {}", names.join(" ")));
+    }
+    targets.retain(runs_here);
+    Ok(())
+}
+
+/// Of the targets that could run here, those without an image are left out; which is said.
 fn leave_out_unavailable(
     terminal: &Terminal,
     targets: &mut Vec<assay_plan::Target>,
@@ -144,7 +177,11 @@ fn job(
     let snapshot: SnapshotFinding = snapshot::finding(project, &cell)?;
     let expected = expected(project, &cell);
     let image = images.get(&cell.target.id);
-    let not_run = not_run(world, &cell, expected.as_ref());
+    let not_run = if project.is_plan_only(&cell.target.id) && cell.plan.unsupported.is_none() {
+        Some("plan only".to_owned())
+    } else {
+        not_run(world, &cell, expected.as_ref())
+    };
     let planned = CellPlanned {
         plan: cell.plan,
         harness: cell.harness,
@@ -177,7 +214,7 @@ fn not_run(world: &World, cell: &PlannedCell, expected: Option<&Expected>) -> Op
     if cell.plan.unsupported.is_some() {
         return None;
     }
-    if cell.target.arch.as_str() != world.architecture {
+    if cell.target.arch.as_str() != ARCHITECTURE {
         return Some(format!("no executor for {}", cell.target.arch.as_str()));
     }
     if let Some((step, fingerprint)) = cell.plan.unpinned_key() {

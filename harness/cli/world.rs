@@ -24,6 +24,12 @@ use crate::{cache, images};
 /// The executor, built for this architecture by the build script.
 static EXECUTOR: &[u8] = include_bytes!(env!("ASSAY_EXECUTOR"));
 
+/// The executor's architecture, in an image definition's words.
+pub(crate) const ARCHITECTURE: &str = match env!("ASSAY_EXECUTOR_ARCH").as_bytes() {
+    b"aarch64" => "arm64",
+    _ => "amd64",
+};
+
 /// What a run needs of the world.
 pub(crate) struct World {
     /// The engine.
@@ -46,8 +52,6 @@ pub(crate) struct World {
     pub(crate) certificate: String,
     /// The executor's binary.
     pub(crate) executor: Arc<[u8]>,
-    /// Its architecture, in an image definition's words.
-    pub(crate) architecture: &'static str,
     /// What bounds each sandbox.
     pub(crate) limits: SandboxLimits,
 }
@@ -88,10 +92,6 @@ impl World {
             certificate: authority.certificate_pem(),
             proxy: Proxy::new(config, authority),
             executor: Arc::from(EXECUTOR),
-            architecture: match env!("ASSAY_EXECUTOR_ARCH").as_bytes() {
-                b"aarch64" => "arm64",
-                _ => "amd64",
-            },
             limits: SandboxLimits::default(),
             cache,
         })

@@ -1,6 +1,7 @@
 //! What images and machines say of themselves: os-release, definitions, root file systems.
 
-use assay_plan::Distro;
+use assay_plan::{Distro, Target};
+use assay_recipe::when::Arch;
 use assay_sandbox::images::os_release::{LIMIT, OsRelease};
 use assay_sandbox::images::{Definition, rootfs};
 
@@ -15,6 +16,14 @@ pub fn os_release(bytes: &[u8]) {
     let text = text(bytes);
     let planned = Distro::from_os_release(&text);
     assert_eq!(planned, Distro::from_os_release(&text), "read twice");
+    // `--on FILE`: whatever the file holds, there is a target, and its name says no more than `ID`
+    // and `VERSION_ID`.
+    let machine = Target::of_machine(Arch::Amd64, &text).expect("a target");
+    let id = planned
+        .as_ref()
+        .map_or("linux", |distro| distro.id.as_str());
+    assert!(machine.id.as_str().starts_with(id) || machine.id.as_str() == "linux");
+    assert_eq!(machine.distro, planned);
     if let Some(distro) = &planned {
         assert!(
             !distro.id_like.contains(&distro.id),
@@ -71,7 +80,11 @@ pub fn image_definition(bytes: &[u8]) {
     match read {
         Ok(definition) => {
             assert_eq!(format!("{}.toml", definition.id), file);
-            assert!(!definition.sources.is_empty());
+            assert_eq!(
+                definition.sources.is_empty(),
+                definition.source_date.is_none()
+            );
+            assert_eq!(definition.os_release.is_some(), definition.libc.is_some());
             assert!(definition.absent.is_sorted());
         }
         Err(error) => {

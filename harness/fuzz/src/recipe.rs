@@ -342,7 +342,8 @@ fn targets() -> &'static [Target] {
                 .word()
                 .parse()
                 .expect("a word both know");
-            let text = definition.os_release.text();
+            let os_release = definition.os_release.expect("a Linux target has one");
+            let text = os_release.text();
             Target::from_os_release(definition.id, arch, Some(Libc::Glibc), text)
         })
         .collect();

@@ -5,42 +5,51 @@ use assay_recipe::when::{Arch, Libc, Os};
 
 use crate::target::Target;
 
-/// Name and os-release of every target the tests plan for.
-pub(crate) const OS_RELEASES: &[(&str, &str)] = &[
-    (
-        "ubuntu-22.04",
-        include_str!("../fixtures/os-release/ubuntu-22.04"),
-    ),
-    (
-        "ubuntu-24.04",
-        include_str!("../fixtures/os-release/ubuntu-24.04"),
-    ),
-    (
-        "debian-12",
-        include_str!("../fixtures/os-release/debian-12"),
-    ),
-    (
-        "debian-13",
-        include_str!("../fixtures/os-release/debian-13"),
-    ),
-    ("mint-22", include_str!("../fixtures/os-release/mint-22")),
-    ("lmde-6", include_str!("../fixtures/os-release/lmde-6")),
-    (
-        "pop-22.04",
-        include_str!("../fixtures/os-release/pop-22.04"),
-    ),
-    (
-        "fedora-44",
-        include_str!("../fixtures/os-release/fedora-44"),
-    ),
-    ("rocky-9", include_str!("../fixtures/os-release/rocky-9")),
-    ("arch", include_str!("../fixtures/os-release/arch")),
-    ("manjaro", include_str!("../fixtures/os-release/manjaro")),
-    ("no-id", include_str!("../fixtures/os-release/no-id")),
-    (
-        "malformed",
-        include_str!("../fixtures/os-release/malformed"),
-    ),
+/// Names the files of `fixtures/os-release`.
+macro_rules! os_releases {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../fixtures/os-release/", $name)))),+]
+    };
+}
+
+/// Name and os-release of every target the tests plan for: the files as the distributions ship them,
+/// two without an `ID` behind them.
+pub(crate) const OS_RELEASES: &[(&str, &str)] = os_releases![
+    "ubuntu-22.04",
+    "ubuntu-24.04",
+    "ubuntu-26.04",
+    "debian-12",
+    "debian-13",
+    "mint-22",
+    "lmde-6",
+    "pop-22.04",
+    "pop-24.04",
+    "zorin-17",
+    "elementary-7",
+    "neon-22.04",
+    "kali-2022.2",
+    "raspbian-12",
+    "fedora-43",
+    "fedora-44",
+    "nobara-40",
+    "rhel-9",
+    "rocky-9",
+    "alma-9",
+    "centos-stream-9",
+    "centos-stream-10",
+    "oracle-9",
+    "amazon-2023",
+    "arch",
+    "manjaro",
+    "endeavouros",
+    "cachyos",
+    "alpine-3.22",
+    "opensuse-leap-15.6",
+    "opensuse-leap-16.0",
+    "opensuse-tumbleweed",
+    "sles-15.7",
+    "no-id",
+    "malformed",
 ];
 
 /// The amd64 target with one of [`OS_RELEASES`].

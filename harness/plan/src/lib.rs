@@ -12,8 +12,9 @@
 //! what), `applies` (`when` and the nearest named distribution), `request` and `order` (merging and
 //! moving), `manager`, `repository`, `group`, `service` and `presence` (lowering), `ops` and `build` (the plan).
 //! [`harness_env`](fn@harness_env) is what is added beside it, [`render`] and [`snapshot`] its text,
-//! [`lint`](fn@lint) what needs targets to be found.
+//! [`lint`](fn@lint) what needs targets to be found, [`mod@beside`] what differs between targets.
 
+pub mod beside;
 pub mod fault;
 pub mod render;
 pub mod snapshot;
@@ -36,10 +37,14 @@ mod set;
 #[cfg(test)]
 mod fixtures;
 
+pub use beside::{Beside, beside};
 pub use build::{RecipeDistro, effective_distros, plan};
 pub use fault::{Fault, FaultCode, Place};
 pub use harness_env::harness_env;
 pub use lint::lint;
-pub use render::{render_explanation, render_harness_env, render_plan, snapshot_text};
+pub use render::{
+    render_beside, render_explanation, render_harness_env, render_markdown, render_plan,
+    render_shell, snapshot_text,
+};
 pub use set::closure;
 pub use target::{Distro, EffectiveDistro, Target};

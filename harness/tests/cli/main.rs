@@ -8,6 +8,8 @@ mod hostile;
 mod plan;
 mod project;
 mod report;
+mod script;
 mod snapshot;
 mod streams;
+mod targets;
 mod world;

@@ -55,6 +55,8 @@ fn expectations_that_speak_of_nothing() {
     };
     let text =
         row("jq", "arch") + &row("gone", "arch") + &row("jq", "debian-11") + &row("jq", "suse-*");
+    // Another architecture of a target is one, too.
+    let text = text + &row("jq", "debian-12-arm64") + &row("jq", "*-arm64");
     let env = TestEnv::project().with("expected.toml", text);
     insta::assert_snapshot!("unmatched", env.run("check").whole());
     // Which recipes there are is not known when only some are looked at.

@@ -151,3 +151,25 @@ fn a_group_nobody_made_is_named() {
             .contains("nobody-made-this")
     );
 }
+
+#[test]
+fn targets_that_are_only_planned_for_are_not_run_and_no_pass() {
+    let Some(world) = World::start() else { return };
+    world.neighbour();
+    for (target, because) in [
+        ("alpine-3.22", "plan only"),
+        ("darwin", "plan only"),
+        ("alpine-3.22-arm64", "plan only"),
+        ("debian-12-arm64", "no executor for arm64"),
+    ] {
+        let ran = world.test(&["neighbour"], &["--on", target]);
+        let outcome = &ran.cell("neighbour")["outcome"];
+        assert_eq!(
+            *outcome,
+            json!({ "not_run": { "because": because } }),
+            "{target}"
+        );
+        assert_eq!(ran.code, Some(8), "{target}");
+    }
+    world.assert_clean();
+}

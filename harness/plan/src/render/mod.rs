@@ -1,18 +1,25 @@
 //! A plan as text for people. The same text is the body of its snapshot: what a reviewer reads and
 //! what runs come from one value.
 
+mod beside;
+mod markdown;
 pub mod quote;
+mod shell;
 
 use std::fmt::Write as _;
 
 use assay_wire::name::{StepRef, Variant};
 use assay_wire::plan::{
     Action, Disposition, Expects, FileContent, Guard, Limits, Op, Plan, PlannedStep, Presence,
-    Privilege, SkipIf, Subject,
+    Privilege, SkipIf, Subject, VersionProbe,
 };
 use assay_wire::program::HarnessEnv;
 
 use quote::{command_line, visible, visible_line, word_of};
+
+pub use beside::render_beside;
+pub use markdown::render_markdown;
+pub use shell::render_shell;
 
 /// The plan as text: its ops with the manual steps between them, each as one block; deterministic to
 /// the byte, without control characters. An unsupported set is a single line with the reason.
@@ -35,16 +42,7 @@ pub fn render_plan(plan: &Plan) -> String {
         line(&mut text, format_args!("    sha256  {}", content.sha256));
         text.push('\n');
     }
-    let mut manual: Vec<(&PlannedStep, &str, u32)> = plan
-        .steps
-        .iter()
-        .filter_map(|step| match &step.disposition {
-            Disposition::Manual { text, after } => Some((step, text.as_str(), *after)),
-            Disposition::Applies | Disposition::Dropped { .. } => None,
-        })
-        .collect();
-    manual.sort_by_key(|(_, _, after)| *after);
-    let mut manual = manual.into_iter().peekable();
+    let mut manual = manual_steps(plan).into_iter().peekable();
     for (before, op) in (0u32..).zip(&plan.ops) {
         while let Some((step, words, _)) = manual.next_if(|(_, _, after)| *after <= before) {
             render_manual(&mut text, step, words);
@@ -61,6 +59,20 @@ pub fn render_plan(plan: &Plan) -> String {
     text.truncate(text.trim_end_matches('\n').len());
     text.push('\n');
     text
+}
+
+/// The manual steps, each with its text and how many ops stand before it, in that order.
+fn manual_steps(plan: &Plan) -> Vec<(&PlannedStep, &str, u32)> {
+    let mut manual: Vec<(&PlannedStep, &str, u32)> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.disposition {
+            Disposition::Manual { text, after } => Some((step, text.as_str(), *after)),
+            Disposition::Applies | Disposition::Dropped { .. } => None,
+        })
+        .collect();
+    manual.sort_by_key(|(_, _, after)| *after);
+    manual
 }
 
 /// The body of the plan's snapshot: the same text.
@@ -345,12 +357,7 @@ fn render_presence(text: &mut String, when: &str, presence: &Presence) {
     let Some(probe) = &presence.version else {
         return;
     };
-    let bound = match (&probe.range, &probe.minimum) {
-        (Some(range), _) => Some(range.clone()),
-        (None, Some(minimum)) => Some(format!(">={minimum}")),
-        (None, None) => None,
-    };
-    if let Some(bound) = bound {
+    if let Some(bound) = version_bound(probe) {
         line(
             text,
             format_args!(
@@ -359,6 +366,15 @@ fn render_presence(text: &mut String, when: &str, presence: &Presence) {
                 word_of(&probe.regex)
             ),
         );
+    }
+}
+
+/// The version that is asked for, if one is.
+fn version_bound(probe: &VersionProbe) -> Option<String> {
+    match (&probe.range, &probe.minimum) {
+        (Some(range), _) => Some(range.clone()),
+        (None, Some(minimum)) => Some(format!(">={minimum}")),
+        (None, None) => None,
     }
 }
 
@@ -410,6 +426,9 @@ fn barred(text: &mut String, indent: &str, words: &str) {
         line(text, format_args!("{indent}|{space}{words}"));
     }
 }
+
+#[cfg(test)]
+mod shell_tests;
 
 #[cfg(test)]
 mod tests;

@@ -64,7 +64,7 @@ pub fn visible_line(text: &str) -> String {
 /// True for what a terminal acts upon or does not show: control characters, format characters
 /// (bidirectional overrides, zero-width ones), line and paragraph separators and tags. A space is
 /// visible enough, every other white space is not.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     c.is_control()
         || (c.is_whitespace() && c != ' ')
         || matches!(

@@ -73,6 +73,43 @@ impl Target {
         }
     }
 
+    /// The target that a machine's os-release describes, named by what it states: `ID` and
+    /// `VERSION_ID`, `linux` without a valid `ID`. Its C library is not known.
+    #[must_use]
+    pub fn of_machine(arch: Arch, text: &str) -> Option<Self> {
+        let distro = Distro::from_os_release(text);
+        let names = distro.as_ref().map(|distro| {
+            let version = distro.version_id.as_deref().unwrap_or_default();
+            let whole = format!("{}-{}", distro.id, version.to_ascii_lowercase());
+            [
+                whole.trim_end_matches('-').to_owned(),
+                distro.id.to_string(),
+            ]
+        });
+        // What is too long for a name falls back to a shorter one.
+        let mut names = names.into_iter().flatten().chain(["linux".to_owned()]);
+        let id: TargetId = names.find_map(|name| name.parse().ok())?;
+        Some(Self {
+            id,
+            os: Os::Linux,
+            arch,
+            libc: None,
+            distro,
+        })
+    }
+
+    /// A macOS target, which has no os-release.
+    #[must_use]
+    pub fn darwin(id: TargetId, arch: Arch) -> Self {
+        Self {
+            id,
+            os: Os::Darwin,
+            arch,
+            libc: None,
+            distro: None,
+        }
+    }
+
     /// The family of distributions it belongs to: that of the first id of its chain whose family is
     /// certain.
     #[must_use]
@@ -203,6 +240,9 @@ fn is_word(text: &str) -> bool {
     let belongs = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     starts && text.len() <= 64 && text.bytes().all(belongs)
 }
+
+#[cfg(test)]
+mod chains;
 
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,28 @@
 //! Which release a code name belongs to, for what derives from Debian and Ubuntu: os-release states
 //! the parent's code name but not its version.
 //!
-//! As of 2026-06, from Debian's and Ubuntu's own lists of releases (`distro-info-data`). Older
-//! releases than these have no working archive. A name that is missing here means that the version
-//! is unknown, never a guess.
+//! As of 2026-11, every row as in Debian's package of both lists (`distro-info-data`
+//! 0.58+deb12u7). Nothing older is still supported by anyone. A name that is missing here means that
+//! the version is unknown, never a guess.
 
 /// Code name and `VERSION_ID` of Ubuntu's releases.
 const UBUNTU: &[(&str, &str)] = &[
     ("trusty", "14.04"),
+    ("utopic", "14.10"),
+    ("vivid", "15.04"),
+    ("wily", "15.10"),
     ("xenial", "16.04"),
+    ("yakkety", "16.10"),
+    ("zesty", "17.04"),
+    ("artful", "17.10"),
     ("bionic", "18.04"),
+    ("cosmic", "18.10"),
+    ("disco", "19.04"),
+    ("eoan", "19.10"),
     ("focal", "20.04"),
+    ("groovy", "20.10"),
+    ("hirsute", "21.04"),
+    ("impish", "21.10"),
     ("jammy", "22.04"),
     ("kinetic", "22.10"),
     ("lunar", "23.04"),
@@ -20,10 +32,12 @@ const UBUNTU: &[(&str, &str)] = &[
     ("plucky", "25.04"),
     ("questing", "25.10"),
     ("resolute", "26.04"),
+    ("stonking", "26.10"),
 ];
 
 /// Code name and `VERSION_ID` of Debian's releases.
 const DEBIAN: &[(&str, &str)] = &[
+    ("wheezy", "7"),
     ("jessie", "8"),
     ("stretch", "9"),
     ("buster", "10"),

@@ -121,6 +121,22 @@ fn a_missing_version_or_name_of_the_own_release_comes_from_the_table() {
     );
 }
 
+#[test]
+fn a_machine_is_named_by_what_it_states() {
+    for (text, name) in [
+        ("ID=linuxmint\nVERSION_ID=22\n", "linuxmint-22"),
+        ("ID=arch\n", "arch"),
+        ("ID=x\nVERSION_ID=1.0-RC1\n", "x-1.0-rc1"),
+        ("ID=x\nVERSION_ID=1-\n", "x-1"),
+        ("ID=x\nVERSION_ID=../1\n", "x"),
+        ("ID=../x\n", "linux"),
+        ("", "linux"),
+    ] {
+        let target = Target::of_machine(Arch::Arm64, text).expect("a target");
+        assert_eq!((target.id.as_str(), target.arch), (name, Arch::Arm64));
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_panics_and_every_text_has_a_target(text in "(?s)(ID=|ID_LIKE=|VERSION_ID=|[\"'\\\\ \n=a-z0-9.\0\u{7f}]|.){0,80}") {
@@ -128,5 +144,7 @@ proptest::proptest! {
         let _ = target.family();
         let _ = effective(&target, &["debian"]);
         proptest::prop_assert_eq!(target.os, Os::Linux);
+        let machine = Target::of_machine(Arch::Amd64, &text);
+        proptest::prop_assert_eq!(machine.map(|machine| machine.distro), Some(target.distro));
     }
 }

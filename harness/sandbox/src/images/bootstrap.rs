@@ -13,6 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::command::{CommandError, Invocation, run};
+use super::date::Date;
 use super::definition::Definition;
 use super::error::BuildError;
 use super::source::{Bootstrap, Keyring, Tool, Word};
@@ -282,10 +283,10 @@ fn with_mirror(defaults: &str, mirror: &str) -> String {
 }
 
 fn invocation(definition: &Definition, argv: Vec<String>) -> Invocation {
-    let epoch = definition.source_date.unix_seconds();
+    let epoch = definition.source_date.map(Date::unix_seconds);
     Invocation {
         argv,
-        environment: environment(Some(epoch)),
+        environment: environment(epoch),
         limit: LIMIT,
     }
 }

@@ -61,6 +61,9 @@ pub async fn build(
 ) -> Result<BuiltImage, BuildError> {
     let begun = Instant::now();
     let definition = &placed.definition;
+    if definition.is_plan_only() {
+        return Err(plan_only(definition));
+    }
     let sources: Vec<&Source> = definition
         .sources
         .iter()
@@ -242,6 +245,9 @@ async fn load(
     root: Option<RootFile>,
     progress: &mut (dyn FnMut(&str) + Send),
 ) -> Result<FoundImage, BuildError> {
+    let date = definition
+        .source_date
+        .ok_or_else(|| plan_only(definition))?;
     let read_from = tar.clone();
     let rootfs = blocking(move || {
         rootfs::read(&read_from).map_err(|error| BuildError::File {
@@ -290,7 +296,7 @@ async fn load(
             .map(|(label, value)| (label.key().to_owned(), value))
             .collect(),
         architecture: definition.architecture.to_string(),
-        created: format!("{}T00:00:00Z", definition.source_date),
+        created: format!("{date}T00:00:00Z"),
         layer: tar,
         layer_size: rootfs.size,
         layer_sha256: rootfs.sha256.to_string(),
@@ -333,14 +339,22 @@ async fn remove_superseded(
     Ok(())
 }
 
+fn plan_only(definition: &Definition) -> BuildError {
+    BuildError::PlanOnly {
+        target: definition.id.clone(),
+    }
+}
+
 fn verify(definition: &Definition, facts: &Facts) -> Result<(), BuildError> {
     let bytes = facts
         .os_release
         .as_deref()
         .ok_or(BuildError::OsReleaseMissing)?;
-    let differences = definition
+    let expected = definition
         .os_release
-        .disagreements(&OsRelease::parse(bytes)?);
+        .as_ref()
+        .ok_or_else(|| plan_only(definition))?;
+    let differences = expected.disagreements(&OsRelease::parse(bytes)?);
     if differences.is_empty() {
         Ok(())
     } else {

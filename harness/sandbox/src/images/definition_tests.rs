@@ -59,7 +59,8 @@ fn error(from: &str, to: &str) -> String {
 fn a_whole_definition_is_read() {
     let definition = parse(GOOD).expect("a definition");
     assert_eq!(definition.id.as_str(), "x-1");
-    assert_eq!(definition.os_release.get("VERSION_ID"), Some("1"));
+    let os_release = definition.os_release.as_ref().expect("an os-release");
+    assert_eq!(os_release.get("VERSION_ID"), Some("1"));
     assert_eq!(
         definition
             .absent
@@ -93,7 +94,41 @@ fn every_fault_names_file_line_and_key() {
             "libcc =",
             "line 7, key `libcc`: unknown field `libcc`",
         ),
-        ("libc = \"glibc\"\n", "", "missing field `libc`"),
+        (
+            "libc = \"glibc\"\n",
+            "",
+            "key `libc`: a Linux target needs it",
+        ),
+        (
+            "user = \"dev\"\n",
+            "",
+            "key `user`: a target with images needs it",
+        ),
+        (
+            "architecture =",
+            "plan_only = true\narchitecture =",
+            "line 4, key `source_date`: a target that is only planned for has none",
+        ),
+        (
+            "architecture =",
+            "plan_only = \"yes\"\narchitecture =",
+            "line 2, key `plan_only`: invalid type",
+        ),
+        (
+            "architecture =",
+            "os = \"darwin\"\narchitecture =",
+            "key `plan_only`: a target of this system is only planned for and needs it",
+        ),
+        (
+            "architecture =",
+            "os = \"darwin\"\nplan_only = true\narchitecture =",
+            "key `os_release`: only a Linux target has it",
+        ),
+        (
+            "architecture =",
+            "os = \"windows\"\narchitecture =",
+            "line 2, key `os`: `windows` is unknown; known are `linux`, `darwin`",
+        ),
         (
             "family = \"debian\"",
             "family = 3",
@@ -101,8 +136,8 @@ fn every_fault_names_file_line_and_key() {
         ),
         (
             "family = \"debian\"",
-            "family = \"suse\"",
-            "line 5, key `family`: `suse` is unknown; known are `debian`, `fedora`, `arch`",
+            "family = \"nix\"",
+            "line 5, key `family`: `nix` is unknown; known are `debian`, `fedora`, `arch`",
         ),
         (
             "family = \"debian\"",
@@ -244,6 +279,34 @@ fn a_definition_without_sources_is_refused() {
             .to_string()
             .contains("no `[[source]]`")
     );
+}
+
+#[test]
+fn a_target_that_is_only_planned_for_has_no_keys_of_an_image() {
+    let alpine = "id = \"x-1\"\narchitecture = \"amd64\"\nplan_only = true\nfamily = \"alpine\"\npackage_manager = \"apk\"\nlibc = \"musl\"\nos_release = \"ID=x\"\n";
+    let darwin = "id = \"x-1\"\nos = \"darwin\"\narchitecture = \"amd64\"\nplan_only = true\npackage_manager = \"brew\"\n";
+    for (text, os) in [(alpine, Os::Linux), (darwin, Os::Darwin)] {
+        let definition = parse(text).expect("a definition");
+        assert_eq!((definition.os, definition.is_plan_only()), (os, true));
+        assert_eq!(definition.os_release.is_some(), os == Os::Linux);
+        for key in [
+            "user = \"dev\"",
+            "plain_http = false",
+            "source_date = \"2024-04-25\"",
+            "trust_store = \"/x\"",
+            "absent = [\"sudo\"]",
+            "mirror_variable = \"X\"",
+            "[[source]]\nkind = \"lab\"\nfile = \"x\"",
+        ] {
+            let error = parse(&format!("{text}{key}\n")).expect_err(key).to_string();
+            assert!(
+                error.contains("only planned for has none"),
+                "{key}: {error}"
+            );
+        }
+        let not = parse(&text.replace("plan_only = true\n", "")).expect_err("no images either");
+        assert!(not.to_string().contains("key `"), "{not}");
+    }
 }
 
 #[test]

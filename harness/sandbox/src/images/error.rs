@@ -21,6 +21,12 @@ pub enum BuildError {
     /// A program that was run.
     #[error(transparent)]
     Command(#[from] CommandError),
+    /// The target has no images.
+    #[error("`{target}` is only planned for: its definition has no source")]
+    PlanOnly {
+        /// The target.
+        target: TargetId,
+    },
     /// The definition has no source of the kind that was asked for.
     #[error("the definition of `{target}` has no source of kind `{kind}`")]
     SourceNotDefined {
@@ -166,6 +172,9 @@ impl BuildError {
             Self::Cache { .. } => {
                 Some("see whether the disk is full and the cache folder is yours".to_owned())
             }
+            Self::PlanOnly { .. } => Some(
+                "`assay plan` and `assay snapshot` take it; no sandbox of it is ever started".to_owned(),
+            ),
             Self::File { .. } => None,
         }
     }
@@ -188,7 +197,8 @@ impl BuildError {
             | Self::LabMissing { .. }
             | Self::KeyringMissing { .. }
             | Self::FileWithoutFolder { .. } => true,
-            Self::SourceNotDefined { .. }
+            Self::PlanOnly { .. }
+            | Self::SourceNotDefined { .. }
             | Self::NoSource { .. }
             | Self::LabManifest { .. }
             | Self::DigestMismatch { .. }

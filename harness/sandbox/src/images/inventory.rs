@@ -183,7 +183,7 @@ pub async fn find(
 }
 
 /// Every image of every target, in the order of the targets' names, best first; targets without
-/// one have a row too. Images of targets that have no definition come last.
+/// one have a row too, but for those that are only planned for. Images of targets that have no definition come last.
 ///
 /// # Errors
 ///
@@ -197,6 +197,9 @@ pub async fn list(
     let mut rows = Vec::new();
     for placed in definitions.iter() {
         let definition = &placed.definition;
+        if definition.is_plan_only() {
+            continue;
+        }
         let row = |image| ImageRow {
             target: definition.id.clone(),
             image,

@@ -7,7 +7,8 @@
 //! No host name of a package mirror stands here, no shell is given anything a definition says, and
 //! a stand-in is never passed off as the distribution itself ([`SourceKind::is_genuine`]).
 //!
-//! In reading order: [`definition`] with [`source`], [`os_release`] and [`date`]; [`set`];
+//! In reading order: [`definition`] with [`source`], [`os_release`] and [`date`]; `read`;
+//! [`set`];
 //! [`build`](build()) with `bootstrap`, [`lab`], `command`, [`rootfs`] and [`error`];
 //! [`inventory`]; [`mod@diagnose`].
 
@@ -16,6 +17,7 @@ pub mod definition;
 pub mod os_release;
 pub mod source;
 
+mod read;
 pub mod set;
 
 mod bootstrap;

@@ -12,10 +12,18 @@ use assay_wire::name::TargetId;
 use super::definition::{Definition, DefinitionError, LIMIT};
 
 /// The definitions this program was built with, by file name.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 9] = [
+    (
+        "alpine-3.22.toml",
+        include_str!("../../../../base-images/alpine-3.22.toml"),
+    ),
     (
         "arch.toml",
         include_str!("../../../../base-images/arch.toml"),
+    ),
+    (
+        "darwin.toml",
+        include_str!("../../../../base-images/darwin.toml"),
     ),
     (
         "debian-12.toml",
@@ -30,8 +38,16 @@ const BUILT_IN: [(&str, &str); 5] = [
         include_str!("../../../../base-images/fedora-44.toml"),
     ),
     (
+        "opensuse-leap-16.0.toml",
+        include_str!("../../../../base-images/opensuse-leap-16.0.toml"),
+    ),
+    (
         "ubuntu-24.04.toml",
         include_str!("../../../../base-images/ubuntu-24.04.toml"),
+    ),
+    (
+        "ubuntu-26.04.toml",
+        include_str!("../../../../base-images/ubuntu-26.04.toml"),
     ),
 ];
 
@@ -164,14 +180,21 @@ mod tests {
         assert_eq!(
             targets,
             [
+                "alpine-3.22",
                 "arch",
+                "darwin",
                 "debian-12",
                 "debian-13",
                 "fedora-44",
-                "ubuntu-24.04"
+                "opensuse-leap-16.0",
+                "ubuntu-24.04",
+                "ubuntu-26.04"
             ]
         );
-        for placed in set.iter() {
+        for placed in set
+            .iter()
+            .filter(|placed| !placed.definition.is_plan_only())
+        {
             // Every target must be buildable where no registry answers.
             assert!(
                 placed
@@ -199,7 +222,10 @@ mod tests {
     #[test]
     fn a_projects_definition_replaces_a_built_in_one_and_adds_others() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let arch = BUILT_IN[0].1;
+        let (_, arch) = BUILT_IN
+            .into_iter()
+            .find(|(name, _)| *name == "arch.toml")
+            .expect("arch is built in");
         std::fs::write(
             folder.path().join("arch.toml"),
             arch.replace("2026-01-01", "2026-02-02"),
@@ -213,7 +239,8 @@ mod tests {
         std::fs::write(folder.path().join("README.md"), "no definition").expect("a file");
         let set = Definitions::load(Some(folder.path())).expect("definitions");
         let arch = set.get(&"arch".parse().expect("a target")).expect("arch");
-        assert_eq!(arch.definition.source_date.to_string(), "2026-02-02");
+        let day = arch.definition.source_date.map(|day| day.to_string());
+        assert_eq!(day.as_deref(), Some("2026-02-02"));
         assert_eq!(arch.folder.as_deref(), Some(folder.path()));
         assert_eq!(set.iter().count(), BUILT_IN.len() + 1);
     }
