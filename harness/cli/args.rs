@@ -57,9 +57,18 @@ Examples:
 /// Shown below the help of `assay report`.
 const REPORT_EXAMPLES: &str = "\
 Examples:
-  assay report                  the newest run
-  assay report -v               every cell, with what each op changed
-  assay report --format json    all that is known of it";
+  assay report                     the newest run
+  assay report -v                  every cell, with what each op changed
+  assay report --format json       all that is known of it
+  assay report --format junit      for what shows results of tests
+  assay report --format github     annotations at the lines of recipes, in a GitHub job
+  assay report --format markdown   for its summary (>> \"$GITHUB_STEP_SUMMARY\") or a comment";
+
+/// Shown below the help of `assay schema`.
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  assay schema                all names
+  assay schema assay-record   of what `assay test --format json` prints";
 
 /// Shown below the help of `assay test`.
 const TEST_EXAMPLES: &str = "\
@@ -68,7 +77,8 @@ Examples:
   assay test jq --on 'debian-*'           one recipe on some targets
   assay test jq --on arch --keep-failed   keep its sandbox if it fails …
   assay shell arch:jq                     … and look inside
-  assay test --list                       what would run, and in which image";
+  assay test --list                       what would run, and in which image
+  assay test --format junit > junit.xml   as `assay report` has it, with its formats";
 
 /// Shown below the help of `assay shell`.
 const SHELL_EXAMPLES: &str = "\
@@ -101,7 +111,7 @@ pub(crate) struct Cli {
 /// What every verb takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// `human`, or `json`: one document alone on stdout, all else on stderr
+    /// `human`, or `json`: one document alone on stdout, all else on stderr; some verbs have more
     #[arg(long, global = true, value_enum, default_value_t = Format::Human, hide_possible_values = true, help_heading = OUTPUT)]
     pub(crate) format: Format,
     /// `auto` (on a terminal, unless NO_COLOR is set), `always` or `never`
@@ -122,6 +132,56 @@ pub(crate) enum Format {
     Human,
     /// One JSON document on stdout.
     Json,
+    /// JUnit XML.
+    Junit,
+    /// Workflow commands of GitHub.
+    Github,
+    /// Markdown of GitHub's flavour.
+    Markdown,
+}
+
+impl Format {
+    /// The word on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Human => "human",
+            Self::Json => "json",
+            Self::Junit => "junit",
+            Self::Github => "github",
+            Self::Markdown => "markdown",
+        }
+    }
+}
+
+/// What every verb can write.
+const PLAIN: &[Format] = &[Format::Human, Format::Json];
+
+/// What a run can be rendered as.
+const RUN: &[Format] = &[
+    Format::Human,
+    Format::Json,
+    Format::Junit,
+    Format::Github,
+    Format::Markdown,
+];
+
+impl Verb {
+    /// The formats this verb can write.
+    pub(crate) fn formats(&self) -> &'static [Format] {
+        match self {
+            Self::Report { .. } => RUN,
+            Self::Test(arguments) if !arguments.list => RUN,
+            Self::Check(_)
+            | Self::Explain { .. }
+            | Self::Plan(_)
+            | Self::Snapshot(_)
+            | Self::Test(_)
+            | Self::Shell(_)
+            | Self::Images(_)
+            | Self::Doctor { .. }
+            | Self::Schema { .. } => PLAIN,
+        }
+    }
 }
 
 /// When to colour.
@@ -182,6 +242,12 @@ pub(crate) enum Verb {
         /// Remove what earlier runs left behind, sandboxes kept by --keep-failed included
         #[arg(long)]
         sweep: bool,
+    },
+    /// Print the JSON Schema of a document, or list all names
+    #[command(after_help = SCHEMA_EXAMPLES)]
+    Schema {
+        /// The name, such as `assay-record`
+        name: Option<String>,
     },
 }
 

@@ -18,6 +18,7 @@ mod plan;
 mod progress;
 mod project;
 mod report;
+mod schema;
 mod shell;
 mod snapshot;
 mod terminal;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
 
 fn dispatch(terminal: &Terminal, verb: &Verb) -> Result<ExitCode, CliError> {
     let done = |result: Result<(), CliError>| result.map(|()| ExitCode::SUCCESS);
+    has_format(terminal, verb)?;
     match verb {
         Verb::Check(arguments) => done(check::run(terminal, arguments)),
         Verb::Explain { code } => done(explain::run(terminal, code.as_deref())),
@@ -56,8 +58,26 @@ fn dispatch(terminal: &Terminal, verb: &Verb) -> Result<ExitCode, CliError> {
         Verb::Test(arguments) => wait(test::run(terminal, arguments))?,
         Verb::Shell(arguments) => done(wait(shell::run(terminal, arguments))?),
         Verb::Images(verb) => done(wait(images::run(terminal, verb))?),
+        Verb::Schema { name } => done(schema::run(terminal, name.as_deref())),
         Verb::Doctor { sweep } => done(wait(doctor::run(terminal, *sweep))?),
     }
+}
+
+/// Refuses a format that a verb does not have, before it does anything.
+fn has_format(terminal: &Terminal, verb: &Verb) -> Result<(), CliError> {
+    let formats = verb.formats();
+    if formats.contains(&terminal.format) {
+        return Ok(());
+    }
+    let words: Vec<String> = formats
+        .iter()
+        .map(|format| format!("`{}`", format.word()))
+        .collect();
+    let format = terminal.format.word();
+    Err(
+        CliError::usage(format!("this verb has no format `{format}`"))
+            .hint(format!("it has {}", words.join(", "))),
+    )
 }
 
 /// Runs what waits for the world. The runtime is not waited for afterwards: a thread that reads a

@@ -4,6 +4,7 @@ use assay_wire::digest::Digest;
 use assay_wire::name::CellId;
 use assay_wire::plan::Plan;
 use assay_wire::program::HarnessEnv;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::args::PlanArgs;
@@ -12,14 +13,15 @@ use crate::error::CliError;
 use crate::project::Project;
 use crate::terminal::Terminal;
 
-#[derive(Serialize)]
-struct Document<'d> {
+/// Plans, each with what the harness adds beside it.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Document<'d> {
     schema: &'static str,
     version: u32,
     plans: Vec<Planned<'d>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Planned<'d> {
     cell: &'d CellId,
     digest: Digest,

@@ -8,6 +8,7 @@ mod hostile;
 mod plan;
 mod project;
 mod report;
+mod schema;
 mod snapshot;
 mod streams;
 mod world;
