@@ -67,8 +67,10 @@ Examples:
 /// Shown below the help of `assay schema`.
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
-  assay schema                all names
-  assay schema assay-record   of what `assay test --format json` prints";
+  assay schema                         all names
+  assay schema assay-record            of what `assay test --format json` prints
+  assay schema recipe > recipe.json    of recipes: an editor's TOML plugin completes and checks
+                                       with it, where a recipe begins with `#:schema ./recipe.json`";
 
 /// Shown below the help of `assay test`.
 const TEST_EXAMPLES: &str = "\

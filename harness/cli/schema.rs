@@ -69,6 +69,9 @@ const SCHEMAS: &[Known] = &[
     },
 ];
 
+/// The name of the schema of what is read, not written.
+const RECIPE: &str = "recipe";
+
 /// The schemas there are.
 #[derive(Serialize, JsonSchema)]
 struct Document {
@@ -88,6 +91,9 @@ pub(crate) fn run(terminal: &Terminal, name: Option<&str>) -> Result<(), CliErro
     let Some(name) = name else {
         return list(terminal);
     };
+    if name == RECIPE {
+        return terminal.json(&assay_recipe::schema::json_schema());
+    }
     let known = SCHEMAS.iter().find(|known| known.name == name);
     let known = known.ok_or_else(|| {
         CliError::usage(format!("there is no schema `{}`", plain(name)))
@@ -97,20 +103,26 @@ pub(crate) fn run(terminal: &Terminal, name: Option<&str>) -> Result<(), CliErro
 }
 
 fn list(terminal: &Terminal) -> Result<(), CliError> {
-    let rows = || {
-        SCHEMAS.iter().map(|known| Row {
-            name: known.name,
-            what: known.what,
-        })
+    let recipe = Row {
+        name: RECIPE,
+        what: "recipes, for an editor",
     };
+    let documents = SCHEMAS.iter().map(|known| Row {
+        name: known.name,
+        what: known.what,
+    });
+    let rows: Vec<Row> = documents.chain([recipe]).collect();
     if terminal.is_json() {
         return terminal.json(&Document {
             schema: "assay-schemas",
             version: 1,
-            schemas: rows().collect(),
+            schemas: rows,
         });
     }
-    terminal.result(|out| rows().try_for_each(|row| writeln!(out, "{:<16} {}", row.name, row.what)))
+    terminal.result(|out| {
+        rows.iter()
+            .try_for_each(|row| writeln!(out, "{:<16} {}", row.name, row.what))
+    })
 }
 
 /// The schema of what is written, with the name and version it must carry.

@@ -12,7 +12,7 @@
 //! and `step` (typed values; `foreign` has what recipes elsewhere say more), [`model`] (the result);
 //! [`action`] is the vocabulary; [`name`], [`system`], [`package`], [`template`], [`pattern`] and
 //! [`when`] hold the grammars, [`diagnostic`], [`code`] and [`explain`] what can be wrong, and
-//! [`project`] and [`expected`] the two files beside the recipes.
+//! [`project`] and [`expected`] the two files beside the recipes. [`schema`] tells an editor all this.
 
 pub mod action;
 pub mod code;
@@ -25,6 +25,7 @@ pub mod name;
 pub mod package;
 pub mod pattern;
 pub mod project;
+pub mod schema;
 pub mod system;
 pub mod template;
 pub mod text;
