@@ -64,6 +64,27 @@ Examples:
   assay report --format github     annotations at the lines of recipes, in a GitHub job
   assay report --format markdown   for its summary (>> \"$GITHUB_STEP_SUMMARY\") or a comment";
 
+/// Shown below the help of `assay new`.
+const NEW_EXAMPLES: &str = "\
+Examples:
+  assay new jq      recipes/jq.toml with its first snapshots; ./jq.toml outside a project
+  assay check jq    what is wrong with it …
+  assay plan jq     … and what it means";
+
+/// Shown below the help of `assay migrate`.
+const MIGRATE_EXAMPLES: &str = "\
+Examples:
+  assay migrate old.toml           the patch, and what to know of it
+  assay migrate old.toml --write   do it; comments and layout stay
+Commands of package managers become typed actions, everything else a `manual` step with its text.
+Nothing is run.";
+
+/// Shown below the help of `assay completions`.
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  assay completions bash > ~/.local/share/bash-completion/completions/assay
+  assay completions fish > ~/.config/fish/completions/assay.fish";
+
 /// Shown below the help of `assay schema`.
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
@@ -173,7 +194,10 @@ impl Verb {
         match self {
             Self::Report { .. } => RUN,
             Self::Test(arguments) if !arguments.list => RUN,
-            Self::Check(_)
+            Self::Completions { .. } => &[Format::Human],
+            Self::New { .. }
+            | Self::Check(_)
+            | Self::Migrate { .. }
             | Self::Explain { .. }
             | Self::Plan(_)
             | Self::Snapshot(_)
@@ -200,9 +224,24 @@ pub(crate) enum When {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Begin a recipe: a commented skeleton with its first snapshots
+    #[command(after_help = NEW_EXAMPLES)]
+    New {
+        /// Its name, such as `jq`
+        name: String,
+    },
     /// Parse and lint recipes: all diagnostics at once, with the line, a code and advice
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Recipes),
+    /// Write old install guides (`require_system`, `install_guide`) anew as typed actions
+    #[command(after_help = MIGRATE_EXAMPLES)]
+    Migrate {
+        /// The recipe's file
+        file: PathBuf,
+        /// Write the file instead of showing the patch
+        #[arg(long)]
+        write: bool,
+    },
     /// Explain a diagnostic's code, or list all codes
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain {
@@ -250,6 +289,12 @@ pub(crate) enum Verb {
     Schema {
         /// The name, such as `assay-record`
         name: Option<String>,
+    },
+    /// Print what a shell needs to complete the words of `assay`
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
     },
 }
 

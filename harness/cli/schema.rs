@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::error::CliError;
 use crate::terminal::{Terminal, plain};
-use crate::{check, doctor, explain, images, plan, snapshot, test};
+use crate::{check, doctor, explain, images, migrate, new, plan, snapshot, test};
 
 /// A schema that can be asked for.
 struct Known {
@@ -46,6 +46,16 @@ const SCHEMAS: &[Known] = &[
         name: "assay-images",
         what: "`assay images list`",
         make: SchemaGenerator::into_root_schema_for::<images::Document>,
+    },
+    Known {
+        name: "assay-migration",
+        what: "`assay migrate`",
+        make: SchemaGenerator::into_root_schema_for::<migrate::Document>,
+    },
+    Known {
+        name: "assay-new",
+        what: "`assay new`",
+        make: SchemaGenerator::into_root_schema_for::<new::Document>,
     },
     Known {
         name: "assay-plan",

@@ -44,7 +44,8 @@ pub(crate) fn report(reader: &mut Reader<'_>, table: &Table<'_>) -> bool {
     let help = if steps.is_empty() {
         "write one step per platform (`apt_install`, `dnf_install`, `pacman_install`, `manual`, with `when`), then a `require_command` step".to_owned()
     } else {
-        format!("write instead:\n{}", steps.join("\n"))
+        let steps = steps.join("\n");
+        format!("`assay migrate` writes typed actions instead, such as:\n{steps}")
     };
     reader
         .faults

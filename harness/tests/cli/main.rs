@@ -5,6 +5,8 @@ mod check;
 mod env;
 mod help;
 mod hostile;
+mod migrate;
+mod new;
 mod plan;
 mod project;
 mod report;
