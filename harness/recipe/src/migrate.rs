@@ -47,29 +47,34 @@ fn rewrite(text: &str, entries: &DeTable<'_>) -> Migration {
     let mut starts: Vec<u32> = tables.iter().map(|table| table.span.start).collect();
     let others = root.keys().filter(|(key, _)| *key != "steps");
     starts.extend(others.map(|(_, span)| span.start));
-    let mut new = text.to_owned();
+    starts.sort_unstable();
+    let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let (mut new, mut at) = (String::new(), 0);
     let (mut steps, mut notes) = (0, Vec::new());
-    // From the last to the first, so that the places before stay what they are.
-    for (at, table) in tables.iter().enumerate().rev() {
+    for (number, table) in (1..).zip(&tables) {
         if !is_old(table) {
             continue;
         }
-        let name = format!("step {}", at + 1);
+        let name = format!("step {number}");
         let region = Region::of(text, table);
         // A table of a step may stand behind other tables; then the step is in several pieces.
-        let inside = |start: &u32| region.start < *start as usize && (*start as usize) < region.end;
-        if starts.iter().any(inside) {
+        let next = starts.partition_point(|start| *start as usize <= region.start);
+        let whole = starts
+            .get(next)
+            .is_none_or(|next| *next as usize >= region.end);
+        if !whole || region.start < at {
             notes.push(format!(
                 "{name} is left as it is: its tables do not stand together"
             ));
             continue;
         }
         let old = OldStep::read(text, table, &name, &mut notes);
-        let written = region.write(text, &old.steps());
-        new.replace_range(region.start..region.end, &written);
+        new.push_str(&text[at..region.start]);
+        new.push_str(&region.write(&old.steps(), line_end));
+        at = region.end;
         steps += 1;
     }
-    notes.reverse();
+    new.push_str(&text[at..]);
     Migration {
         text: new,
         steps,
@@ -77,8 +82,34 @@ fn rewrite(text: &str, entries: &DeTable<'_>) -> Migration {
     }
 }
 
+/// Most steps and most characters of a value that a diagnostic shows.
+const MOST_ADVICE: (usize, usize) = (17, 300);
+
+/// What to write instead of an old step, each step as TOML; nothing where it says nothing. What is
+/// long is cut: it is made to be read.
+pub(crate) fn advice(text: &str, table: &Table<'_>) -> Vec<String> {
+    let old = OldStep::read(text, table, "", &mut Vec::new());
+    if old.installs.is_empty() && old.require.is_none() {
+        return Vec::new();
+    }
+    let (most, longest) = MOST_ADVICE;
+    let steps = old.steps().into_iter().take(most);
+    let shown = steps.map(|step| {
+        let lines = step.entries().into_iter().map(|line| {
+            let cut: String = line.chars().take(longest).collect();
+            if cut.len() < line.len() {
+                cut + "…"
+            } else {
+                cut
+            }
+        });
+        format!("[[steps]]\n{}", lines.collect::<Vec<_>>().join("\n"))
+    });
+    shown.collect()
+}
+
 /// True for a step of the old form.
-fn is_old(table: &Table<'_>) -> bool {
+pub(crate) fn is_old(table: &Table<'_>) -> bool {
     let action = table.get("action").and_then(|action| action.as_str());
     action == Some("require_system") || table.has("install_guide")
 }
@@ -110,9 +141,8 @@ impl Region {
         }
         let last = leaves.iter().map(|span| span.end as usize).max();
         let last = last.unwrap_or(start);
-        let end = text[last..]
-            .find('\n')
-            .map_or(text.len(), |line| last + line);
+        let line = text[last..].lines().next().map_or(0, str::len);
+        let end = last + line;
         // Whatever stands between keys and values is white space, punctuation or a comment.
         let mut comments = Vec::new();
         let mut at = start;
@@ -135,8 +165,8 @@ impl Region {
         }
     }
 
-    /// The new steps, with the line ends of the text.
-    fn write(&self, text: &str, steps: &[NewStep]) -> String {
+    /// The new steps, after the comments that stood in the old one.
+    fn write(&self, steps: &[NewStep], line_end: &str) -> String {
         if self.inline {
             let steps: Vec<String> = steps
                 .iter()
@@ -144,19 +174,13 @@ impl Region {
                 .collect();
             return steps.join(", ");
         }
-        let steps = steps
+        let steps: Vec<String> = steps
             .iter()
-            .map(|step| format!("[[steps]]\n{}", step.entries().join("\n")));
-        let steps: Vec<String> = steps.collect();
+            .map(|step| format!("[[steps]]\n{}", step.entries().join("\n")))
+            .collect();
         let mut lines = self.comments.clone();
         lines.push(steps.join("\n\n"));
-        let written = lines.join("\n");
-        if text[..self.end].contains("\r\n") || text[self.end..].starts_with("\r\n") {
-            let trailing = text[..self.end].ends_with('\r');
-            let written = written.replace('\n', "\r\n");
-            return if trailing { written + "\r" } else { written };
-        }
-        written
+        lines.join("\n").replace('\n', line_end)
     }
 }
 

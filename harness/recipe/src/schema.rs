@@ -1,8 +1,9 @@
 //! The JSON Schema of a recipe, with which an editor's TOML plugin completes and checks.
 //!
 //! It is written in draft-07, with `enum` for `const` and `definitions`: Taplo (Even Better TOML) and
-//! Tombi read that, while the newer drafts are not read by all. Steps are a `oneOf` by their `action`,
-//! because Taplo completes through `oneOf` and not through `if`.
+//! Tombi read that, while the newer drafts are not read by all. A step is checked by `if` and `then`,
+//! which say exactly what is wrong with it; Taplo completes through `anyOf` and not through `if`, so
+//! every action stands there as well, with words only and refusing nothing.
 //!
 //! A schema says less than [`crate::parse`] checks – no file names, versions that contradict each
 //! other, or repetitions – and it refuses nothing that is a recipe. The tests hold both, for every
@@ -457,7 +458,11 @@ const ACTIONS: &[Action] = &[
 /// The schema of a recipe.
 #[must_use]
 pub fn json_schema() -> Value {
-    let steps: Vec<Value> = ACTIONS.iter().map(step).collect();
+    let mut definitions: Map<String, Value> = ACTIONS
+        .iter()
+        .map(|action| (action.name.to_owned(), strict(action)))
+        .collect();
+    definitions.insert("when".to_owned(), when());
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "recipe",
@@ -468,14 +473,14 @@ pub fn json_schema() -> Value {
         "properties": {
             "metadata": metadata(),
             "requires": tables(requires(), "Checked once, before anything is done; exactly one kind each."),
-            "steps": tables(json!({ "oneOf": steps }), "What is done, in this order."),
+            "steps": tables(step(), "What is done, in this order."),
             "check": tables(check(), "Commands run as the user after the last step."),
             "verify": {
                 "type": "object",
                 "description": "One command that must succeed at the end, as other tools' recipes write it.",
             },
         },
-        "definitions": { "when": when() },
+        "definitions": definitions,
     })
 }
 
@@ -483,7 +488,42 @@ fn tables(items: Value, what: &str) -> Value {
     json!({ "type": "array", "items": items, "description": what })
 }
 
-fn step(action: &Action) -> Value {
+/// A step: one of the actions, and checked as that.
+fn step() -> Value {
+    let names: Vec<&str> = ACTIONS.iter().map(|action| action.name).collect();
+    let mut hints: Vec<Value> = ACTIONS.iter().map(hint).collect();
+    hints.push(json!({}));
+    let checks = ACTIONS.iter().map(|action| {
+        json!({
+            "if": { "required": ["action"], "properties": { "action": { "enum": [action.name] } } },
+            "then": { "$ref": format!("#/definitions/{}", action.name) },
+        })
+    });
+    json!({
+        "type": "object",
+        "required": ["action"],
+        "properties": { "action": { "type": "string", "enum": names } },
+        "allOf": checks.collect::<Vec<_>>(),
+        "anyOf": hints,
+    })
+}
+
+/// An action's words alone.
+fn hint(action: &Action) -> Value {
+    let mut keys: Map<String, Value> = action
+        .keys
+        .iter()
+        .map(|(_, Key(name, _, what))| ((*name).to_owned(), json!({ "description": what })))
+        .collect();
+    keys.insert(
+        "action".to_owned(),
+        json!({ "enum": [action.name], "description": action.what }),
+    );
+    json!({ "title": action.name, "description": action.what, "properties": keys })
+}
+
+/// An action with everything that can be said of it.
+fn strict(action: &Action) -> Value {
     let mut properties = Map::new();
     properties.insert(
         "action".to_owned(),

@@ -123,3 +123,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn many_steps_take_no_longer_than_their_length_allows() {
+    let step = "[[steps]]\r\naction=\"require_system\"\r\ncommand=\"jq\"\r\n";
+    let text = step.repeat(crate::MAX_RECIPE_BYTES / step.len());
+    let done = migrated(&text);
+    assert!(done.steps > 10_000);
+    assert!(!done.text.replace("\r\n", "").contains('\n'));
+}
