@@ -53,7 +53,7 @@ pub fn recipe(bytes: &[u8]) {
 }
 
 /// A recipe's bytes, its old steps written anew: that is done once, and what comes of it is TOML.
-pub fn migrated(bytes: &[u8]) {
+pub fn migrate(bytes: &[u8]) {
     let text = text(bytes);
     let migrated = assay_recipe::migrate(&text);
     assert_eq!(migrated, assay_recipe::migrate(&text), "migrated twice");

@@ -237,8 +237,11 @@ impl OldStep {
         let raw = |table: &Table<'_>, key: &str| {
             let value = table.get(key)?;
             let raw = text.get(value.span.range())?;
-            // What spans lines is written for its place; entries here are one line each.
-            (!raw.contains('\n')).then(|| raw.to_owned())
+            // As it is written, if that is one line on which all can be seen; a text that could not
+            // be read whole may have anything at this place.
+            let plain = !raw.chars().any(is_unseen);
+            let again = || value.as_str().map(toml_string);
+            plain.then(|| raw.to_owned()).or_else(again)
         };
         let own: When = table
             .get("when")
@@ -595,6 +598,11 @@ fn with_when(step: NewStep, when: &When) -> NewStep {
     step.with("when", format!("{{ {} }}", entries.join(", ")))
 }
 
+/// True for a character that cannot be seen, or changes how others are seen.
+fn is_unseen(character: char) -> bool {
+    character.is_control() || character.escape_debug().len() > 2
+}
+
 /// Texts as a list of TOML.
 fn toml_list<T: AsRef<str>>(texts: &[T]) -> String {
     let texts: Vec<String> = texts
@@ -613,8 +621,8 @@ fn toml_string(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            control if control.is_control() => {
-                out.push_str(&format!("\\u{:04X}", u32::from(control)));
+            unseen if is_unseen(unseen) => {
+                out.push_str(&format!("\\U{:08X}", u32::from(unseen)));
             }
             plain => out.push(plain),
         }
