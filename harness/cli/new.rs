@@ -114,7 +114,8 @@ description = "{name}, in one line"
 # homepage = "https://example.org/"
 # depends_on = ["curl"]          # recipes that come first on the same machine
 
-# One step for each family: packages are not called the same everywhere.
+# One step for each family: packages are not called the same everywhere. Likewise `apk_install`
+# (alpine), `zypper_install` (suse) and `brew_install` (os = ["darwin"]).
 [[steps]]
 action = "apt_install"
 packages = ["{apt}"]             # or {{ name = "{apt}", version = ">=1.0" }}

@@ -13,11 +13,12 @@ mod vocabulary;
 
 use serde_json::{Map, Value, json};
 
+use crate::foreign;
 use crate::when::{Arch, Family, Libc, Os};
 use vocabulary::{
-    ACTIONS, APK, APT, Action, COMMAND_KEYS, CONSTRAINTS, DISTRO, DISTRO_ID, DURATION, Holds, Key,
-    LIBRARY, LINE, PACKAGE_VERSION, PACMAN, PLACE, PROGRAM, Presence, RECIPE, ROLE, RPM, STEP_ID,
-    URL, USER,
+    ACTIONS, APK, APT, Action, BREW, COMMAND_KEYS, CONSTRAINTS, DISTRO, DISTRO_ID, DURATION, Holds,
+    Key, LIBRARY, LINE, PACKAGE_VERSION, PACMAN, PLACE, PROGRAM, Presence, RECIPE, ROLE, RPM,
+    STEP_ID, TEXT, URL, USER,
 };
 
 /// The schema of a recipe.
@@ -40,10 +41,8 @@ pub fn json_schema() -> Value {
             "requires": tables(requires(), "Checked once, before anything is done; exactly one kind each."),
             "steps": tables(step(), "What is done, in this order."),
             "check": tables(check(), "Commands run as the user after the last step."),
-            "verify": {
-                "type": "object",
-                "description": "One command that must succeed at the end, as other tools' recipes write it.",
-            },
+            "verify": verify(),
+            "version": { "description": "Read by other tools; nothing here follows from it." },
         },
         "definitions": definitions,
     })
@@ -173,20 +172,68 @@ fn package(pattern: &str) -> Value {
 }
 
 fn metadata() -> Value {
+    let mut properties = Map::new();
+    // Keys of other tools stand where they stand; an editor offers the others first.
+    for key in foreign::METADATA {
+        let what = "Read by other tools; nothing here follows from it.";
+        properties.insert((*key).to_owned(), json!({ "description": what }));
+    }
+    let own = [
+        ("name", text(RECIPE, "Its name, equal to the file's stem.")),
+        ("description", text(LINE, "One line for people.")),
+        ("homepage", text(URL, "Where the software is at home.")),
+        (
+            "depends_on",
+            one_or_more(
+                json!({ "type": "string", "pattern": RECIPE }),
+                "Other recipes, run before this one on the same machine.",
+            ),
+        ),
+    ];
+    properties.extend(own.map(|(key, value)| (key.to_owned(), value)));
     json!({
         "type": "object",
         "description": "What the recipe is.",
         "required": ["name"],
         "additionalProperties": false,
-        "properties": {
-            "name": text(RECIPE, "Its name, equal to the file's stem."),
-            "description": text(LINE, "One line for people."),
-            "homepage": text(URL, "Where the software is at home."),
-            "depends_on": one_or_more(
-                json!({ "type": "string", "pattern": RECIPE }),
-                "Other recipes, run before this one on the same machine.",
+        "properties": properties,
+    })
+}
+
+fn verify() -> Value {
+    let mut properties = Map::new();
+    for key in foreign::FOREIGN_VERIFY {
+        let what = "Read by other tools; nothing here follows from it.";
+        properties.insert((*key).to_owned(), json!({ "description": what }));
+    }
+    let own = [
+        (
+            "command",
+            text(
+                TEXT,
+                "A command and its words, without anything only a shell could do.",
             ),
-        },
+        ),
+        (
+            "pattern",
+            text(
+                TEXT,
+                "What it must print; `{version}` stands for any version.",
+            ),
+        ),
+        (
+            "mode",
+            json!({ "enum": ["version", "output", "functional"] }),
+        ),
+        ("reason", text(LINE, "Why it is verified like this.")),
+    ];
+    properties.extend(own.map(|(key, value)| (key.to_owned(), value)));
+    json!({
+        "type": "object",
+        "description": "One command that must succeed at the end.",
+        "required": ["command"],
+        "additionalProperties": false,
+        "properties": properties,
     })
 }
 
@@ -205,7 +252,7 @@ fn requires() -> Value {
         command.insert((*name).to_owned(), held(*holds, what));
     }
     command.insert("when".to_owned(), when.clone());
-    let any_package = format!("{APT}|{RPM}|{PACMAN}|{APK}");
+    let any_package = format!("{APT}|{RPM}|{PACMAN}|{APK}|{BREW}");
     json!({
         "oneOf": [
             {

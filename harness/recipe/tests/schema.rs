@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use assay_recipe::action::{ACTIONS, COMMON_KEYS, grammar};
 use assay_recipe::schema::json_schema;
 use assay_recipe::{Code, Diagnostic, Severity, decode, parse};
 use jsonschema::Validator;
@@ -174,6 +175,19 @@ fn actions() -> Vec<(String, BTreeSet<String>, BTreeSet<String>)> {
     steps.map(|(_, value)| step(value)).collect()
 }
 
+#[test]
+fn the_schema_has_the_vocabulary() {
+    let common = |key: &&String| !COMMON_KEYS.contains(&key.as_str());
+    let mut all: BTreeSet<&str> = ACTIONS.iter().map(|action| action.name).collect();
+    for (name, keys, _) in actions() {
+        let action = grammar(&name).unwrap_or_else(|| panic!("`{name}` is no action"));
+        let own: BTreeSet<&str> = keys.iter().filter(common).map(String::as_str).collect();
+        assert_eq!(own, action.keys.iter().copied().collect(), "{name}");
+        all.remove(action.name);
+    }
+    assert_eq!(all, BTreeSet::new(), "an editor knows every action");
+}
+
 fn step(action: &str, entries: &[(&str, &str)]) -> String {
     let lines: Vec<String> = entries
         .iter()
@@ -197,10 +211,6 @@ fn the_parser_knows_the_same_actions_and_keys() {
     let others = ["dependencies".to_owned(), "foo".to_owned()];
     all.extend(&others);
     for (action, keys, required) in &actions {
-        assert!(!codes(&step(action, &[])).contains(&Code::UnknownAction));
-        if codes(&step(action, &[])).contains(&Code::ActionNotSupported) {
-            continue;
-        }
         for key in &all {
             let value = if others.contains(key) {
                 "1"

@@ -60,19 +60,14 @@ impl Tool {
     /// True if a text is the name of a package of this tool.
     fn takes(self, name: &str) -> bool {
         let manager = match self {
-            Self::Apt => Some(Manager::Apt),
-            Self::Dnf | Self::Zypper => Some(Manager::Dnf),
-            Self::Pacman => Some(Manager::Pacman),
-            Self::Apk | Self::Brew | Self::BrewCask => None,
+            Self::Apt => Manager::Apt,
+            Self::Dnf => Manager::Dnf,
+            Self::Pacman => Manager::Pacman,
+            Self::Apk => Manager::Apk,
+            Self::Zypper => Manager::Zypper,
+            Self::Brew | Self::BrewCask => Manager::Brew,
         };
-        match manager {
-            Some(manager) => PackageName::for_manager(manager, name).is_ok(),
-            None => {
-                let first = |c: char| c.is_ascii_alphanumeric() || c == '_';
-                let rest = |c: char| c.is_ascii_alphanumeric() || "._+@-".contains(c);
-                name.len() <= 200 && name.starts_with(first) && name.chars().all(rest)
-            }
-        }
+        PackageName::for_manager(manager, name).is_ok()
     }
 }
 

@@ -11,12 +11,11 @@ fn migrated(text: &str) -> Migration {
     migrate(text).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
-/// Errors of a recipe, but for actions that join with a later version.
+/// Errors of a recipe.
 fn errors(text: &str) -> Vec<Diagnostic> {
     let found = parse(None, text).diagnostics.into_iter();
     found
         .filter(|one| one.severity == Severity::Error)
-        .filter(|one| one.code != Code::ActionNotSupported)
         .collect()
 }
 

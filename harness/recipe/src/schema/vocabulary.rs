@@ -1,5 +1,6 @@
 //! What an editor is told of every action: its keys, what they hold as a pattern, and what that
-//! means. [`super`] makes the schema of it.
+//! means. [`super`] makes the schema of it. Which actions and keys there are, says [`crate::action`];
+//! a test holds that it is the same here.
 
 /// An action as an editor is told of it.
 pub(super) struct Action {
@@ -76,8 +77,10 @@ pub(super) const APT: &str = "^[a-z0-9][a-z0-9+.-]*[a-z0-9+.]$";
 pub(super) const RPM: &str =
     "^(@[A-Za-z0-9][A-Za-z0-9._+-]*|/[A-Za-z0-9/._+@-]+|[A-Za-z0-9_][A-Za-z0-9._+-]*)$";
 pub(super) const PACMAN: &str = "^[A-Za-z0-9@_+][A-Za-z0-9@._+-]*$";
-pub(super) const APK: &str = "^[A-Za-z0-9_.][A-Za-z0-9._+-]*$";
-pub(super) const BREW: &str = "^[A-Za-z0-9][A-Za-z0-9._+@/-]*$";
+pub(super) const APK: &str = "^[a-z0-9][a-z0-9._+-]*$";
+pub(super) const ZYPPER: &str = "^[A-Za-z0-9_][A-Za-z0-9._+-]*$";
+pub(super) const BREW: &str =
+    "^[a-z0-9][a-z0-9@._+-]*(/[a-z0-9][a-z0-9@._+-]*/[a-z0-9][a-z0-9@._+-]*)?$";
 
 pub(super) const UNLESS: (Presence, Key) = (
     Optional,
@@ -240,7 +243,7 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "zypper_install",
         what: "Installs packages with zypper, as root. openSUSE and SLES.",
-        keys: install!(RPM),
+        keys: install!(ZYPPER),
     },
     Action {
         name: "brew_install",
