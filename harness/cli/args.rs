@@ -69,9 +69,41 @@ Examples:
 /// Shown below the help of `assay report`.
 const REPORT_EXAMPLES: &str = "\
 Examples:
-  assay report                  the newest run
-  assay report -v               every cell, with what each op changed
-  assay report --format json    all that is known of it";
+  assay report                     the newest run
+  assay report -v                  every cell, with what each op changed
+  assay report --format json       all that is known of it
+  assay report --format junit      for what shows results of tests
+  assay report --format github     annotations at the lines of recipes, in a GitHub job
+  assay report --format markdown   for its summary (>> \"$GITHUB_STEP_SUMMARY\") or a comment";
+
+/// Shown below the help of `assay new`.
+const NEW_EXAMPLES: &str = "\
+Examples:
+  assay new jq      recipes/jq.toml with its first snapshots; ./jq.toml outside a project
+  assay check jq    what is wrong with it …
+  assay plan jq     … and what it means";
+
+/// Shown below the help of `assay migrate`.
+const MIGRATE_EXAMPLES: &str = "\
+Examples:
+  assay migrate old.toml           the patch, and what to know of it
+  assay migrate old.toml --write   do it; comments and layout stay
+Commands of package managers become typed actions, everything else a `manual` step with its text.
+Nothing is run.";
+
+/// Shown below the help of `assay completions`.
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  assay completions bash > ~/.local/share/bash-completion/completions/assay
+  assay completions fish > ~/.config/fish/completions/assay.fish";
+
+/// Shown below the help of `assay schema`.
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  assay schema                         all names
+  assay schema assay-record            of what `assay test --format json` prints
+  assay schema recipe > recipe.json    of recipes: an editor's TOML plugin completes and checks
+                                       with it, where a recipe begins with `#:schema ./recipe.json`";
 
 /// Shown below the help of `assay test`.
 const TEST_EXAMPLES: &str = "\
@@ -81,6 +113,7 @@ Examples:
   assay test jq --on arch --keep-failed   keep its sandbox if it fails …
   assay shell arch:jq                     … and look inside
   assay test --list                       what would run, and in which image
+  assay test --format junit > junit.xml   as `assay report` has it, with its formats
 
 Targets that are only planned for (alpine, darwin, other architectures) run nowhere: without --on
 they are left out, with it their cells are `not_run`, which is exit 8.";
@@ -137,6 +170,10 @@ pub(crate) enum Format {
     Human,
     /// One JSON document on stdout.
     Json,
+    /// JUnit XML.
+    Junit,
+    /// Workflow commands of GitHub.
+    Github,
     /// Markdown of GitHub's flavour.
     Markdown,
     /// A POSIX shell script.
@@ -149,6 +186,8 @@ impl Format {
         match self {
             Self::Human => "human",
             Self::Json => "json",
+            Self::Junit => "junit",
+            Self::Github => "github",
             Self::Markdown => "markdown",
             Self::Shell => "shell",
         }
@@ -161,20 +200,34 @@ const PLAIN: &[Format] = &[Format::Human, Format::Json];
 /// What plans can be rendered as.
 const PLANS: &[Format] = &[Format::Human, Format::Json, Format::Markdown, Format::Shell];
 
+/// What a run can be rendered as.
+const RUN: &[Format] = &[
+    Format::Human,
+    Format::Json,
+    Format::Junit,
+    Format::Github,
+    Format::Markdown,
+];
+
 impl Verb {
     /// The formats this verb can write.
     pub(crate) fn formats(&self) -> &'static [Format] {
         match self {
             Self::Plan(arguments) if !arguments.side_by_side => PLANS,
-            Self::Check(_)
+            Self::Report { .. } => RUN,
+            Self::Test(arguments) if !arguments.list => RUN,
+            Self::Completions { .. } => &[Format::Human],
+            Self::New { .. }
+            | Self::Check(_)
+            | Self::Migrate { .. }
             | Self::Explain { .. }
             | Self::Plan(_)
             | Self::Snapshot(_)
             | Self::Test(_)
-            | Self::Report { .. }
             | Self::Shell(_)
             | Self::Images(_)
-            | Self::Doctor { .. } => PLAIN,
+            | Self::Doctor { .. }
+            | Self::Schema { .. } => PLAIN,
         }
     }
 }
@@ -193,9 +246,24 @@ pub(crate) enum When {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Begin a recipe: a commented skeleton with its first snapshots
+    #[command(after_help = NEW_EXAMPLES)]
+    New {
+        /// Its name, such as `jq`
+        name: String,
+    },
     /// Parse and lint recipes: all diagnostics at once, with the line, a code and advice
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Recipes),
+    /// Write old install guides (`require_system`, `install_guide`) anew as typed actions
+    #[command(after_help = MIGRATE_EXAMPLES)]
+    Migrate {
+        /// The recipe's file
+        file: PathBuf,
+        /// Write the file instead of showing the patch
+        #[arg(long)]
+        write: bool,
+    },
     /// Explain a diagnostic's code, or list all codes
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain {
@@ -237,6 +305,18 @@ pub(crate) enum Verb {
         /// Remove what earlier runs left behind, sandboxes kept by --keep-failed included
         #[arg(long)]
         sweep: bool,
+    },
+    /// Print the JSON Schema of a document, or list all names
+    #[command(after_help = SCHEMA_EXAMPLES)]
+    Schema {
+        /// The name, such as `assay-record`
+        name: Option<String>,
+    },
+    /// Print what a shell needs to complete the words of `assay`
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
     },
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use assay_plan::{Fault, Target};
 use assay_recipe::{Recipe, Severity};
 use assay_wire::name::RecipeName;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::args::Recipes;
@@ -16,8 +17,9 @@ use crate::load::{Loaded, load};
 use crate::project::Project;
 use crate::terminal::Terminal;
 
-#[derive(Serialize)]
-struct Document<'d> {
+/// What `assay check` found.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Document<'d> {
     schema: &'static str,
     version: u32,
     recipes: Vec<Checked<'d>>,
@@ -27,7 +29,7 @@ struct Document<'d> {
     set: Vec<JsonDiagnostic>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Checked<'d> {
     file: &'d str,
     valid: bool,

@@ -7,6 +7,7 @@ use assay_recipe::{Diagnostic, Severity};
 use assay_report::sanitise::is_hidden;
 use assay_wire::name::RecipeName;
 use assay_wire::source::{LineIndex, Location, Span};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -44,7 +45,7 @@ impl Source {
 }
 
 /// One diagnostic for a program.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct JsonDiagnostic {
     code: &'static str,
     severity: &'static str,
@@ -53,7 +54,8 @@ pub(crate) struct JsonDiagnostic {
     help: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+/// A place with what is to be said of it.
+#[derive(Debug, Serialize, JsonSchema)]
 struct JsonLabel {
     location: Location,
     message: String,

@@ -8,6 +8,7 @@ use assay_sandbox::images::{Level, diagnose};
 use assay_sandbox::lease::{Leases, OwnerId};
 use assay_sandbox::session::Backend;
 use assay_sandbox::sweep::{Kept, sweep};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cache;
@@ -16,14 +17,15 @@ use crate::images;
 use crate::project::Project;
 use crate::terminal::Terminal;
 
-#[derive(Serialize)]
-struct Document {
+/// What this machine can run.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Document {
     schema: &'static str,
     version: u32,
     findings: Vec<Row>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Row {
     level: &'static str,
     what: String,

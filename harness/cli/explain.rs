@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use assay_plan::FaultCode;
 use assay_recipe::{Code, explain};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -12,14 +13,15 @@ use crate::expectations;
 use crate::load::nearest;
 use crate::terminal::{Terminal, wrap};
 
-#[derive(Serialize)]
-struct Document {
+/// The codes of diagnostics.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Document {
     schema: &'static str,
     version: u32,
     codes: Vec<Explained>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Explained {
     code: &'static str,
     severity: &'static str,

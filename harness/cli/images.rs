@@ -3,6 +3,7 @@
 use assay_sandbox::docker::engine::Engine;
 use assay_sandbox::images::{BuildOptions, Date, ImageRow, build, list};
 use assay_wire::name::TargetId;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::args::ImagesVerb;
@@ -12,14 +13,15 @@ use crate::project::Project;
 use crate::terminal::Terminal;
 use crate::time;
 
-#[derive(Serialize)]
-struct Document {
+/// The images of targets.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Document {
     schema: &'static str,
     version: u32,
     images: Vec<Row>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Row {
     target: String,
     present: bool,

@@ -14,10 +14,13 @@ mod expectations;
 mod explain;
 mod images;
 mod load;
+mod migrate;
+mod new;
 mod plan;
 mod progress;
 mod project;
 mod report;
+mod schema;
 mod shell;
 mod snapshot;
 mod targets;
@@ -28,7 +31,7 @@ mod world;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{Cli, Verb};
 use crate::error::CliError;
@@ -50,6 +53,9 @@ fn dispatch(terminal: &Terminal, verb: &Verb) -> Result<ExitCode, CliError> {
     let done = |result: Result<(), CliError>| result.map(|()| ExitCode::SUCCESS);
     has_format(terminal, verb)?;
     match verb {
+        Verb::New { name } => done(new::run(terminal, name)),
+        Verb::Migrate { file, write } => done(migrate::run(terminal, file, *write)),
+        Verb::Completions { shell } => done(completions(terminal, *shell)),
         Verb::Check(arguments) => done(check::run(terminal, arguments)),
         Verb::Explain { code } => done(explain::run(terminal, code.as_deref())),
         Verb::Plan(arguments) => done(plan::run(terminal, arguments)),
@@ -58,6 +64,7 @@ fn dispatch(terminal: &Terminal, verb: &Verb) -> Result<ExitCode, CliError> {
         Verb::Test(arguments) => wait(test::run(terminal, arguments))?,
         Verb::Shell(arguments) => done(wait(shell::run(terminal, arguments))?),
         Verb::Images(verb) => done(wait(images::run(terminal, verb))?),
+        Verb::Schema { name } => done(schema::run(terminal, name.as_deref())),
         Verb::Doctor { sweep } => done(wait(doctor::run(terminal, *sweep))?),
     }
 }
@@ -77,6 +84,13 @@ fn has_format(terminal: &Terminal, verb: &Verb) -> Result<(), CliError> {
         CliError::usage(format!("this verb has no format `{format}`"))
             .hint(format!("it has {}", words.join(", "))),
     )
+}
+
+/// Prints what a shell completes with.
+fn completions(terminal: &Terminal, shell: clap_complete::Shell) -> Result<(), CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "assay", &mut script);
+    terminal.result(|out| out.write_all(&script))
 }
 
 /// Runs what waits for the world. The runtime is not waited for afterwards: a thread that reads a

@@ -5,6 +5,7 @@ use assay_wire::digest::Digest;
 use assay_wire::name::CellId;
 use assay_wire::plan::Plan;
 use assay_wire::program::HarnessEnv;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::args::{Format, PlanArgs};
@@ -13,14 +14,15 @@ use crate::error::CliError;
 use crate::project::Project;
 use crate::terminal::Terminal;
 
-#[derive(Serialize)]
-struct Document<'d> {
+/// Plans, each with what the harness adds beside it.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Document<'d> {
     schema: &'static str,
     version: u32,
     plans: Vec<Planned<'d>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Planned<'d> {
     cell: &'d CellId,
     digest: Digest,
@@ -58,7 +60,8 @@ pub(crate) fn run(terminal: &Terminal, arguments: &PlanArgs) -> Result<(), CliEr
             terminal.result(|out| out.write_all(text.as_bytes()))
         }
         Format::Shell => script(terminal, &cells),
-        Format::Human => human(terminal, arguments, &cells),
+        // `Verb::formats` lets no other through.
+        Format::Human | Format::Junit | Format::Github => human(terminal, arguments, &cells),
     }
 }
 

@@ -12,6 +12,7 @@ use assay_wire::name::CellId;
 use assay_wire::plan::Action;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::args::Format;
 use crate::terminal::Terminal;
 
 /// The progress of one run.
@@ -36,7 +37,8 @@ struct Cell {
 impl Progress {
     /// For a run of so many cells.
     pub(crate) fn start(terminal: &Terminal, total: usize) -> Self {
-        let bars = (terminal.is_live() && !terminal.is_json()).then(MultiProgress::new);
+        let bars =
+            (terminal.is_live() && terminal.format == Format::Human).then(MultiProgress::new);
         let state = State {
             terminal: *terminal,
             bars,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use assay_observe::Record;
 use assay_report::HumanOptions;
 
+use crate::args::Format;
 use crate::error::CliError;
 use crate::project::Project;
 use crate::terminal::Terminal;
@@ -28,10 +29,13 @@ pub(crate) fn run(terminal: &Terminal, run: Option<&str>) -> Result<ExitCode, Cl
 
 /// Prints a record as asked for.
 pub(crate) fn print(terminal: &Terminal, record: &Record) -> Result<(), CliError> {
-    terminal.result(|out| {
-        if terminal.is_json() {
-            assay_report::json(record, out)
-        } else {
+    terminal.result(|out| match terminal.format {
+        Format::Json => assay_report::json(record, out),
+        Format::Junit => assay_report::junit(record, out),
+        Format::Github => assay_report::github(record, out),
+        Format::Markdown => assay_report::markdown(record, out),
+        // `Verb::formats` lets no other through.
+        Format::Human | Format::Shell => {
             let options = HumanOptions {
                 color: terminal.colors_stdout(),
                 width: terminal.width(),

@@ -9,6 +9,7 @@ use assay_plan::snapshot::{SnapshotMeta, compare_snapshot, encode_snapshot};
 use assay_plan::snapshot_text;
 use assay_wire::event::SnapshotFinding;
 use assay_wire::name::{RecipeName, TargetId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::args::{Selection, Sets, SnapshotVerb};
@@ -18,15 +19,16 @@ use crate::error::{CliError, ErrorKind};
 use crate::project::{Project, read_bounded};
 use crate::terminal::Terminal;
 
-#[derive(Serialize)]
-struct Document {
+/// Plans against their snapshots.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Document {
     schema: &'static str,
     version: u32,
     snapshots: Vec<Row>,
     orphaned: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Row {
     file: String,
     finding: SnapshotFinding,

@@ -16,6 +16,8 @@ use assay_wire::event::{
     Body, Capture, CellPlanned, Expected, Image, ImageKind, Origin, RunStarted, SnapshotFinding,
 };
 use assay_wire::name::{RunId, TargetId, Variant};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::args::TestArgs;
@@ -26,6 +28,15 @@ use crate::project::Project;
 use crate::terminal::Terminal;
 use crate::world::{ARCHITECTURE, World};
 use crate::{report, snapshot, time};
+
+/// The cells that `assay test` would run.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct CellList {
+    schema: &'static str,
+    version: u32,
+    /// Each as `target:recipe[,recipe]`.
+    cells: Vec<String>,
+}
 
 /// Runs the cells that are selected and judges them.
 pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<ExitCode, CliError> {
@@ -145,8 +156,11 @@ fn list(
 ) -> Result<ExitCode, CliError> {
     let names: Vec<String> = cells.iter().map(|cell| cell.cell.to_string()).collect();
     if terminal.is_json() {
-        terminal
-            .json(&serde_json::json!({ "schema": "assay-cells", "version": 1, "cells": names }))?;
+        terminal.json(&CellList {
+            schema: "assay-cells",
+            version: 1,
+            cells: names,
+        })?;
     } else {
         terminal.result(|out| {
             cells.iter().try_for_each(|cell| {

@@ -34,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("journal", journal::journal),
     ("manifest_paths", wire::manifest_paths),
     ("messages", wire::messages),
+    ("migrate", recipe::migrate),
     ("names", recipe::names),
     ("os_release", machine::os_release),
     ("patterns", recipe::patterns),

@@ -52,6 +52,23 @@ pub fn recipe(bytes: &[u8]) {
     }
 }
 
+/// A recipe's bytes, its old steps written anew: that is done once, and what comes of it is TOML.
+pub fn migrate(bytes: &[u8]) {
+    let text = text(bytes);
+    let migrated = assay_recipe::migrate(&text);
+    assert_eq!(migrated, assay_recipe::migrate(&text), "migrated twice");
+    let Ok(migration) = migrated else { return };
+    if migration.steps == 0 {
+        assert_eq!(migration.text, text, "nothing to migrate, and yet changed");
+        return;
+    }
+    match assay_recipe::migrate(&migration.text) {
+        Ok(again) => assert_eq!((again.steps, again.text), (0, migration.text.clone())),
+        // What is written may be longer than what is read.
+        Err(_) => assert!(migration.text.len() > assay_recipe::MAX_RECIPE_BYTES),
+    }
+}
+
 fn planned(recipe: &Recipe, target: &Target) {
     let set = [recipe];
     let planned = plan(&set, target);

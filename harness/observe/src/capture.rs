@@ -14,6 +14,7 @@ use crate::record::CellFacts;
 
 /// One thing that could not be captured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Gap {
     /// The executor could not do its own work.

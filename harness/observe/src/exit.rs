@@ -11,6 +11,7 @@ use crate::record::{CellRecord, Record, RunEnd};
 
 /// Every exit code of `assay`, in order of precedence: of several that apply, the first counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ExitCode {
     /// A signal ended the run.

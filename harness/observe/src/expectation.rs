@@ -8,6 +8,7 @@ use crate::outcome::Outcome;
 
 /// Whether an outcome is the expected one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It is. Without a row, that is passed, unsupported or manual.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 /// What came of a cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Everything applied, verified, and unchanged by the second apply.
@@ -88,6 +89,7 @@ impl Outcome {
 
 /// One way in which a cell failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Failure {
     /// Where in the cell.
     pub phase: Phase,

@@ -23,6 +23,7 @@ use crate::outcome::Outcome;
 
 /// Everything known of one run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record {
     /// The run.
     pub run: RunInfo,
@@ -32,6 +33,7 @@ pub struct Record {
 
 /// What is known of the run itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunInfo {
     /// Its id.
     pub id: RunId,
@@ -45,6 +47,7 @@ pub struct RunInfo {
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RunEnd {
     /// By itself.
@@ -57,6 +60,7 @@ pub enum RunEnd {
 
 /// One cell: facts and judgement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CellRecord {
     /// What happened.
     pub facts: CellFacts,
@@ -94,6 +98,7 @@ impl CellRecord {
 
 /// What the journal says of one cell: facts of its last attempt, and what was known before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CellFacts {
     /// The cell.
     pub cell: CellId,
@@ -209,6 +214,7 @@ impl CellFacts {
 
 /// One attempt at a cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Attempt {
     /// 1 for the first.
     pub number: u32,
@@ -220,6 +226,7 @@ pub struct Attempt {
 
 /// What became of declared content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ContentFact {
     /// It is verified and at hand.
@@ -230,6 +237,7 @@ pub enum ContentFact {
 
 /// The unprivileged user of a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UserFact {
     /// User id.
     pub uid: u32,
@@ -243,6 +251,7 @@ pub struct UserFact {
 
 /// What is known of one op.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OpFacts {
     /// The op.
     pub op: OpId,
@@ -265,6 +274,7 @@ impl OpFacts {
 
 /// One performance of one op.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Performance {
     /// What its guard answered, if it has one and was asked.
     pub guard: Option<GuardFact>,
@@ -292,6 +302,7 @@ impl Performance {
 
 /// What a guard answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GuardFact {
     /// True if it held.
     pub held: bool,
@@ -301,6 +312,7 @@ pub struct GuardFact {
 
 /// One manifest: what changed since the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ManifestFacts {
     /// What it follows.
     pub after: ManifestPoint,
@@ -314,6 +326,7 @@ pub struct ManifestFacts {
 
 /// How a manifest was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ManifestStats {
     /// Objects walked.
     pub entries: u64,
@@ -331,6 +344,7 @@ pub struct ManifestStats {
 
 /// Where a cell's time went, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Timings {
     /// From asking for the sandbox to its first word.
     pub start_ms: u64,

@@ -12,7 +12,7 @@ use crate::table::{Reader, Table};
 use crate::text::TextFault;
 
 /// Keys of `[metadata]` that other tools read.
-const METADATA: &[&str] = &[
+pub(crate) const METADATA: &[&str] = &[
     "version_format",
     "supported_os",
     "supported_arch",
@@ -35,7 +35,7 @@ const METADATA: &[&str] = &[
 const VERIFY_KEYS: &[&str] = &["command", "pattern", "mode", "reason"];
 
 /// Keys of `[verify]` that other tools read.
-const FOREIGN_VERIFY: &[&str] = &["version_format", "exit_code", "additional"];
+pub(crate) const FOREIGN_VERIFY: &[&str] = &["version_format", "exit_code", "additional"];
 
 /// What stands for the version in a pattern.
 const VERSION: &str = "{version}";

@@ -12,7 +12,8 @@
 //! and `step` (typed values; `foreign` has what recipes elsewhere say more), [`model`] (the result);
 //! [`action`] is the vocabulary; [`name`], [`system`], [`package`], [`template`], [`pattern`] and
 //! [`when`] hold the grammars, [`diagnostic`], [`code`] and [`explain`] what can be wrong, and
-//! [`project`] and [`expected`] the two files beside the recipes.
+//! [`project`] and [`expected`] the two files beside the recipes. [`schema`] tells an editor all this,
+//! and [`migrate()`] writes recipes of the old form anew.
 
 pub mod action;
 pub mod code;
@@ -20,11 +21,13 @@ pub mod diagnostic;
 pub mod document;
 pub mod expected;
 pub mod explain;
+pub mod migrate;
 pub mod model;
 pub mod name;
 pub mod package;
 pub mod pattern;
 pub mod project;
+pub mod schema;
 pub mod system;
 pub mod template;
 pub mod text;
@@ -45,6 +48,7 @@ pub use diagnostic::{Diagnostic, Label, Severity, Spanned};
 pub use document::{MAX_RECIPE_BYTES, decode};
 pub use expected::{Expectation, Expectations, parse_expected};
 pub use explain::{Explanation, explain};
+pub use migrate::{Migration, migrate};
 pub use model::Recipe;
 pub use project::{OtherCode, Project, parse_project};
 

@@ -62,6 +62,14 @@ impl<'a> Table<'a> {
             .map(|key| (key.get_ref().as_ref(), Span::new(key.span())))
     }
 
+    /// The places of every key and of every value that is no table or list, however deep.
+    pub(crate) fn leaves(&self, found: &mut Vec<Span>) {
+        for (key, value) in self.entries {
+            found.push(Span::new(key.span()));
+            leaves(value, found);
+        }
+    }
+
     /// Where a key stands.
     pub(crate) fn key_span(&self, key: &str) -> Option<Span> {
         self.entries
@@ -88,6 +96,19 @@ impl<'a> Value<'a> {
         self.value.as_datetime().map(ToString::to_string)
     }
 
+    /// The tables of an array of tables; none if it is something else.
+    pub(crate) fn tables(self, name: &str) -> Vec<Table<'a>> {
+        let items = self.items().into_iter().flatten();
+        items.filter_map(|item| item.as_table(name)).collect()
+    }
+
+    /// The strings of a list, or the one string that stands for a list of one.
+    pub(crate) fn texts(self) -> Vec<&'a str> {
+        let items = self.items().into_iter().flatten();
+        let own = self.as_str().into_iter();
+        own.chain(items.filter_map(Value::as_str)).collect()
+    }
+
     fn items(self) -> Option<impl Iterator<Item = Value<'a>>> {
         let array = self.value.as_array()?;
         Some(array.iter().map(|item| Value {
@@ -107,6 +128,24 @@ impl<'a> Value<'a> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         }
+    }
+}
+
+/// The places of values below a value. Documents are not nested deeper than the parser allows.
+fn leaves(value: &toml::Spanned<DeValue<'_>>, found: &mut Vec<Span>) {
+    match value.get_ref() {
+        DeValue::Array(items) => items.iter().for_each(|item| leaves(item, found)),
+        DeValue::Table(entries) => {
+            for (key, value) in entries {
+                found.push(Span::new(key.span()));
+                leaves(value, found);
+            }
+        }
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_) => found.push(Span::new(value.span())),
     }
 }
 

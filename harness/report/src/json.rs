@@ -1,16 +1,18 @@
 //! The record as one JSON document: everything a machine may ask for, in a fixed order.
 //!
 //! Strings are whole and unchanged in meaning; characters a terminal would obey are written as JSON
-//! escapes (RFC 8259 section 7), so that even this document can be shown.
+//! escapes (RFC 8259 section 7), so that even this document can be shown, and so is what the log of a
+//! job obeys.
 
 use std::io::{self, Write};
 
 use assay_observe::record::RunInfo;
 use assay_observe::{CellRecord, ExitCode, Record, exit_code};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
-use crate::human::Counts;
-use crate::sanitise::is_hidden;
+use crate::sanitise::{LOG_COMMAND, is_hidden};
+use crate::words::Counts;
 
 /// The document's name.
 pub const SCHEMA: &str = "assay-record";
@@ -40,7 +42,14 @@ pub fn json(record: &Record, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-#[derive(Serialize)]
+/// The JSON Schema of the document, in the generator's dialect.
+#[must_use]
+pub fn json_schema(generator: SchemaGenerator) -> Schema {
+    generator.into_root_schema_for::<Document<'_>>()
+}
+
+/// A run, judged.
+#[derive(Serialize, JsonSchema)]
 struct Document<'a> {
     schema: &'static str,
     version: u32,
@@ -50,7 +59,7 @@ struct Document<'a> {
     cells: &'a [CellRecord],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Exit {
     code: u8,
     kind: ExitCode,
@@ -66,11 +75,14 @@ impl serde_json::ser::Formatter for Shown {
         fragment: &str,
     ) -> io::Result<()> {
         // Nearly every string is plain; looking at its bytes is enough to know.
-        if fragment.bytes().all(|byte| matches!(byte, 0x20..0x7f)) {
+        let plain = fragment.bytes().all(|byte| matches!(byte, 0x20..0x7f));
+        if plain && !fragment.contains(LOG_COMMAND) {
             return writer.write_all(fragment.as_bytes());
         }
         let mut plain = 0;
-        for (at, character) in fragment.char_indices().filter(|(_, c)| is_hidden(*c)) {
+        let obeyed =
+            |at: usize, character| is_hidden(character) || fragment[at..].starts_with(LOG_COMMAND);
+        for (at, character) in fragment.char_indices().filter(|(at, c)| obeyed(*at, *c)) {
             writer.write_all(&fragment.as_bytes()[plain..at])?;
             for unit in character.encode_utf16(&mut [0; 2]) {
                 write!(writer, "\\u{unit:04x}")?;
@@ -109,6 +121,19 @@ mod tests {
         insta::assert_json_snapshot!(shortened(value));
     }
 
+    #[test]
+    fn the_document_is_of_its_schema() {
+        let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+        let schema = json_schema(settings.into_generator()).to_value();
+        let validator = jsonschema::draft202012::new(&schema).expect("a good schema");
+        let text = rendered(&sample::record());
+        let mut value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        let faults = validator.iter_errors(&value).map(|fault| fault.to_string());
+        assert_eq!(faults.collect::<Vec<_>>(), [] as [String; 0]);
+        value["cells"][0]["outcome"] = "well".into();
+        assert!(!validator.is_valid(&value));
+    }
+
     /// The middle of a text of several kilobytes says nothing a snapshot should hold.
     fn shortened(value: serde_json::Value) -> serde_json::Value {
         use serde_json::Value;
@@ -130,6 +155,7 @@ mod tests {
         let record = sample::record();
         let text = rendered(&record);
         assert!(!text.trim_end_matches('\n').chars().any(is_hidden));
+        assert!(!text.contains(LOG_COMMAND));
         let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
         let texts = value.to_string();
         assert!(

@@ -7,14 +7,24 @@
 //! - Whatever came from a recipe or a sandbox passes [`sanitise`] on its way out, without exception.
 //! - `run` and `sandbox` are never imported: any report can be made again from a stored journal.
 //!
-//! Read [`sanitise`] first, then [`human`] (matrix, failures, summary), then [`json`].
+//! Read [`sanitise`] first, then [`human`] (matrix, failures, summary), then [`json`]; [`junit`],
+//! [`github`] and [`markdown`] say the same to programs and pages of others, in the words of `words`.
 
+pub mod github;
 pub mod human;
 pub mod json;
+pub mod junit;
+pub mod markdown;
 pub mod sanitise;
 
+mod words;
+
+pub use github::github;
 pub use human::{HumanOptions, human};
-pub use json::json;
+pub use json::{json, json_schema};
+pub use junit::junit;
+pub use markdown::markdown;
+pub use words::Counts;
 
 #[cfg(test)]
 mod sample;

@@ -18,9 +18,14 @@ pub(crate) fn record() -> Record {
     fold(log().envelopes()).expect("a good log")
 }
 
-/// Output that would set a title, clear the screen, turn text around and hide a link.
+/// Output that would set a title, clear the screen, turn text around, hide a link, speak to the log of
+/// a job, and end the markup it stands in.
 const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{1b}[31mred\u{1b}[0m\nsafe\u{202e}txt.exe\n\
-                       zero\u{200b}width\u{0}\u{9b}5m\r\nlast line, with a \ttab\n";
+                       zero\u{200b}width\u{0}\u{9b}5m\r\n\
+                       ::error file=x::forged ##[add-mask]y 100%\n\
+                       ]]></failure><script>a()</script>&amp;\n\
+                       ```\n`|b|` @everyone [a](https://b.test)\n\
+                       last line, with a \ttab\n";
 
 /// An object that is new.
 pub(crate) fn new(path: &str, kind: EntryKind, mode: u32) -> PathChange {
@@ -80,7 +85,7 @@ fn good_and_expected(log: Log) -> Log {
     known.expected = Some(expected("failed"));
     let hand = PlanBuilder::new("debian-12", "reboot")
         .install("jq")
-        .manual("Reboot.\u{1b}[2J\nThen log in.");
+        .manual("Reboot.\u{1b}[2J\n```\n<b>Then</b> log in.");
     let refused = RequestDecision::Refused {
         reason: "private address".to_owned(),
     };
@@ -163,7 +168,8 @@ fn failing(log: Log) -> Log {
             .build(),
     );
     snapshot.snapshot = SnapshotFinding::Different {
-        diff: "--- snapshot\n+++ plan\n-op 1 false\n+op 1 \u{202e}true\n".to_owned(),
+        diff: "--- snapshot\n+++ plan\n-op 1 false\n+op 1 \u{202e}true ``` </details>|\n"
+            .to_owned(),
     };
     let mut fixed = planned(
         PlanBuilder::new("debian-12", "twice")

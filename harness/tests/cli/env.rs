@@ -149,12 +149,21 @@ impl Said {
         )
     }
 
-    /// Standard output as the one JSON document it must be.
+    /// Standard output as the one JSON document it must be, of the schema it names.
     pub(crate) fn json(&self) -> serde_json::Value {
         let document: serde_json::Value =
             serde_json::from_str(&self.stdout).expect("one JSON document");
-        assert!(document["schema"].is_string(), "{document}");
+        let name = document["schema"].as_str().expect("a document is named");
         assert_eq!(document["version"], 1);
+        let schema = TestEnv::empty().run_words(&["schema", name]);
+        assert_eq!(schema.code, Some(0), "{}", schema.stderr);
+        let schema = serde_json::from_str(&schema.stdout).expect("a schema is JSON");
+        let validator = jsonschema::draft202012::new(&schema).expect("a good schema");
+        let faults: Vec<String> = validator
+            .iter_errors(&document)
+            .map(|fault| format!("{}: {fault}", fault.instance_path()))
+            .collect();
+        assert_eq!(faults, [] as [String; 0], "{document}");
         document
     }
 

@@ -20,6 +20,10 @@ fn every_verb_has_a_help() {
         "images build",
         "images list",
         "doctor",
+        "schema",
+        "new",
+        "migrate",
+        "completions",
     ];
     for verb in verbs {
         let said = env.run(&format!("{verb} --help"));
@@ -42,6 +46,15 @@ fn a_wrong_command_line_is_exit_2_with_advice() {
         "chek",
         "plan --on",
         "plan --format yaml",
+        "plan --format junit",
+        "test --list --format markdown",
+        "schema recipes",
+        "new",
+        "new A",
+        "new ../x",
+        "migrate",
+        "completions tcl",
+        "completions bash --format json",
         "check -q -v",
         "test --jobs 0",
         "test --jobs x",

@@ -68,10 +68,19 @@ fn json_is_valid_and_holds_every_cell() {
     let env = env_with(failed(passed()).end().journal());
     let said = env.run("report --format json");
     assert_eq!((said.code, said.stderr.as_str()), (Some(1), ""));
-    let document: serde_json::Value =
-        serde_json::from_str(&said.stdout).expect("one JSON document");
+    let document = said.json();
     assert_eq!(document["cells"].as_array().map(Vec::len), Some(2));
-    assert!(document["schema"].is_string() && document["version"].is_number());
+}
+
+#[test]
+fn a_run_for_programs_and_pages_of_others() {
+    let env = env_with(failed(passed()).end().journal());
+    for format in ["junit", "github", "markdown"] {
+        let said = env.run(&format!("report --format {format}"));
+        said.assert_harmless();
+        assert_eq!((said.code, said.stderr.as_str()), (Some(1), ""), "{format}");
+        insta::assert_snapshot!(format!("as-{format}"), said.stdout);
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::name::NameError;
 
 /// A sha256 digest (FIPS 180-4), written as 64 lower-case hex digits. Upper-case digits are read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest([u8; 32]);
 
@@ -122,6 +123,7 @@ mod tests {
     #[test]
     fn keys_are_sorted_and_tight() {
         #[derive(Serialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         struct Unsorted {
             b: u8,
             a: &'static str,

@@ -15,6 +15,7 @@ use crate::source::Location;
 
 /// One line of a journal. The executor sends bodies only; the runner alone adds the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Envelope {
     /// [`crate::PROTOCOL`].
@@ -35,6 +36,7 @@ pub struct Envelope {
 
 /// Who observed a fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// The runner, on the host.
@@ -45,6 +47,7 @@ pub enum Origin {
 
 /// A fact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Body {
     /// The first line of every journal.
@@ -87,6 +90,7 @@ pub enum Body {
 
 /// How a run begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RunStarted {
     /// Version of the harness.
@@ -103,6 +107,7 @@ pub struct RunStarted {
 
 /// Everything known of a cell before it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CellPlanned {
     /// The whole plan.
@@ -123,6 +128,7 @@ pub struct CellPlanned {
 
 /// Where a step stands in its recipe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StepLocation {
     /// The step.
@@ -133,6 +139,7 @@ pub struct StepLocation {
 
 /// The image of a cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Image {
     /// The target it stands for.
@@ -149,6 +156,7 @@ pub struct Image {
 
 /// Where an image came from. A lab result is never shown as a genuine one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ImageKind {
     /// Pulled from a registry by digest.
@@ -163,6 +171,7 @@ pub enum ImageKind {
 
 /// What a run captures of privileged operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Capture {
     /// Manifests after every op; no trace of who did what.
@@ -171,6 +180,7 @@ pub enum Capture {
 
 /// What `expected.toml` says of a cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
     /// The outcome.
@@ -189,6 +199,7 @@ pub struct Expected {
 
 /// How a plan compares with its snapshot. Judged only inside a project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SnapshotFinding {
     /// Outside a project, or for a set that has no snapshot of its own.
@@ -206,6 +217,7 @@ pub enum SnapshotFinding {
 
 /// Declared content that is verified and at hand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ContentReady {
     /// The step that names it.
@@ -222,6 +234,7 @@ pub struct ContentReady {
 
 /// Declared content that is not to be had as declared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ContentRefused {
     /// The step that names it.
@@ -240,6 +253,7 @@ pub struct ContentRefused {
 
 /// A sandbox that runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SandboxStarted {
     /// What runs it, such as `docker 20.10.24`.
@@ -254,6 +268,7 @@ pub struct SandboxStarted {
 
 /// A fact observed inside the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ExecutorEvent {
     /// The program is accepted and the sandbox prepared.
@@ -323,6 +338,7 @@ pub enum ExecutorEvent {
 
 /// How an op ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Ending {
     /// The command exited.
@@ -352,6 +368,7 @@ pub enum Ending {
 
 /// Which limit was passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
     /// Wall-clock time.
@@ -368,6 +385,7 @@ pub enum Limit {
 
 /// What an op printed, bounded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Output {
     /// The op.
@@ -382,6 +400,7 @@ pub struct Output {
 
 /// A channel's bytes: all of them if there are few, else the first and the last.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Captured {
     /// How many bytes came.
@@ -404,6 +423,7 @@ impl Captured {
 
 /// What changed since the manifest before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// What was done since the manifest before.
@@ -416,6 +436,7 @@ pub struct Manifest {
 
 /// What a manifest follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ManifestPoint {
     /// Nothing: the first.
@@ -428,6 +449,7 @@ pub enum ManifestPoint {
 
 /// A request of the sandbox to the proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// The op that ran, if one did.
@@ -448,6 +470,7 @@ pub struct Request {
 
 /// What the proxy did with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum RequestDecision {
     /// Answered from the lab's repositories.
@@ -470,6 +493,7 @@ pub enum RequestDecision {
 
 /// The engine's own list of changed paths against the manifests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CrossChecked {
     /// How many paths the engine listed.
@@ -480,6 +504,7 @@ pub struct CrossChecked {
 
 /// A sandbox that could not be removed; the next run's sweep tries again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SandboxLeft {
     /// Its name at its engine.
@@ -490,6 +515,7 @@ pub struct SandboxLeft {
 
 /// An attempt that broke off for a cause outside the recipe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AttemptFailed {
     /// What broke.
@@ -504,6 +530,7 @@ pub struct AttemptFailed {
 
 /// What broke outside the recipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum InfraCause {
     /// The engine does not answer.
@@ -524,6 +551,7 @@ pub enum InfraCause {
 
 /// How a cell ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum CellEnded {
     /// The program ran as far as it could; `observe` judges.

@@ -16,6 +16,7 @@ pub const MAX_LINES: usize = 200_000;
 
 /// One line of a manifest stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ManifestLine {
     /// A path is new, gone or different.
@@ -26,6 +27,7 @@ pub enum ManifestLine {
 
 /// A path that is new (`before` is `None`), gone (`after` is `None`) or different.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PathChange {
     /// The absolute path, escaped.
@@ -38,6 +40,7 @@ pub struct PathChange {
 
 /// A line of a probe's answer that is new or gone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StateChange {
     /// The probe's name.
@@ -51,6 +54,7 @@ pub struct StateChange {
 /// One file system object. Times, link counts and inode numbers are left out: they differ without
 /// anything having changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// What it is.
@@ -76,6 +80,7 @@ pub struct Entry {
 
 /// What a file system object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
     /// A regular file.

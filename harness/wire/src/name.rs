@@ -37,6 +37,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $kind:literal, $grammar:literal, $valid:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(try_from = "String", into = "String")]
         pub struct $type(String);
 
@@ -140,6 +141,7 @@ name!(
 
 /// One step of one recipe, written `recipe#step`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StepRef {
     /// The recipe.
@@ -158,6 +160,7 @@ impl fmt::Display for StepRef {
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Variant {
     /// The distribution's smallest image.
@@ -186,6 +189,7 @@ impl fmt::Display for Variant {
 
 /// One cell of the matrix: what was asked for, on one target, written `target:recipe[,recipe]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct CellId {
     /// The target.

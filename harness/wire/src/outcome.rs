@@ -12,6 +12,7 @@ macro_rules! words {
     ($(#[$doc:meta])* $type:ident, $kind:literal, { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum $type {
             $($(#[$vdoc])* #[serde(rename = $word)] $variant),+
         }

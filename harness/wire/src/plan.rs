@@ -8,6 +8,7 @@ use crate::name::{GuestPath, RecipeName, StepRef, TargetId, Variant};
 
 /// The ordered ops of one recipe set on one target, and what became of every step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// The target it was made for.
@@ -58,6 +59,7 @@ impl Plan {
 
 /// One step and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlannedStep {
     /// The step.
@@ -74,6 +76,7 @@ pub struct PlannedStep {
 
 /// What became of a step on a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Disposition {
     /// Its ops are in the plan.
@@ -94,6 +97,7 @@ pub enum Disposition {
 
 /// Bytes named by a recipe: fetched once, verified, then used by ops as a blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Content {
     /// What the bytes must hash to.
@@ -106,6 +110,7 @@ pub struct Content {
 
 /// The identity of an op: its 1-based position in the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct OpId(pub u32);
 
@@ -117,6 +122,7 @@ impl std::fmt::Display for OpId {
 
 /// One unit the executor performs: of execution, manifest and attribution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Op {
     /// Its position in the plan.
@@ -148,6 +154,7 @@ impl Op {
 
 /// Who performs an op.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Privilege {
     /// The superuser.
@@ -158,6 +165,7 @@ pub enum Privilege {
 
 /// What is done: a closed vocabulary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
     /// A command is run. Its standard input is empty; no shell is involved.
@@ -194,6 +202,7 @@ pub enum Action {
 
 /// The bytes of a written file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FileContent {
     /// Text made by `plan`.
@@ -207,6 +216,7 @@ pub enum FileContent {
 
 /// What is asked before an op: is what it is for there already?
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Guard {
     /// A question to a program, such as the package manager.
@@ -222,6 +232,7 @@ pub enum Guard {
 
 /// The answer of a guard that lets its op be skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SkipIf {
     /// The command exits with this code.
@@ -232,6 +243,7 @@ pub enum SkipIf {
 
 /// What bounds an op. Passing a limit kills the op's whole process tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Wall-clock seconds.
@@ -263,6 +275,7 @@ impl Limits {
 
 /// What must come of an op; `observe` compares, nothing else does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Expects {
     /// It ends with exit code 0 and prints none of these.
@@ -294,6 +307,7 @@ pub enum Expects {
 
 /// A fact about the machine, and the answer that shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// The fact in words, such as "`dev` is in the group `docker`".
@@ -304,6 +318,7 @@ pub struct Evidence {
 
 /// Something that must be there, perhaps in a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Presence {
     /// What must be there.
@@ -314,6 +329,7 @@ pub struct Presence {
 
 /// What a presence is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Subject {
     /// A command on the PATH: there if it could be started, whatever it exits with.
@@ -331,6 +347,7 @@ pub enum Subject {
 
 /// How a version is read from output and compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VersionProbe {
     /// A regular expression with one capture group, tried on each line of standard output, then of
@@ -347,6 +364,7 @@ pub struct VersionProbe {
 
 /// Rules by which versions are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum VersionRules {
     /// Debian policy 5.6.12.

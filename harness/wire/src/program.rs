@@ -24,6 +24,7 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 
 /// Everything the executor is to do, sent once after its `Hello`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Program {
     /// What the harness adds.
@@ -36,6 +37,7 @@ pub struct Program {
 
 /// One performance of one op.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProgramOp {
     /// First or second apply.
@@ -46,6 +48,7 @@ pub struct ProgramOp {
 
 /// Which apply an op is performed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Pass {
     /// The plan's ops, all.
@@ -56,6 +59,7 @@ pub enum Pass {
 
 /// What the harness adds to a sandbox: constant for a target, so that its digest is, too.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HarnessEnv {
     /// Variables of every op, after `PATH`, `HOME`, `USER`, `LOGNAME`, `LANG=C.UTF-8` and
@@ -85,6 +89,7 @@ impl HarnessEnv {
 
 /// A variable of every op.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Variable {
     /// Its name.
@@ -97,6 +102,7 @@ pub struct Variable {
 
 /// Words inserted after `argv[0]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Insertion {
     /// The program, equal to `argv[0]`.
@@ -110,6 +116,7 @@ pub struct Insertion {
 /// A question asked with every manifest. Its standard output is split into lines, which are
 /// compared as a set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
     /// What the lines are, such as `packages`.

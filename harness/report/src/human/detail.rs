@@ -7,15 +7,16 @@ use assay_observe::expectation::Verdict;
 use assay_observe::outcome::Failure;
 use assay_observe::record::{OpFacts, Performance};
 use assay_observe::{CellRecord, Outcome, Record};
-use assay_wire::event::{Captured, Ending, Expected, Limit};
-use assay_wire::name::StepRef;
-use assay_wire::outcome::{OutcomeKind, Phase, Reason};
-use assay_wire::plan::{Action, Limits, Op, Privilege};
-use assay_wire::program::{Pass, USER};
+use assay_wire::outcome::{OutcomeKind, Reason};
+use assay_wire::plan::Op;
+use assay_wire::program::Pass;
 
 use super::page::{Colour, Page};
-use super::{HumanOptions, cell_title, changes, plural, seconds};
-use crate::sanitise;
+use super::{HumanOptions, changes};
+use crate::words::{
+    cell_title, ended, headline, last_lines, op_in_words, pass_of, phase, plural, row_in_words,
+    seconds, selection, serde_word, step_in_words,
+};
 
 /// Lines of output shown, and shown when verbose.
 const OUTPUT_LINES: (usize, usize) = (12, 100);
@@ -61,15 +62,6 @@ pub(super) fn write(
         again(record, cell, page)?;
     }
     Ok(())
-}
-
-fn headline(outcome: &Outcome, verdict: Verdict) -> String {
-    let kind = outcome.kind().as_str().replace('_', " ");
-    match outcome.failures().next() {
-        Some(first) => format!("{kind} in {}: {}", phase(first.phase), first.reason),
-        None if verdict == Verdict::Differs => format!("{kind}, which was not expected"),
-        None => kind,
-    }
 }
 
 fn body(cell: &CellRecord, options: &HumanOptions, page: &mut Page<'_>) -> io::Result<()> {
@@ -126,11 +118,7 @@ fn failure(
     for step in &failure.steps {
         page.field("step", &step_in_words(cell, step))?;
     }
-    let pass = if failure.phase == Phase::ApplyAgain {
-        Pass::Second
-    } else {
-        Pass::First
-    };
+    let pass = pass_of(failure);
     let found = failure.op.and_then(|op| cell.facts.op(op));
     if let Some((op, known)) = found {
         performed(op, known.performance(pass), page)?;
@@ -156,80 +144,9 @@ fn failure(
     found.map_or(Ok(()), |(_, known)| output(known, pass, options, page))
 }
 
-fn step_in_words(cell: &CellRecord, step: &StepRef) -> String {
-    let planned = cell
-        .facts
-        .planned
-        .plan
-        .steps
-        .iter()
-        .find(|planned| planned.step == *step);
-    let action = planned.map_or(String::new(), |planned| format!(" {}", planned.action));
-    let place = cell.facts.location(step).map_or(String::new(), |place| {
-        format!(" at {}:{}:{}", place.file, place.line, place.column)
-    });
-    format!("{step}{action}{place}")
-}
-
 fn performed(op: &Op, performance: Option<&Performance>, page: &mut Page<'_>) -> io::Result<()> {
-    let who = match op.privilege {
-        Privilege::Root => "root",
-        Privilege::User => USER,
-    };
-    let what = match &op.action {
-        Action::Run { argv } => {
-            let effective = performance
-                .map(|known| &known.argv)
-                .filter(|argv| !argv.is_empty());
-            sanitise::command(effective.unwrap_or(argv), 1000)
-        }
-        Action::Write { path, mode, .. } => format!("write {path} with mode {mode:04o}"),
-        Action::Extract { archive, dest, .. } => format!("extract {archive} to {dest}"),
-    };
-    page.field("op", &format!("{} as {who}: {what}", op.id))?;
-    let ended = performance.and_then(|known| Some((known.ending.as_ref()?, known.ms)));
-    let Some((ending, ms)) = ended else {
-        return Ok(());
-    };
-    page.field(
-        "ended",
-        &format!(
-            "{} after {}",
-            ending_in_words(ending, &op.limits),
-            seconds(ms)
-        ),
-    )
-}
-
-fn ending_in_words(ending: &Ending, limits: &Limits) -> String {
-    match ending {
-        Ending::Exited(code) => format!("exit code {code}"),
-        Ending::Signalled(signal) => format!("signal {signal}"),
-        Ending::NotStarted { .. } => "not started".to_owned(),
-        Ending::Limit(Limit::Time) => format!("killed at its limit of {} s", limits.seconds),
-        Ending::Limit(Limit::CellTime) => "ended with the cell's time (`--timeout`)".to_owned(),
-        Ending::Limit(Limit::Silence) => {
-            format!(
-                "killed at its limit of {} s without output",
-                limits.silent_seconds
-            )
-        }
-        Ending::Limit(Limit::Output) => {
-            format!(
-                "killed at its limit of {} bytes printed",
-                limits.output_bytes
-            )
-        }
-        Ending::Limit(Limit::Written) => {
-            format!(
-                "killed at its limit of {} bytes written",
-                limits.written_bytes
-            )
-        }
-        Ending::Written { changed: true } => "written".to_owned(),
-        Ending::Written { changed: false } => "already as wanted".to_owned(),
-        Ending::NotWritten { .. } => "not written".to_owned(),
-    }
+    page.field("op", &op_in_words(op, performance))?;
+    ended(op, performance).map_or(Ok(()), |ended| page.field("ended", &ended))
 }
 
 fn output(op: &OpFacts, pass: Pass, options: &HumanOptions, page: &mut Page<'_>) -> io::Result<()> {
@@ -245,7 +162,7 @@ fn output(op: &OpFacts, pass: Pass, options: &HumanOptions, page: &mut Page<'_>)
         ("stdout", &performance.stdout),
         ("stderr", &performance.stderr),
     ] {
-        let shown = last_output(captured, lines, page.quote_width());
+        let shown = last_lines(captured, lines, page.quote_width());
         if shown.is_empty() {
             continue;
         }
@@ -257,15 +174,6 @@ fn output(op: &OpFacts, pass: Pass, options: &HumanOptions, page: &mut Page<'_>)
         page.quote(&shown)?;
     }
     Ok(())
-}
-
-fn last_output(captured: &Captured, lines: usize, width: usize) -> Vec<String> {
-    let tail = sanitise::last_lines(&captured.tail, lines, width);
-    if captured.omitted > 0 || tail.len() == lines {
-        return tail;
-    }
-    // Nothing was left out between them, so a line may begin in one and end in the other.
-    sanitise::last_lines(&format!("{}{}", captured.head, captured.tail), lines, width)
 }
 
 fn gaps(cell: &CellRecord, page: &mut Page<'_>) -> io::Result<()> {
@@ -306,27 +214,10 @@ fn timings(cell: &CellRecord, page: &mut Page<'_>) -> io::Result<()> {
 
 /// The commands that show it again, and how to look inside.
 fn again(record: &Record, cell: &CellRecord, page: &mut Page<'_>) -> io::Result<()> {
-    let facts = &cell.facts;
-    let named = facts.cell.recipes.iter().map(|recipe| {
-        let steps = facts.planned.locations.iter();
-        let file = steps
-            .filter(|known| known.step.recipe == *recipe)
-            .map(|known| &known.location.file);
-        // Outside a project a name is found nowhere: the file is named.
-        match file.into_iter().next() {
-            Some(file) if record.run.start.project.is_none() => file.as_str(),
-            Some(_) | None => recipe.as_str(),
-        }
-    });
-    let words: Vec<&str> = named.collect();
-    let which = format!(
-        "{} --on {}",
-        sanitise::command(&words, 2000),
-        facts.cell.target
-    );
+    let which = selection(record, cell);
     page.command("again", &format!("assay test {which}"))?;
     // Only a failed cell's sandbox is ever kept.
-    if facts.sandbox.is_none() || cell.outcome.kind() != OutcomeKind::Failed {
+    if cell.facts.sandbox.is_none() || cell.outcome.kind() != OutcomeKind::Failed {
         return Ok(());
     }
     let kept = record
@@ -340,37 +231,6 @@ fn again(record: &Record, cell: &CellRecord, page: &mut Page<'_>) -> io::Result<
     }
     page.command(
         if kept { "inside" } else { "" },
-        &format!("assay shell {}", facts.cell),
+        &format!("assay shell {}", cell.facts.cell),
     )
-}
-
-fn row_in_words(row: &Expected) -> String {
-    let phase = row
-        .phase
-        .map_or(String::new(), |at| format!(" in {}", phase(at)));
-    let reason = row
-        .reason
-        .map_or(String::new(), |reason| format!(": {reason}"));
-    let expired = if row.expired {
-        ", but that row has expired"
-    } else {
-        ""
-    };
-    let outcome = row.outcome.as_str().replace('_', " ");
-    let link = row
-        .link
-        .as_ref()
-        .map_or(String::new(), |link| format!(" ({link})"));
-    format!("{outcome}{phase}{reason}{link}{expired}")
-}
-
-fn phase(phase: Phase) -> String {
-    phase.as_str().replace('_', " ")
-}
-
-fn serde_word(value: &impl serde::Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word.replace('_', " "),
-        Ok(_) | Err(_) => String::new(),
-    }
 }

@@ -1,20 +1,16 @@
 //! The matrix: recipes down, targets across, a symbol and a word in every cell. A table too wide
 //! for the page is cut into bands of columns.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 
 use assay_observe::expectation::Verdict;
 use assay_observe::{CellRecord, Record};
-use assay_wire::event::ImageKind;
-use assay_wire::name::TargetId;
 use assay_wire::outcome::OutcomeKind;
 
 use super::page::{Colour, Page};
-use super::{kind_mark, snapshot_differs};
 use crate::sanitise;
-
-type Column<'a> = (&'a TargetId, Option<ImageKind>);
+use crate::words::{Column, column_of, column_title, columns, recipes, snapshot_differs};
 
 /// Writes the matrix and the meaning of those of its signs that need one.
 pub(super) fn write(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
@@ -23,7 +19,7 @@ pub(super) fn write(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
     let mut row_of: BTreeMap<String, usize> = BTreeMap::new();
     let mut cells: BTreeMap<(usize, usize), &CellRecord> = BTreeMap::new();
     for cell in &record.cells {
-        let name = row_name(cell);
+        let name = recipes(cell);
         let row = *row_of.entry(name.clone()).or_insert_with(|| {
             rows.push(name);
             rows.len() - 1
@@ -45,7 +41,7 @@ pub(super) fn write(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
                 .map(|cell| text(cell).chars().count())
                 .max()
                 .unwrap_or(0);
-            widest.max(header(columns[column]).chars().count())
+            widest.max(column_title(columns[column]).chars().count())
         })
         .collect();
     for (index, band) in bands(&widths, page.width.saturating_sub(name_width))
@@ -77,7 +73,7 @@ fn write_band(
     let name = |text: &str| pad(text, name_width).split_off(2);
     let headers = band
         .clone()
-        .map(|column| pad(&header(columns[column]), widths[column]));
+        .map(|column| pad(&column_title(columns[column]), widths[column]));
     page.spans(&[
         (Colour::Plain, &name("")),
         (Colour::Bold, &headers.collect::<String>()),
@@ -117,54 +113,6 @@ fn bands(widths: &[usize], room: usize) -> Vec<std::ops::Range<usize>> {
         bands.push(start..widths.len());
     }
     bands
-}
-
-/// One column for every target and kind of image, in the order of the cells; a lab image never
-/// shares one with a genuine one.
-fn columns(record: &Record) -> Vec<Column<'_>> {
-    let mut targets: Vec<&TargetId> = Vec::new();
-    let mut kinds: BTreeMap<&TargetId, BTreeSet<ImageKind>> = BTreeMap::new();
-    for cell in &record.cells {
-        let target = &cell.facts.cell.target;
-        if !kinds.contains_key(target) {
-            targets.push(target);
-        }
-        kinds.entry(target).or_default().extend(kind(cell));
-    }
-    let columns = targets.into_iter().flat_map(|target| {
-        let kinds = &kinds[target];
-        let none = kinds.is_empty().then_some((target, None));
-        none.into_iter()
-            .chain(kinds.iter().map(move |kind| (target, Some(*kind))))
-    });
-    columns.collect()
-}
-
-/// A cell without an image stands in its target's first column.
-fn column_of(columns: &[Column<'_>], cell: &CellRecord) -> Option<usize> {
-    let wanted = kind(cell);
-    columns.iter().position(|(target, kind)| {
-        **target == cell.facts.cell.target && (wanted.is_none() || *kind == wanted)
-    })
-}
-
-fn kind(cell: &CellRecord) -> Option<ImageKind> {
-    cell.facts.planned.image.as_ref().map(|image| image.kind)
-}
-
-fn row_name(cell: &CellRecord) -> String {
-    let recipes: Vec<&str> = cell
-        .facts
-        .cell
-        .recipes
-        .iter()
-        .map(|recipe| recipe.as_str())
-        .collect();
-    recipes.join(",")
-}
-
-fn header((target, kind): Column<'_>) -> String {
-    format!("{target}{}", kind_mark(kind))
 }
 
 fn text(cell: &CellRecord) -> String {

@@ -9,9 +9,10 @@ use assay_observe::{CellRecord, Record, notable};
 use assay_wire::event::{RequestDecision, SnapshotFinding};
 use assay_wire::program::HarnessEnv;
 
+use super::changes;
 use super::page::{Colour, Page};
-use super::{cell_title, changes, plural, snapshot_differs};
 use crate::sanitise;
+use crate::words::{cell_title, plural, snapshot_differs};
 
 /// Most lines of one snapshot's difference; the snapshot command shows all.
 const DIFF_LINES: usize = 60;

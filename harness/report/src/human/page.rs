@@ -1,5 +1,6 @@
 //! Writing lines of bounded width: sanitised, wrapped or cut, coloured last.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use crate::human::HumanOptions;
@@ -172,7 +173,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
     for word in text.split(' ') {
-        let mut word: Vec<char> = word.chars().collect();
+        let mut word: Vec<char> = inert(word).chars().collect();
         if used > 0 && used + 1 + word.len() > width {
             lines.push(String::new());
             used = 0;
@@ -184,7 +185,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
                 .into_iter()
                 .for_each(|line| line.extend(&word));
             lines.push(String::new());
-            word = rest;
+            word = inert(&rest.iter().collect::<String>()).chars().collect();
         }
         if let Some(line) = lines.last_mut() {
             if used > 0 {
@@ -196,6 +197,15 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// A word that no reader of a log takes for a command: a line of a GitHub job's log is obeyed when
+/// `::` is the first in it, and any word may come to stand first.
+fn inert(word: &str) -> Cow<'_, str> {
+    match word.strip_prefix("::") {
+        Some(rest) => Cow::Owned(format!("\\x3a:{rest}")),
+        None => Cow::Borrowed(word),
+    }
 }
 
 #[cfg(test)]
@@ -218,5 +228,14 @@ mod tests {
     fn words_stay_whole_where_they_can() {
         assert_eq!(wrap("aa bb cc", 5), ["aa bb", "cc"]);
         assert_eq!(wrap("aaaaaaa b", 3), ["aaa", "aaa", "a b"]);
+    }
+
+    #[test]
+    fn no_line_is_a_command_of_a_log() {
+        assert_eq!(
+            wrap("it printed ::error::x", 12),
+            ["it printed", "\\x3a:error::", "x"]
+        );
+        assert_eq!(wrap("aaa::b", 3), ["aaa", "\\x3", "a:b"]);
     }
 }

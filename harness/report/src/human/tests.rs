@@ -9,6 +9,7 @@ use assay_wire::plan::OpId;
 use super::*;
 use crate::sample;
 use crate::sanitise::is_hidden;
+use crate::words::seconds;
 
 fn rendered(record: &Record, color: bool, width: usize, verbose: bool) -> String {
     let mut out = Vec::new();

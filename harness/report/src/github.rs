@@ -1,0 +1,245 @@
+//! The record as GitHub workflow commands: one annotation for every cell that is not as it should
+//! be, at the line of the recipe that is to blame.
+//!
+//! Every line begins with a command, and whatever comes from elsewhere is escaped into it
+//! (`%`, CR and LF, in properties `:` and `,` as well), so no text becomes a command of its own.
+//! GitHub shows ten errors and ten warnings of one step; the last line counts all.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use assay_observe::expectation::Verdict;
+use assay_observe::outcome::Failure;
+use assay_observe::record::RunEnd;
+use assay_observe::{CellRecord, ExitCode, Outcome, Record, exit_code};
+use assay_wire::event::SnapshotFinding;
+use assay_wire::source::Location;
+
+use crate::sanitise;
+use crate::words::{
+    because, cell_title, counts_in_words, failure_in_words, failure_output, headline, recipes,
+    selection,
+};
+
+/// Most characters of a line.
+const LINE: usize = 500;
+/// Lines of output shown of each channel.
+const OUTPUT_LINES: usize = 10;
+/// Lines shown of a plan's difference from its snapshot.
+const DIFF_LINES: usize = 40;
+
+/// How much an annotation matters.
+#[derive(Debug, Clone, Copy)]
+enum Level {
+    Error,
+    Warning,
+    Notice,
+}
+
+impl Level {
+    fn command(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Notice => "notice",
+        }
+    }
+}
+
+/// Writes a record as workflow commands.
+///
+/// # Errors
+/// If the writer fails.
+pub fn github(record: &Record, out: &mut dyn Write) -> io::Result<()> {
+    for cell in &record.cells {
+        outcome(record, cell, out)?;
+        snapshot(cell, out)?;
+    }
+    let code = exit_code(record);
+    let end = match record.run.end {
+        RunEnd::Complete => "",
+        RunEnd::Interrupted => "\nthe run was interrupted",
+        RunEnd::Truncated => "\nthe run was killed or still runs: its journal has no end",
+    };
+    let level = match (code, record.run.end) {
+        (ExitCode::Passed, _) => Level::Notice,
+        (_, RunEnd::Interrupted | RunEnd::Truncated) => Level::Error,
+        // Each fault has its own annotation.
+        (_, RunEnd::Complete) => Level::Notice,
+    };
+    let title = format!("assay: {} (exit code {})", code.meaning(), code.number());
+    let text = format!("{}{end}", counts_in_words(record));
+    annotate(level, None, &title, &text, out)
+}
+
+fn outcome(record: &Record, cell: &CellRecord, out: &mut dyn Write) -> io::Result<()> {
+    let level = match cell.verdict {
+        Verdict::AsExpected => return Ok(()),
+        Verdict::Differs => Level::Error,
+        Verdict::NoResult => Level::Warning,
+    };
+    let title = format!(
+        "{}: {}",
+        cell_title(cell),
+        headline(&cell.outcome, cell.verdict)
+    );
+    let again = format!("again: assay test {}", selection(record, cell));
+    let Outcome::Failed { .. } = &cell.outcome else {
+        let mut lines = Vec::from([because(&cell.outcome)]);
+        if let Outcome::Infra {
+            hint: Some(hint), ..
+        } = &cell.outcome
+        {
+            lines.push(hint.clone());
+        }
+        lines.retain(|line| !line.is_empty());
+        lines.push(again);
+        return annotate(level, any_line(cell), &title, &joined(&lines), out);
+    };
+    let mut seen = BTreeSet::new();
+    for failure in cell.outcome.failures() {
+        let mut lines = details(cell, failure);
+        lines.push(again.clone());
+        let place = failure
+            .steps
+            .iter()
+            .find_map(|step| cell.facts.location(step));
+        let title = format!(
+            "{}: {}: {}",
+            cell_title(cell),
+            failure.phase,
+            failure.reason
+        );
+        let text = joined(&lines);
+        // One fault may be told by several facts.
+        if seen.insert((place, text.clone())) {
+            annotate(level, place, &title, &text, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn details(cell: &CellRecord, failure: &Failure) -> Vec<String> {
+    let mut lines = vec![failure.message.clone()];
+    let fields = failure_in_words(cell, failure).into_iter();
+    let fields = fields.filter(|(name, _)| *name != "because");
+    lines.extend(fields.map(|(name, text)| format!("{name}: {text}")));
+    for (name, shown) in failure_output(cell, failure, OUTPUT_LINES, LINE) {
+        lines.push(format!("{name}:"));
+        lines.extend(shown.iter().map(|line| format!("  {line}")));
+    }
+    lines
+}
+
+fn snapshot(cell: &CellRecord, out: &mut dyn Write) -> io::Result<()> {
+    let (what, diff) = match &cell.facts.planned.snapshot {
+        SnapshotFinding::NotJudged | SnapshotFinding::Same => return Ok(()),
+        SnapshotFinding::Missing => ("the plan has no snapshot", None),
+        SnapshotFinding::Different { diff } => ("the plan differs from its snapshot", Some(diff)),
+    };
+    let names = recipes(cell).replace(',', " ");
+    let target = &cell.facts.cell.target;
+    let accept = format!("accept: assay snapshot accept {names} --on {target}");
+    let mut lines: Vec<String> =
+        diff.map_or(Vec::new(), |diff| sanitise::block(diff, DIFF_LINES, LINE));
+    lines.push(accept);
+    let title = format!("{}: {what}", cell_title(cell));
+    annotate(Level::Error, any_line(cell), &title, &joined(&lines), out)
+}
+
+/// A line of the cell's own recipe, where no step is to blame.
+fn any_line(cell: &CellRecord) -> Option<&Location> {
+    let named = &cell.facts.cell.recipes;
+    let mut known = cell.facts.planned.locations.iter();
+    let found = known.find(|known| named.contains(&known.step.recipe))?;
+    Some(&found.location)
+}
+
+fn joined(lines: &[String]) -> String {
+    let lines = lines.iter().map(|line| sanitise::line(line, LINE));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Writes one command. The text's lines are sanitised already; the rest is here.
+fn annotate(
+    level: Level,
+    place: Option<&Location>,
+    title: &str,
+    text: &str,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    write!(out, "::{} ", level.command())?;
+    if let Some(place) = place {
+        let file = place.file.strip_prefix("./").unwrap_or(&place.file);
+        let file = property(&sanitise::line(file, LINE));
+        let (line, column) = (place.line, place.column);
+        write!(out, "file={file},line={line},col={column},")?;
+    }
+    let title = property(&sanitise::line(title, LINE));
+    writeln!(out, "title={title}::{}", data(text))
+}
+
+/// A text as the data of a command.
+fn data(text: &str) -> String {
+    let text = text.replace('%', "%25");
+    text.replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// A text as the value of a command's property.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+    use crate::sanitise::is_hidden;
+
+    fn rendered(record: &Record) -> String {
+        let mut out = Vec::new();
+        github(record, &mut out).expect("memory takes everything");
+        String::from_utf8(out).expect("it is UTF-8")
+    }
+
+    #[test]
+    fn the_sample() {
+        insta::assert_snapshot!(rendered(&sample::record()));
+    }
+
+    #[test]
+    fn every_line_is_one_command_of_ours() {
+        let text = rendered(&sample::record());
+        assert!(text.lines().count() > 10, "{text}");
+        for line in text.lines() {
+            let rest = line.strip_prefix("::").expect("a command");
+            let (command, data) = rest.split_once("::").expect("a command has data");
+            let (name, properties) = command.split_once(' ').expect("a command has properties");
+            assert!(matches!(name, "error" | "warning" | "notice"), "{line}");
+            for one in properties.split(',') {
+                let (name, value) = one.split_once('=').expect("a property has a value");
+                assert!(matches!(name, "file" | "line" | "col" | "title"), "{line}");
+                assert!(!value.is_empty() && !value.contains(':'), "{line}");
+            }
+            assert!(!data.is_empty() && !line.contains("##["), "{line}");
+            assert!(!line.chars().any(is_hidden), "{line}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_those_of_workflow_commands() {
+        assert_eq!(data("50%\r\n::error a,b"), "50%25%0D%0A::error a,b");
+        assert_eq!(property("50%: a,b\n"), "50%25%3A a%2Cb%0A");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_ends_its_property_or_its_line(text in proptest::prelude::any::<String>()) {
+            let value = property(&text);
+            proptest::prop_assert!(!value.contains([':', ',', '\r', '\n']));
+            let back = value.replace("%2C", ",").replace("%3A", ":");
+            let back = back.replace("%0A", "\n").replace("%0D", "\r").replace("%25", "%");
+            proptest::prop_assert_eq!(back, text);
+        }
+    }
+}

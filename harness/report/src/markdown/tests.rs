@@ -1,0 +1,112 @@
+//! The Markdown of the sample, and that no text leaves the code it stands in.
+
+use assay_observe::fold;
+use assay_testkit::{Log, PlanBuilder};
+use assay_wire::event::Ending;
+use proptest::prelude::*;
+
+use super::*;
+use crate::sample;
+use crate::sanitise::is_hidden;
+
+fn rendered(record: &Record) -> String {
+    let mut out = Vec::new();
+    markdown(record, &mut out).expect("memory takes everything");
+    String::from_utf8(out).expect("it is UTF-8")
+}
+
+#[test]
+fn the_sample() {
+    insta::assert_snapshot!(rendered(&sample::record()));
+}
+
+#[test]
+fn nothing_hostile_is_markup() {
+    let text = rendered(&sample::record());
+    assert!(!text.chars().any(|c| c != '\n' && is_hidden(c)));
+    // Outside of fenced blocks and inline code nothing of the sample's hostile text is left.
+    let mut fence: Option<String> = None;
+    for line in text.lines() {
+        let ticks: String = line.chars().take_while(|c| *c == '`').collect();
+        match &fence {
+            Some(open) if line == open => fence = None,
+            None if ticks.len() > 2 && !line[ticks.len()..].contains('`') => fence = Some(ticks),
+            Some(_) => {}
+            None => {
+                let plain = outside_code(line);
+                for word in ["<script", "|b|", "@everyone", "](", "]]>"] {
+                    assert!(!plain.contains(word), "{line}");
+                }
+            }
+        }
+    }
+    assert_eq!(fence, None, "every block is closed");
+}
+
+/// A line without its inline code (CommonMark 6.1).
+fn outside_code(line: &str) -> String {
+    let (mut plain, mut rest) = (String::new(), line);
+    while let Some(at) = rest.find('`') {
+        plain.push_str(&rest[..at]);
+        let ticks = rest[at..].len() - rest[at..].trim_start_matches('`').len();
+        let body = &rest[at + ticks..];
+        match closing(body, ticks) {
+            Some(end) => rest = &body[end..],
+            None => {
+                plain.push_str(&rest[at..at + ticks]);
+                rest = body;
+            }
+        }
+    }
+    plain + rest
+}
+
+/// Where the run of exactly so many backticks that ends a span ends.
+fn closing(body: &str, ticks: usize) -> Option<usize> {
+    let mut at = 0;
+    while let Some(next) = body[at..].find('`') {
+        let start = at + next;
+        let run = body[start..].len() - body[start..].trim_start_matches('`').len();
+        at = start + run;
+        if run == ticks {
+            return Some(at);
+        }
+    }
+    None
+}
+
+#[test]
+fn a_run_of_many_recipes_fits_a_comment() {
+    let log = (0..3000).fold(Log::new(), |log, number| {
+        let recipe = format!("recipe-{number}");
+        let plan = PlanBuilder::new("arch", &recipe).install("x").build();
+        log.cell(&format!("arch:{recipe}"), plan)
+            .attempt(1)
+            .printed(1, Ending::Exited(1), &"`x`\n".repeat(100), "")
+            .ends(assay_wire::event::CellEnded::Finished)
+    });
+    let record = fold(log.end().envelopes()).expect("a good log");
+    let text = rendered(&record);
+    assert!(text.len() < 65_536, "{}", text.len());
+    assert!(text.contains("more recipes not shown here"), "{text}");
+    assert!(text.contains("more sections did not fit"));
+}
+
+proptest! {
+    #[test]
+    fn code_holds_every_text(text in any::<String>(), ticks in "[`| a\\\\<]{0,20}") {
+        for text in [text, ticks] {
+            let span = code_span(&text);
+            prop_assert!(!span.contains(['|', '\n']));
+            let outside = outside_code(&span);
+            prop_assert!(matches!(outside.as_str(), "" | "–"), "{span:?}");
+            let lines = sanitise::block(&text, 10, 50);
+            let block = fenced("", &lines);
+            let fence = block.lines().next().expect("a fence").to_owned();
+            let closing = block.lines().filter(|line| line.trim() == fence).count();
+            prop_assert_eq!(closing, 2);
+            let shown = html(&text);
+            prop_assert!(!shown.contains(['<', '>', '`', '@', '*', '_', '[', ':', '|', '\n']));
+        }
+    }
+}
