@@ -244,18 +244,22 @@ fn rows_of(recipe: &Recipe, supported: &[(&Target, &Plan)]) -> Vec<WideRow> {
 /// family has a reason of its own.
 fn why_absent(recipe: &Recipe, target: &Target, entries: &[(&Entry<'_>, &PlannedStep)]) -> String {
     let seen = Seen::by(recipe, target);
-    let mut reasons: Vec<&str> = Vec::new();
+    let (mut reasons, mut of_others): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
     for (entry, step) in entries {
         let fits = entry.action.is_none_or(|action| seen.fits(action).is_ok());
-        if let (true, Disposition::Dropped { reason }) = (fits, &step.disposition)
-            && !reasons.contains(&reason.as_str())
+        let list = if fits { &mut reasons } else { &mut of_others };
+        if let Disposition::Dropped { reason } = &step.disposition
+            && !list.contains(&reason.as_str())
         {
-            reasons.push(reason);
+            list.push(reason);
         }
+    }
+    if let ([], [one]) = (reasons.as_slice(), of_others.as_slice()) {
+        return (*one).to_owned();
     }
     if reasons.is_empty() {
         return target.family().map_or_else(
-            || "no step of the recipe is for such a target".to_owned(),
+            || format!("no step of the recipe is for {}", target.os),
             |family| format!("no step of the recipe is for the {family} family"),
         );
     }
@@ -443,12 +447,12 @@ fn step(step: &Step) -> Entry<'_> {
         }
         Action::ServiceEnable(service) => (
             RowKind::Service,
-            service.service.value.to_string(),
+            service_name(&service.service.value.to_string()),
             vec!["enabled".to_owned()],
         ),
         Action::ServiceStart(service) => (
             RowKind::Service,
-            service.service.value.to_string(),
+            service_name(&service.service.value.to_string()),
             vec!["started".to_owned()],
         ),
         Action::GroupAdd(add) => {
@@ -478,6 +482,11 @@ fn step(step: &Step) -> Entry<'_> {
     }
 }
 
+/// A service is the same with and without the suffix of its unit.
+fn service_name(unit: &str) -> String {
+    unit.strip_suffix(".service").unwrap_or(unit).to_owned()
+}
+
 fn check(check: &Check) -> Entry<'_> {
     Entry {
         kind: RowKind::Check,
@@ -488,133 +497,4 @@ fn check(check: &Check) -> Entry<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixtures::{OS_RELEASES, recipe, sample_recipes, target};
-    use crate::render_beside;
-
-    const NAMES: &[&str] = &[
-        "ubuntu-24.04",
-        "debian-12",
-        "debian-13",
-        "mint-22",
-        "fedora-44",
-        "rocky-9",
-        "arch",
-        "alpine-3.22",
-        "no-id",
-    ];
-
-    fn side_by_side(recipes: &[Recipe], names: &[&str]) -> Beside {
-        let set: Vec<&Recipe> = recipes.iter().collect();
-        let targets: Vec<Target> = names.iter().map(|name| target(name)).collect();
-        let plans: Vec<Plan> = targets
-            .iter()
-            .map(|target| crate::plan(&set, target).expect("plannable"))
-            .collect();
-        beside(&set, &targets.iter().zip(&plans).collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn a_set_on_terminals_of_two_widths() {
-        let certs_and_docker = &sample_recipes()[..2];
-        let beside = side_by_side(certs_and_docker, NAMES);
-        for width in [80, 200] {
-            insta::assert_snapshot!(
-                format!("docker-{width}"),
-                render_beside(&beside, width, false)
-            );
-        }
-        insta::assert_snapshot!(
-            "docker-200-colored",
-            render_beside(&beside, 200, true).replace('\u{1b}', "^")
-        );
-        insta::assert_json_snapshot!("docker-json", beside);
-    }
-
-    #[test]
-    fn what_differs_is_said_with_its_reason() {
-        let text = r#"
-[metadata]
-name = "a"
-
-[[requires]]
-package = "libc6"
-min_version = "2.36"
-when = { distro = "debian" }
-[[requires]]
-package = "libc6"
-min_version = "2.39"
-when = { distro = "ubuntu" }
-
-[[steps]]
-action = "apt_install"
-packages = ["fd-find", "jq"]
-[[steps]]
-action = "dnf_install"
-packages = ["fd-find", "jq"]
-[[steps]]
-action = "pacman_install"
-packages = ["fd", "jq"]
-[[steps]]
-action = "group_add"
-group = "x"
-create = true
-when = { distro = ["debian", "ubuntu>=24.04"] }
-[[check]]
-name = "c"
-argv = ["true"]
-when = { linux_family = "arch" }
-"#;
-        let beside = side_by_side(
-            &[recipe(text)],
-            &[
-                "debian-12",
-                "ubuntu-22.04",
-                "ubuntu-24.04",
-                "arch",
-                "fedora-44",
-            ],
-        );
-        let said: Vec<String> = beside
-            .rows
-            .iter()
-            .flat_map(|row| {
-                row.differs
-                    .iter()
-                    .map(|sentence| format!("{} {}: {sentence}", row.kind.as_str(), row.subject))
-            })
-            .collect();
-        insta::assert_snapshot!(said.join("\n"));
-        insta::assert_snapshot!("narrow-table", render_beside(&beside, 120, false));
-    }
-
-    #[test]
-    fn the_same_everywhere_is_said_and_no_line_is_too_long() {
-        let text = "[metadata]\nname = \"a\"\n[[check]]\nname = \"c\"\nargv = [\"true\"]\n";
-        let names: Vec<&str> = OS_RELEASES.iter().map(|(name, _)| *name).collect();
-        let same = side_by_side(&[recipe(text)], &names);
-        assert!(same.rows.iter().all(|row| row.differs.is_empty()));
-        assert!(render_beside(&same, 80, false).contains("The same is done everywhere."));
-        let everything = side_by_side(&sample_recipes(), &names);
-        for beside in [same, everything] {
-            for width in [40, 80, 100, 132, 200, 400] {
-                let shown = render_beside(&beside, width, false);
-                let longest = shown.lines().map(|line| line.chars().count()).max();
-                assert!(longest <= Some(width), "{width}: {longest:?}\n{shown}");
-                assert!(!shown.chars().any(|c| c.is_control() && c != '\n'));
-                let bare = strip(&render_beside(&beside, width, true));
-                assert_eq!(bare, shown);
-            }
-        }
-    }
-
-    fn strip(text: &str) -> String {
-        let mut parts = text.split('\u{1b}');
-        let first = parts.next().unwrap_or_default().to_owned();
-        let rest = parts.map(|part| part.split_once('m').expect("a colour").1);
-        std::iter::once(first)
-            .chain(rest.map(str::to_owned))
-            .collect()
-    }
-}
+mod tests;
