@@ -41,7 +41,7 @@ fn formats_of_plans_and_of_nothing_else() {
         "plan jq --side-by-side --explain",
         "plan jq --side-by-side --format shell",
         "check --format shell",
-        "test --format markdown",
+        "test --format shell",
     ] {
         let said = env.run(line);
         assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{line}");
