@@ -1,8 +1,8 @@
 //! The child's side of starting a command: the executor starts itself again as `launch`, which
 //! reads what to become from its standard input, takes on session, limits and ids, and executes
-//! the command. Doing this in a process of its own needs no code between fork and exec.
+//! the command. An archive is unpacked by this very process instead. Doing this in a process of its own needs no code between fork and exec.
 //!
-//! The socket on standard input closes on exec: its end without an answer means success, an
+//! The socket on standard input closes on exec, or when unpacking begins: its end without an answer means success, an
 //! answer is a [`NotStarted`]. Nothing else is ever reported here.
 
 use std::fs;
@@ -14,9 +14,11 @@ use std::process::{Command, ExitCode};
 
 use assay_wire::program::PATH;
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::{Gid, Uid};
 use serde::{Deserialize, Serialize};
+
+use crate::extract::{self, Unpack};
 
 /// Most open files a command gets without asking, as on a machine that systemd started.
 const SOFT_FILES: u64 = 1024;
@@ -27,9 +29,11 @@ const HARD_FILES: u64 = 524_288;
 /// Where out of memory hits first: the command, never the executor (proc(5), `oom_score_adj`).
 const OOM_SCORE: &str = "500";
 
-/// What a command is started as.
+/// What a process is started as.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Launch {
+    /// What is unpacked by this very process; `None` for a command, which is executed.
+    pub(crate) unpack: Option<Unpack>,
     /// The words; the first is looked up on the PATH unless it holds a slash.
     pub(crate) argv: Vec<String>,
     /// What the command sees as its own name, if not the first word.
@@ -59,14 +63,22 @@ pub(crate) struct NotStarted {
     pub(crate) message: String,
 }
 
-/// Becomes a command, or answers why not.
+/// Becomes a command or unpacks an archive, or answers why not.
 pub(crate) fn main() -> ExitCode {
     let Ok(socket) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) else {
         return ExitCode::FAILURE;
     };
     let mut socket = UnixStream::from(socket);
     let failure = match read_launch(&mut socket) {
-        Ok(launch) => become_command(&launch),
+        Ok(launch) => match (prepare(&launch), &launch.unpack) {
+            (Ok(()), None) => execute(&launch),
+            (Ok(()), Some(unpack)) => {
+                // Its end without an answer says that the work has begun.
+                drop(socket);
+                return extract::main(unpack);
+            }
+            (Err(error), _) => failed("the process cannot be prepared", &error),
+        },
         Err(error) => failed("the executor cannot read what to start", &error),
     };
     let answer = serde_json::to_vec(&failure).unwrap_or_default();
@@ -78,14 +90,6 @@ fn read_launch(socket: &mut UnixStream) -> io::Result<Launch> {
     let mut text = Vec::new();
     socket.read_to_end(&mut text)?;
     serde_json::from_slice(&text).map_err(io::Error::from)
-}
-
-/// Returns only if the command cannot be started.
-fn become_command(launch: &Launch) -> NotStarted {
-    match prepare(launch) {
-        Ok(()) => execute(launch),
-        Err(error) => failed("the process cannot be prepared", &error),
-    }
 }
 
 fn prepare(launch: &Launch) -> io::Result<()> {
@@ -112,6 +116,11 @@ fn prepare(launch: &Launch) -> io::Result<()> {
     rustix::process::umask(Mode::from_raw_mode(0o022));
     if rustix::process::chdir(launch.folder.as_str()).is_err() {
         rustix::process::chdir("/")?;
+    }
+    if launch.unpack.is_some() {
+        // Executing a command does this: PID 1 reads the account of what a process has written
+        // only where that process may be looked into (proc(5), `/proc/PID/io`).
+        rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
     }
     Ok(())
 }

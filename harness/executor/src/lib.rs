@@ -11,11 +11,12 @@
 //! Read in the order of a session: [`start`] (becoming PID 1 that no child can reach into),
 //! [`mux`] (frames, credits, streams), [`session`] (program, directives, ops), [`launch`] and
 //! [`spawn`] (a process with the ids of its user), [`reap`], [`supervise`] and [`account`]
-//! (limits), [`write`] (files), [`users`], [`surroundings`] (what the harness adds), [`tunnel`]
+//! (limits), [`write`] (files), [`extract`] (archives), [`users`], [`surroundings`] (what the harness adds), [`tunnel`]
 //! (connections out), [`terminal`] (shells), [`manifest`] (the file system as seen).
 
 mod account;
 mod blobs;
+pub mod extract;
 mod fault;
 mod launch;
 mod loopback;

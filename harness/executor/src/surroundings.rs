@@ -40,6 +40,7 @@ pub(crate) fn launch(
         .filter(|variable| holds(variable.only_if_exists.as_ref()))
         .map(|variable| (variable.name.clone(), variable.value.clone()));
     Launch {
+        unpack: None,
         argv: effective(harness, argv),
         arg0: None,
         environment: own.into_iter().chain(added).collect(),

@@ -8,6 +8,7 @@
 //! A target is added in four places, and the test names the one that is missing: its function here,
 //! its line in [`TARGETS`] and in `targets.txt`, its file in `fuzz_targets`, its `[[bin]]`.
 
+pub mod archive;
 pub mod journal;
 pub mod machine;
 pub mod network;
@@ -28,6 +29,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("addresses", network::addresses),
     ("expected", recipe::expected),
+    ("extract", archive::extract),
     ("facts", journal::facts),
     ("frames", wire::frames),
     ("image_definition", machine::image_definition),

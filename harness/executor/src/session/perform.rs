@@ -1,4 +1,4 @@
-//! Performing one op: its guard, then its command or its file, told as events. What an ending
+//! Performing one op: its guard, then its command, its file or its archive, told as events. What an ending
 //! means is not known here.
 
 use std::path::Path;
@@ -14,6 +14,7 @@ use assay_wire::program::ProgramOp;
 
 use super::{Machine, Session, ask};
 use crate::account::WriteAccount;
+use crate::extract::Unpack;
 use crate::fault::Fault;
 use crate::launch::{self, Launch, NotStarted};
 use crate::mux::Stream;
@@ -38,10 +39,7 @@ pub(super) fn perform(
 
 fn ask_and_act(session: &'static Session, machine: &Machine, run: &ProgramOp) -> Result<(), Fault> {
     let ProgramOp { pass, op } = run;
-    let user = match op.privilege {
-        Privilege::Root => User::root(),
-        Privilege::User => machine.dev.clone(),
-    };
+    let user = user_of(machine, op.privilege);
     if let Some(guard) = &op.guard {
         let asked = Instant::now();
         let held = match guard {
@@ -89,15 +87,28 @@ fn ask_and_act(session: &'static Session, machine: &Machine, run: &ProgramOp) ->
             };
             (began, write(op, path, (*mode, uid, gid), content))
         }
-        Action::Extract { .. } => {
-            let message = "this executor unpacks no archives".to_owned();
-            (
-                started(Vec::new()),
-                Ending::NotStarted {
-                    not_found: false,
-                    message,
-                },
-            )
+        Action::Extract {
+            archive,
+            dest,
+            owner,
+            strip_components,
+        } => {
+            let user = user_of(machine, *owner);
+            let limit = op.limits.written_bytes;
+            let unpack = Unpack {
+                archive: archive.as_str().to_owned(),
+                dest: dest.as_str().to_owned(),
+                strip_components: *strip_components,
+                most_bytes: limit,
+                // As tar(1): root keeps what the archive says, a user's umask holds.
+                masked: if user.uid == 0 { 0 } else { 0o022 },
+            };
+            let launch = Launch {
+                unpack: Some(unpack),
+                ..surroundings::launch(&machine.harness, &user, &[], Some(limit))
+            };
+            let began = started(Vec::new());
+            (began, run_command(session, run, &launch)?)
         }
     };
     session.mux.report(ExecutorEvent::OpFinished {
@@ -107,6 +118,13 @@ fn ask_and_act(session: &'static Session, machine: &Machine, run: &ProgramOp) ->
         ms: milliseconds(began),
     });
     Ok(())
+}
+
+fn user_of(machine: &Machine, privilege: Privilege) -> User {
+    match privilege {
+        Privilege::Root => User::root(),
+        Privilege::User => machine.dev.clone(),
+    }
 }
 
 /// Runs a command, its output on two streams that are closed when this returns.
