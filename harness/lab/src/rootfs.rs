@@ -112,7 +112,8 @@ pub(crate) fn install(cache: &Path, set: &PackageSet, work: &Path) -> Result<Pat
     Ok(root)
 }
 
-/// Takes Debian's own packages, documentation and traces of the build out of a root.
+/// Takes all packages but those named by `kept`, documentation and traces of the build out of a
+/// root. `packages` are those that were installed, and may be more.
 ///
 /// # Errors
 /// `RootfsError`.
@@ -120,22 +121,29 @@ pub(crate) fn strip(
     root: &Path,
     packages: &BTreeMap<String, Deb>,
     rules: &Rules,
+    kept: &BTreeSet<String>,
 ) -> Result<(), RootfsError> {
     let owned = |wanted: bool| -> BTreeSet<&str> {
         let of = packages
             .iter()
-            .filter(|(name, _)| rules.debian_only.contains(*name) == wanted);
+            .filter(|(name, _)| kept.contains(*name) == wanted);
         of.flat_map(|(_, deb)| deb.entries.iter().map(|entry| entry.path.as_str()))
             .collect()
     };
-    let kept = owned(false);
-    let gone = owned(true);
+    let gone = owned(false);
+    let kept = owned(true);
     remove_files(root)?;
+    let [alternatives, kept_alternatives] = crate::layer::ALTERNATIVES.map(|path| root.join(path));
+    if alternatives.is_dir() {
+        std::fs::rename(&alternatives, &kept_alternatives).map_err(at("rename", &alternatives))?;
+    }
     // Longest first, so that a folder is empty when its turn comes.
     for path in gone.iter().rev().filter(|path| !kept.contains(*path)) {
         let path = root.join(path);
         match path.symlink_metadata() {
             Ok(found) if found.is_dir() => {
+                // Python compiled what its packages brought.
+                files::remove(&path.join("__pycache__"))?;
                 // A folder that still holds something stays.
                 let _ = std::fs::remove_dir(&path);
             }

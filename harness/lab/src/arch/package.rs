@@ -12,6 +12,7 @@ use crate::deb::payload::{Entry, Node};
 use crate::deb::relation::Relation;
 use crate::fedora::rpm_md::gzip;
 use crate::files::sha256;
+use crate::scripts::for_pacman;
 use crate::sign::{BUILD_TIME, Key, SignError};
 use crate::version::{VersionError, to_pacman};
 
@@ -107,11 +108,6 @@ pub(crate) fn write(
         .iter()
         .map(|(field, value)| format!("{field} = {value}\n"))
         .collect();
-    let install = package
-        .post_install
-        .as_ref()
-        .map(|script| format!("post_install() {{\n{script}}}\n"));
-
     let time = u64::from(BUILD_TIME);
     let mut control = vec![Entry::of_root(
         ".PKGINFO",
@@ -119,7 +115,7 @@ pub(crate) fn write(
         0o644,
         time,
     )];
-    if let Some(text) = install {
+    if let Some(text) = for_pacman(&package.scripts) {
         control.push(Entry::of_root(
             ".INSTALL",
             Node::File(text.into_bytes()),
@@ -300,7 +296,10 @@ mod tests {
             vec![Relation::any("other")],
         ];
         package.entries = vec![file, link];
-        package.post_install = Some("exit 3\n".to_owned());
+        package.scripts = vec![crate::scripts::Script {
+            moment: crate::scripts::Moment::Postinst,
+            text: "exit 3\n".to_owned(),
+        }];
         package
     }
 

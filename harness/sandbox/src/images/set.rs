@@ -12,7 +12,7 @@ use assay_wire::name::TargetId;
 use super::definition::{Definition, DefinitionError, LIMIT};
 
 /// The definitions this program was built with, by file name.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 6] = [
     (
         "arch.toml",
         include_str!("../../../../base-images/arch.toml"),
@@ -28,6 +28,10 @@ const BUILT_IN: [(&str, &str); 5] = [
     (
         "fedora-44.toml",
         include_str!("../../../../base-images/fedora-44.toml"),
+    ),
+    (
+        "rocky-9.toml",
+        include_str!("../../../../base-images/rocky-9.toml"),
     ),
     (
         "ubuntu-24.04.toml",
@@ -168,6 +172,7 @@ mod tests {
                 "debian-12",
                 "debian-13",
                 "fedora-44",
+                "rocky-9",
                 "ubuntu-24.04"
             ]
         );
