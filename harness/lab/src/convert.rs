@@ -144,12 +144,9 @@ impl<'a> Dialect<'a> {
             .collect()
     }
 
-    /// The path in the target.
-    fn path(&self, path: String) -> String {
-        self.rules
-            .iter()
-            .find_map(|rules| rules.moves.get(&path).cloned())
-            .unwrap_or(path)
+    /// The path in the target, where it is another one.
+    fn moved(&self, path: &str) -> Option<&'a String> {
+        self.rules.iter().find_map(|rules| rules.moves.get(path))
     }
 }
 
@@ -307,7 +304,7 @@ fn one(
         conffiles: deb
             .conffiles
             .into_iter()
-            .map(|path| dialect.path(path))
+            .map(|path| dialect.moved(&path).cloned().unwrap_or(path))
             .collect(),
         scripts: Vec::new(),
         file_triggers: dialect.file_triggers(debian),
@@ -323,9 +320,16 @@ fn payload(
     rules: &Rules,
     dialect: &Dialect<'_>,
 ) -> Result<Vec<Entry>, ConvertError> {
+    // What is moved comes last, and takes the place of what has that path already.
+    let (moved, rest): (Vec<Entry>, Vec<Entry>) = entries
+        .into_iter()
+        .chain(dialect.links(package))
+        .partition(|entry| dialect.moved(&entry.path).is_some());
     let mut kept: BTreeMap<String, Entry> = BTreeMap::new();
-    for mut entry in entries.into_iter().chain(dialect.links(package)) {
-        entry.path = dialect.path(entry.path);
+    for mut entry in rest.into_iter().chain(moved) {
+        if let Some(path) = dialect.moved(&entry.path) {
+            entry.path = path.clone();
+        }
         if !rules.excluded(&entry.path) && !rules.unowned(&entry.path) {
             kept.insert(entry.path.clone(), entry);
         }
@@ -365,7 +369,8 @@ fn plain(text: &str, newline: &str) -> String {
 struct World {
     packages: BTreeMap<String, String>,
     provided: BTreeSet<String>,
-    provided_with_version: BTreeSet<String>,
+    /// The versions with which a name is provided, where it is with any.
+    provided_versions: BTreeMap<String, Vec<String>>,
 }
 
 impl World {
@@ -373,7 +378,7 @@ impl World {
         let mut world = Self {
             packages: BTreeMap::new(),
             provided: BTreeSet::new(),
-            provided_with_version: BTreeSet::new(),
+            provided_versions: BTreeMap::new(),
         };
         for (name, deb) in debs {
             world
@@ -383,8 +388,9 @@ impl World {
                 .into_iter()
                 .flatten()
             {
-                if relation.bound.is_some() {
-                    world.provided_with_version.insert(relation.name.clone());
+                if let Some((_, version)) = relation.bound {
+                    let versions = world.provided_versions.entry(relation.name.clone());
+                    versions.or_default().push(version);
                 }
                 world.provided.insert(relation.name);
             }
@@ -396,24 +402,27 @@ impl World {
         self.packages.contains_key(name) || self.provided.contains(name)
     }
 
-    /// Few bounds change their truth when both versions are rewritten: one that held
-    /// loses its version, one that did not hold is left out.
+    /// Few bounds change their truth when both versions are rewritten: one that some version of
+    /// the set met loses its version, one that none met is left out.
     fn settle(
         &self,
         relation: Relation,
         dialect: &Dialect<'_>,
     ) -> Result<Option<Relation>, ConvertError> {
-        let (Some((comparison, bound)), Some(version)) =
-            (&relation.bound, self.packages.get(&relation.name))
-        else {
+        let Some((comparison, bound)) = &relation.bound else {
             return Ok(Some(relation));
         };
         let rewritten = |debian: &str| (dialect.version)(debian).map(|evr| evr.to_string());
-        let held = holds(*comparison, assay_packages::dpkg::compare(version, bound));
-        let holds_there = holds(
-            *comparison,
-            (dialect.compare)(&rewritten(version)?, &rewritten(bound)?),
-        );
+        let provided = self.provided_versions.get(&relation.name);
+        let versions = self.packages.get(&relation.name).into_iter();
+        let (mut held, mut holds_there) = (false, false);
+        for version in versions.chain(provided.into_iter().flatten()) {
+            held |= holds(*comparison, assay_packages::dpkg::compare(version, bound));
+            holds_there |= holds(
+                *comparison,
+                (dialect.compare)(&rewritten(version)?, &rewritten(bound)?),
+            );
+        }
         Ok(match (held, holds_there) {
             (true, false) => Some(Relation::any(&relation.name)),
             (false, true) => None,
@@ -430,7 +439,7 @@ impl World {
         match relation.bound {
             Some(_) => {
                 self.packages.contains_key(&relation.name)
-                    || self.provided_with_version.contains(&relation.name)
+                    || self.provided_versions.contains_key(&relation.name)
             }
             None => self.has(&relation.name),
         }
@@ -532,6 +541,12 @@ mod tests {
             ]
         };
         let settled = convert(debs(), &rules(), &odd).expect("a closed set");
+        let virtual_name = vec![
+            deb("Package: a\nVersion: 1\nDepends: v (>> 1)\n", vec![]),
+            deb("Package: b\nVersion: 1\nProvides: v (= 2)\n", vec![]),
+        ];
+        let of_provided = convert(virtual_name, &rules(), &odd).expect("a closed set");
+        assert_eq!(of_provided[0].requires, [[Relation::any("v")]]);
         assert_eq!(settled[0].requires, [[Relation::any("b")]]);
         assert_eq!(settled[0].conflicts, []);
         let kept = convert(debs(), &rules(), &dialect(&none)).expect("a closed set");
@@ -666,8 +681,10 @@ mod tests {
             ..renaming(&[("b", "c")])
         };
         let unit = Entry::of_root("etc/apache2.service", Node::File(vec![]), 0o644, 0);
+        let alias = Node::Symlink("apache2.service".to_owned());
+        let alias = Entry::of_root("etc/httpd.service", alias, 0o777, 0);
         let debs = vec![
-            deb("Package: apache2\nVersion: 1\n", vec![unit]),
+            deb("Package: apache2\nVersion: 1\n", vec![unit, alias]),
             deb("Package: b\nVersion: 1\n", vec![]),
         ];
         let converted = convert(debs, &rules(), &dialect(&own)).expect("a closed set");
@@ -678,6 +695,7 @@ mod tests {
             .map(|e| e.path.as_str())
             .collect();
         assert_eq!(paths, ["etc/httpd.service", "usr/sbin/httpd"]);
+        assert_eq!(converted[0].entries[0].node, Node::File(vec![]));
         assert!(converted[0].file_triggers.is_empty());
         assert_eq!(converted[1].file_triggers, map("/usr/lib", "ldconfig\n"));
     }

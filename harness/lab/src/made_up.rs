@@ -152,6 +152,11 @@ mod tests {
             "assay-needs-newer",
             "assay-broken",
             "assay-fails",
+            "assay-provider",
+            "assay-needs-virtual",
+            "assay-needs-virtual-newer",
+            "assay-rival",
+            "assay-modern",
         ] {
             assert_eq!(found(name), 1, "{name}");
         }
@@ -161,6 +166,25 @@ mod tests {
                 .iter()
                 .any(|script| script.text.contains("exit 3"))
         }));
+    }
+
+    #[test]
+    fn made_up_packages_provide_conflict_and_collide() {
+        let packages = packages().expect("the committed list");
+        let find = |name: &str| {
+            let mut found = packages.iter().filter(|package| package.name == name);
+            found.next().expect("it is in the list")
+        };
+        assert_eq!(find("assay-provider").provides[0].name, "assay-virtual");
+        assert!(find("assay-provider").provides[0].bound.is_some());
+        assert_eq!(
+            find("assay-rival").conflicts,
+            [Relation::any("assay-hello")]
+        );
+        assert!(find("assay-modern").conflicts[0].bound.is_some());
+        let (one, two) = (find("assay-file-one"), find("assay-file-two"));
+        assert_eq!(one.entries[0].path, two.entries[0].path);
+        assert_ne!(one.entries[0].node, two.entries[0].node);
     }
 
     #[test]

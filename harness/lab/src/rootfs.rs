@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::data::Rules;
+use crate::deb;
 use crate::deb::payload::{Entry, Node};
-use crate::deb::{self, Deb};
 use crate::files::{self, FileError, at};
 use crate::process::{ProcessError, run};
 use crate::resolve::{PackageSet, ResolveError, debs, read_verified};
@@ -112,26 +112,17 @@ pub(crate) fn install(cache: &Path, set: &PackageSet, work: &Path) -> Result<Pat
     Ok(root)
 }
 
-/// Takes all packages but those named by `kept`, documentation and traces of the build out of a
-/// root. `packages` are those that were installed, and may be more.
+/// Takes the paths in `gone` that are not in `kept`, documentation and traces of the build out of
+/// a root. Not all of `gone` needs to be there.
 ///
 /// # Errors
 /// `RootfsError`.
 pub(crate) fn strip(
     root: &Path,
-    packages: &BTreeMap<String, Deb>,
-    rules: &Rules,
     kept: &BTreeSet<String>,
+    gone: &BTreeSet<String>,
+    rules: &Rules,
 ) -> Result<(), RootfsError> {
-    let owned = |wanted: bool| -> BTreeSet<&str> {
-        let of = packages
-            .iter()
-            .filter(|(name, _)| kept.contains(*name) == wanted);
-        of.flat_map(|(_, deb)| deb.entries.iter().map(|entry| entry.path.as_str()))
-            .collect()
-    };
-    let gone = owned(false);
-    let kept = owned(true);
     remove_files(root)?;
     let [alternatives, kept_alternatives] = crate::layer::ALTERNATIVES.map(|path| root.join(path));
     if alternatives.is_dir() {

@@ -16,6 +16,9 @@ use crate::scripts::for_pacman;
 use crate::sign::{BUILD_TIME, Key, SignError};
 use crate::version::{VersionError, to_pacman};
 
+/// Higher levels cost more time than the smaller packages save.
+const LEVEL: i32 = 5;
+
 /// A package that could not be written for pacman.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PacmanError {
@@ -127,7 +130,7 @@ pub(crate) fn write(
     control.push(Entry::of_root(".MTREE", Node::File(mtree), 0o644, time));
 
     let archive = tar(control.iter().chain(&entries))?;
-    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 9)?;
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
     encoder.include_checksum(true)?;
     encoder.write_all(&archive)?;
     let bytes = encoder.finish()?;

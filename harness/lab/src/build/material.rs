@@ -48,38 +48,63 @@ impl Material {
     }
 
     /// Begins an image in a work folder: its root with the files of its packages, Debian's own taken
-    /// away, and the release package with the target's files and these.
+    /// away, and the release package with the target's files and these. Packages are written while
+    /// the root is made; the function gets each with the names of those in the image.
     ///
     /// # Errors
     /// `BuildError` when a file cannot be written or a package cannot be converted.
-    pub(crate) fn begin(
+    pub(crate) fn begin<W: Send, E: Send + Into<BuildError>>(
         self,
         definition: &Definition,
         rules: &Rules,
         dialect: &Dialect<'_>,
         work: &Path,
         more: Vec<Entry>,
-    ) -> Result<Begun, BuildError> {
-        let root = rootfs::install(&self.cache, &self.set, work)?;
+        write: impl Fn(&Package, &BTreeSet<String>) -> Result<W, E> + Sync,
+    ) -> Result<(Begun, Vec<W>), BuildError> {
         let image = self.in_image(rules);
-        rootfs::strip(&root, &self.debs, rules, &image.installed)?;
         let mut extra = layer::entries(self.debs.get("dpkg"), &rules.no_ops);
         extra.extend(more);
+        let (kept, gone) = paths(&self.debs, &image.installed);
         let debs = self.debs.into_values().collect();
         let mut packages = convert(debs, rules, dialect, &image)?;
         for meta in &definition.meta {
             packages.push(made_up::package(meta.clone())?);
         }
-        let exists = |path: &str| root.join(path).symlink_metadata().is_ok();
-        let release = release_package(definition, exists, extra)?;
-        rootfs::place(&root, &release.entries)?;
-        packages.push(release);
         let names = image.installed.iter();
-        Ok(Begun {
+        let in_image: BTreeSet<String> = names.map(|name| dialect.name(name).to_owned()).collect();
+        let packaged = |path: &str| {
+            let mut there = packages
+                .iter()
+                .filter(|package| in_image.contains(&package.name));
+            there.any(|package| package.entries.iter().any(|entry| entry.path == path))
+        };
+        let release = release_package(definition, packaged, extra)?;
+        packages.push(release);
+
+        let (root, written) = std::thread::scope(|scope| {
+            // It keeps one core busy at most, and the disk.
+            let root = scope.spawn(|| -> Result<PathBuf, BuildError> {
+                let root = rootfs::install(&self.cache, &self.set, work)?;
+                rootfs::strip(&root, &kept, &gone, rules)?;
+                Ok(root)
+            });
+            let written = each(&packages, |package| write(package, &in_image));
+            let root = root
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (root, written)
+        });
+        let (root, written) = (root?, written.map_err(Into::into)?);
+        if let Some(release) = packages.last() {
+            rootfs::place(&root, &release.entries)?;
+        }
+        let begun = Begun {
             root,
             packages,
-            in_image: names.map(|name| dialect.name(name).to_owned()).collect(),
-        })
+            in_image,
+        };
+        Ok((begun, written))
     }
 
     fn in_image(&self, rules: &Rules) -> InImage {
@@ -90,6 +115,22 @@ impl Material {
             .collect();
         InImage { installed, omitted }
     }
+}
+
+/// The paths of the packages named by `installed`, and those of all others.
+fn paths(
+    debs: &BTreeMap<String, Deb>,
+    installed: &BTreeSet<String>,
+) -> (BTreeSet<String>, BTreeSet<String>) {
+    let of = |wanted: bool| {
+        let chosen = debs
+            .iter()
+            .filter(|(name, _)| installed.contains(*name) == wanted);
+        chosen
+            .flat_map(|(_, deb)| deb.entries.iter().map(|entry| entry.path.clone()))
+            .collect()
+    };
+    (of(true), of(false))
 }
 
 /// An image that has its files, and no package manager that knows of them.

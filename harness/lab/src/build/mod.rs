@@ -162,8 +162,6 @@ struct State {
     set: Option<PackageSet>,
     /// Hash and size of its image.
     image: Option<(String, u64)>,
-    /// Hash of each of its repository folders.
-    folders: Vec<String>,
 }
 
 /// Builds what is not up to date. Says on `progress` what takes time.
@@ -348,16 +346,11 @@ fn state_of(
         }
         None => None,
     };
-    let folders = part
-        .folders()
-        .iter()
-        .map(|folder| files::sha256_of_tree(&work.join(REPOSITORIES).join(folder)));
     Ok(State {
         sources: SOURCES.to_owned(),
         request,
         set,
         image,
-        folders: folders.collect::<Result<_, _>>()?,
     })
 }
 

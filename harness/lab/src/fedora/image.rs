@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::rpm::{Rpm, RpmError, write};
 use super::rpm_md::{IndexError, index};
 use crate::build::BuildError;
-use crate::build::material::{Material, each, write_keys, write_repository};
+use crate::build::material::{Material, write_keys, write_repository};
 use crate::convert::Dialect;
 use crate::data::{Definition, Rules, key};
 use crate::deb::payload::{Entry, Node};
@@ -67,10 +67,16 @@ pub(crate) fn build(
         0o644,
         u64::from(BUILD_TIME),
     )];
-    let begun = material.begin(definition, rules, &dialect, work, release_files)?;
+    let (begun, rpms) = material.begin(
+        definition,
+        rules,
+        &dialect,
+        work,
+        release_files,
+        |package, _| write(package, &key),
+    )?;
     let root = &begun.root;
 
-    let rpms: Vec<Rpm> = each(&begun.packages, |package| write(package, &key))?;
     rootfs::run_inside(root, &["rpm", "--initdb"])?;
     rootfs::run_inside(root, &["rpm", "--import", &format!("/{KEY_PATH}")])?;
     let command = ["rpm", "-i", "--justdb", "--noscripts", "--notriggers"];

@@ -16,6 +16,9 @@ use crate::scripts::{self, Moment};
 use crate::sign::{BUILD_TIME, Key, SignError};
 use crate::version::{VersionError, to_rpm};
 
+/// Higher levels cost more time than the smaller packages save.
+const PAYLOAD_LEVEL: u32 = 4;
+
 /// A package that could not be written as rpm.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RpmError {
@@ -73,7 +76,7 @@ pub(crate) fn write(package: &Package, key: &Key) -> Result<Rpm, RpmError> {
         .using_config(
             BuildConfig::v4()
                 .source_date(BUILD_TIME)
-                .compression(CompressionWithLevel::Gzip(6))
+                .compression(CompressionWithLevel::Gzip(PAYLOAD_LEVEL))
                 .reserved_space(None),
         )
         .release(evr.release.as_str())
