@@ -103,6 +103,15 @@ fn control_of(package: &Package) -> Paragraph {
             .collect();
         control.set("Depends", &groups.join(", "));
     }
+    for (field, relations) in [
+        ("Provides", &package.provides),
+        ("Conflicts", &package.conflicts),
+    ] {
+        if !relations.is_empty() {
+            let relations: Vec<String> = relations.iter().map(debian).collect();
+            control.set(field, &relations.join(", "));
+        }
+    }
     control.set("Description", &package.summary);
     control
 }
@@ -133,10 +142,10 @@ fn deb(package: &Package, control: &Paragraph) -> Result<Vec<u8>, AptError> {
             time,
         ),
     ];
-    if let Some(script) = &package.post_install {
-        let text = format!("#!/bin/sh\n{script}");
+    for script in &package.scripts {
+        let text = format!("#!/bin/sh\n{}", script.text);
         members.push(Entry::of_root(
-            "./postinst",
+            &format!("./{}", script.moment.name()),
             Node::File(text.into_bytes()),
             0o755,
             time,
@@ -181,7 +190,7 @@ mod tests {
         };
         let deb =
             crate::deb::read(&find("pool/main/assay-fails_1.0-1_all.deb")).expect("well formed");
-        assert!(deb.scripts.contains("postinst"));
+        assert!(deb.scripts.contains_key("postinst"));
         assert!(
             deb.entries
                 .iter()

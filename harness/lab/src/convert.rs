@@ -6,10 +6,12 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::data::Rules;
+use crate::data::{FormatRules, Rules};
 use crate::deb::payload::{Entry, Node};
 use crate::deb::relation::{Comparison, Relation, relations};
 use crate::deb::{Deb, DebError};
+use crate::scripts::{self, Script};
+use crate::sign::BUILD_TIME;
 use crate::version::{Evr, VersionError, to_pacman, to_rpm};
 
 /// A package that cannot be converted.
@@ -67,14 +69,16 @@ pub(crate) struct Package {
     pub(crate) entries: Vec<Entry>,
     /// Paths of configuration files.
     pub(crate) conffiles: BTreeSet<String>,
-    /// A shell script that runs after the installation.
-    pub(crate) post_install: Option<String>,
+    /// What runs when it comes and goes.
+    pub(crate) scripts: Vec<Script>,
+    /// What runs after a transaction that changed files below a path: path and text.
+    pub(crate) file_triggers: BTreeMap<String, String>,
 }
 
 /// What a target does differently from Debian.
 pub(crate) struct Dialect<'a> {
-    /// Names in the target, by Debian name.
-    pub(crate) rename: &'a BTreeMap<String, String>,
+    /// The format's own rules, and those of both.
+    pub(crate) rules: [&'a FormatRules; 2],
     /// Rewrites a version.
     pub(crate) version: fn(&str) -> Result<Evr, VersionError>,
     /// Orders rewritten versions as the target does.
@@ -85,7 +89,7 @@ impl<'a> Dialect<'a> {
     /// Fedora's.
     pub(crate) fn rpm(rules: &'a Rules) -> Self {
         Self {
-            rename: &rules.rename.rpm,
+            rules: [&rules.rpm, &rules.both],
             version: to_rpm,
             compare: assay_packages::rpm::compare,
         }
@@ -94,7 +98,7 @@ impl<'a> Dialect<'a> {
     /// Arch's.
     pub(crate) fn pacman(rules: &'a Rules) -> Self {
         Self {
-            rename: &rules.rename.pacman,
+            rules: [&rules.pacman, &rules.both],
             version: to_pacman,
             compare: assay_packages::pacman::compare,
         }
@@ -102,15 +106,67 @@ impl<'a> Dialect<'a> {
 
     /// The name in the target.
     pub(crate) fn name<'b>(&'b self, debian: &'b str) -> &'b str {
-        self.rename.get(debian).map_or(debian, String::as_str)
+        self.rules
+            .iter()
+            .find_map(|rules| rules.rename.get(debian))
+            .map_or(debian, String::as_str)
+    }
+
+    /// What a package needs beside what it lists, by Debian name.
+    fn depends(&self, debian: &str) -> impl Iterator<Item = &'a String> {
+        self.rules.into_iter().flat_map({
+            let debian = debian.to_owned();
+            move |rules| rules.depends.get(&debian).into_iter().flatten()
+        })
+    }
+
+    /// The links a package has beside its payload.
+    fn links(&self, debian: &str) -> Vec<Entry> {
+        let links = self
+            .rules
+            .iter()
+            .flat_map(|rules| rules.links.get(debian).into_iter().flatten());
+        links
+            .map(|(path, target)| {
+                let node = Node::Symlink(target.clone());
+                Entry::of_root(path, node, 0o777, u64::from(BUILD_TIME))
+            })
+            .collect()
+    }
+
+    /// What a package runs when others bring or take files.
+    fn file_triggers(&self, debian: &str) -> BTreeMap<String, String> {
+        let rules = self.rules.iter();
+        let triggers =
+            rules.flat_map(|rules| rules.file_triggers.get(debian).into_iter().flatten());
+        triggers
+            .map(|(path, text)| (path.clone(), text.clone()))
+            .collect()
+    }
+
+    /// The path in the target, where it is another one.
+    fn moved(&self, path: &str) -> Option<&'a String> {
+        self.rules.iter().find_map(|rules| rules.moves.get(path))
     }
 }
 
+/// Which packages of a set the image has, by Debian name.
+#[derive(Debug, Default)]
+pub(crate) struct InImage {
+    /// The packages installed in it.
+    pub(crate) installed: BTreeSet<String>,
+    /// Packages taken out of it again, although some of those nominally need them.
+    pub(crate) omitted: BTreeSet<String>,
+}
+
+/// What a package with maintainer scripts needs: the layer they run in.
+pub(crate) const LAYER: &str = "assay-lab-layer";
+
 /// Converts a closed set of packages; the result is sorted by name.
 ///
-/// Every renamed package provides its Debian name. Packages named in
-/// `rules.debian_only` are left out. No rewritten version bound changes its truth
-/// within the set.
+/// Every renamed package provides its Debian name, unless another package has that name in the
+/// target. Packages named in `rules.debian_only` are left out. No rewritten version bound
+/// changes its truth within the set.
 ///
 /// # Errors
 /// `ConvertError`, at the first fault.
@@ -118,6 +174,7 @@ pub(crate) fn convert(
     debs: Vec<Deb>,
     rules: &Rules,
     dialect: &Dialect<'_>,
+    image: &InImage,
 ) -> Result<Vec<Package>, ConvertError> {
     let mut kept = BTreeMap::new();
     for deb in debs {
@@ -128,13 +185,29 @@ pub(crate) fn convert(
     }
     let world = World::of(&kept)?;
     let mut owner: BTreeMap<String, String> = BTreeMap::new();
+    for debian in kept.keys() {
+        let name = dialect.name(debian).to_owned();
+        if let Some(other) = owner.insert(name.clone(), debian.clone()) {
+            return Err(ConvertError::Collision(other, debian.clone(), name));
+        }
+    }
     let mut packages = Vec::new();
     for (debian, deb) in kept {
-        let name = dialect.name(&debian).to_owned();
-        if let Some(other) = owner.insert(name.clone(), debian.clone()) {
-            return Err(ConvertError::Collision(other, debian, name));
+        // Those of the image's packages ran when it was made.
+        let scripts = if image.installed.contains(&debian) {
+            Vec::new()
+        } else {
+            scripts::of_deb(&debian, deb.control.require("Version")?, &deb)
+        };
+        let mut package = one(&debian, deb, &world, rules, dialect, image)?;
+        if !scripts.is_empty() {
+            package.requires.push(vec![Relation::any(LAYER)]);
         }
-        packages.push(one(&debian, name, deb, &world, rules, dialect)?);
+        package.scripts = scripts;
+        package.provides.retain(|provided| {
+            provided.name == package.name || !owner.contains_key(&provided.name)
+        });
+        packages.push(package);
     }
     packages.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(packages)
@@ -142,13 +215,14 @@ pub(crate) fn convert(
 
 fn one(
     debian: &str,
-    name: String,
     deb: Deb,
     world: &World,
     rules: &Rules,
     dialect: &Dialect<'_>,
+    image: &InImage,
 ) -> Result<Package, ConvertError> {
     let control = &deb.control;
+    let name = dialect.name(debian).to_owned();
     let version = control.require("Version")?.to_owned();
     let field = |name: &str| relations(control.get(name).unwrap_or_default());
     let renamed = |relation: Relation| Relation {
@@ -156,9 +230,11 @@ fn one(
         bound: relation.bound,
     };
 
+    let omitted = |name: &str| image.installed.contains(debian) && image.omitted.contains(name);
     let mut requires = Vec::new();
     for group in field("Pre-Depends")?.into_iter().chain(field("Depends")?) {
-        if group.iter().any(|relation| rules.dropped(&relation.name)) {
+        let gone = |relation: &Relation| rules.dropped(&relation.name) || omitted(&relation.name);
+        if group.iter().any(gone) {
             continue;
         }
         let first = group
@@ -179,6 +255,12 @@ fn one(
         }
         if !requires.contains(&known) {
             requires.push(known);
+        }
+    }
+    for more in dialect.depends(debian).filter(|more| world.has(more)) {
+        let more = vec![renamed(Relation::any(more))];
+        if !requires.contains(&more) {
+            requires.push(more);
         }
     }
 
@@ -218,18 +300,36 @@ fn one(
         requires,
         provides,
         conflicts,
-        entries: payload(debian, deb.entries, rules)?,
-        conffiles: deb.conffiles,
-        post_install: None,
+        entries: payload(debian, deb.entries, rules, dialect)?,
+        conffiles: deb
+            .conffiles
+            .into_iter()
+            .map(|path| dialect.moved(&path).cloned().unwrap_or(path))
+            .collect(),
+        scripts: Vec::new(),
+        file_triggers: dialect.file_triggers(debian),
         version,
         name,
     })
 }
 
-/// Removes what the images leave out and orders the rest.
-fn payload(package: &str, entries: Vec<Entry>, rules: &Rules) -> Result<Vec<Entry>, ConvertError> {
+/// Removes what the images leave out, adds the target's own links and orders the rest.
+fn payload(
+    package: &str,
+    entries: Vec<Entry>,
+    rules: &Rules,
+    dialect: &Dialect<'_>,
+) -> Result<Vec<Entry>, ConvertError> {
+    // What is moved comes last, and takes the place of what has that path already.
+    let (moved, rest): (Vec<Entry>, Vec<Entry>) = entries
+        .into_iter()
+        .chain(dialect.links(package))
+        .partition(|entry| dialect.moved(&entry.path).is_some());
     let mut kept: BTreeMap<String, Entry> = BTreeMap::new();
-    for entry in entries {
+    for mut entry in rest.into_iter().chain(moved) {
+        if let Some(path) = dialect.moved(&entry.path) {
+            entry.path = path.clone();
+        }
         if !rules.excluded(&entry.path) && !rules.unowned(&entry.path) {
             kept.insert(entry.path.clone(), entry);
         }
@@ -269,7 +369,8 @@ fn plain(text: &str, newline: &str) -> String {
 struct World {
     packages: BTreeMap<String, String>,
     provided: BTreeSet<String>,
-    provided_with_version: BTreeSet<String>,
+    /// The versions with which a name is provided, where it is with any.
+    provided_versions: BTreeMap<String, Vec<String>>,
 }
 
 impl World {
@@ -277,7 +378,7 @@ impl World {
         let mut world = Self {
             packages: BTreeMap::new(),
             provided: BTreeSet::new(),
-            provided_with_version: BTreeSet::new(),
+            provided_versions: BTreeMap::new(),
         };
         for (name, deb) in debs {
             world
@@ -287,8 +388,9 @@ impl World {
                 .into_iter()
                 .flatten()
             {
-                if relation.bound.is_some() {
-                    world.provided_with_version.insert(relation.name.clone());
+                if let Some((_, version)) = relation.bound {
+                    let versions = world.provided_versions.entry(relation.name.clone());
+                    versions.or_default().push(version);
                 }
                 world.provided.insert(relation.name);
             }
@@ -300,24 +402,27 @@ impl World {
         self.packages.contains_key(name) || self.provided.contains(name)
     }
 
-    /// Few bounds change their truth when both versions are rewritten: one that held
-    /// loses its version, one that did not hold is left out.
+    /// Few bounds change their truth when both versions are rewritten: one that some version of
+    /// the set met loses its version, one that none met is left out.
     fn settle(
         &self,
         relation: Relation,
         dialect: &Dialect<'_>,
     ) -> Result<Option<Relation>, ConvertError> {
-        let (Some((comparison, bound)), Some(version)) =
-            (&relation.bound, self.packages.get(&relation.name))
-        else {
+        let Some((comparison, bound)) = &relation.bound else {
             return Ok(Some(relation));
         };
         let rewritten = |debian: &str| (dialect.version)(debian).map(|evr| evr.to_string());
-        let held = holds(*comparison, assay_packages::dpkg::compare(version, bound));
-        let holds_there = holds(
-            *comparison,
-            (dialect.compare)(&rewritten(version)?, &rewritten(bound)?),
-        );
+        let provided = self.provided_versions.get(&relation.name);
+        let versions = self.packages.get(&relation.name).into_iter();
+        let (mut held, mut holds_there) = (false, false);
+        for version in versions.chain(provided.into_iter().flatten()) {
+            held |= holds(*comparison, assay_packages::dpkg::compare(version, bound));
+            holds_there |= holds(
+                *comparison,
+                (dialect.compare)(&rewritten(version)?, &rewritten(bound)?),
+            );
+        }
         Ok(match (held, holds_there) {
             (true, false) => Some(Relation::any(&relation.name)),
             (false, true) => None,
@@ -334,7 +439,7 @@ impl World {
         match relation.bound {
             Some(_) => {
                 self.packages.contains_key(&relation.name)
-                    || self.provided_with_version.contains(&relation.name)
+                    || self.provided_versions.contains_key(&relation.name)
             }
             None => self.has(&relation.name),
         }
@@ -381,7 +486,8 @@ mod tests {
         Deb {
             control: paragraphs(control).expect("well formed").remove(0),
             conffiles: BTreeSet::new(),
-            scripts: BTreeSet::new(),
+            scripts: BTreeMap::new(),
+            questions: Vec::new(),
             entries,
         }
     }
@@ -390,9 +496,27 @@ mod tests {
         crate::data::Rules::embedded().expect("the data of the repository")
     }
 
-    fn dialect(rename: &BTreeMap<String, String>) -> Dialect<'_> {
+    fn convert(
+        debs: Vec<Deb>,
+        rules: &Rules,
+        dialect: &Dialect<'_>,
+    ) -> Result<Vec<Package>, ConvertError> {
+        super::convert(debs, rules, dialect, &InImage::default())
+    }
+
+    fn renaming(pairs: &[(&str, &str)]) -> FormatRules {
+        FormatRules {
+            rename: pairs
+                .iter()
+                .map(|(debian, name)| ((*debian).to_owned(), (*name).to_owned()))
+                .collect(),
+            ..FormatRules::default()
+        }
+    }
+
+    fn dialect(own: &FormatRules) -> Dialect<'_> {
         Dialect {
-            rename,
+            rules: [own, own],
             version: to_rpm,
             compare: assay_packages::rpm::compare,
         }
@@ -401,9 +525,9 @@ mod tests {
     #[test]
     fn a_bound_whose_truth_changes_is_settled() {
         // A comparison that finds everything equal stands for one that reorders.
-        let none = BTreeMap::new();
+        let none = FormatRules::default();
         let odd = Dialect {
-            rename: &none,
+            rules: [&none, &none],
             version: to_rpm,
             compare: |_, _| Ordering::Equal,
         };
@@ -417,6 +541,12 @@ mod tests {
             ]
         };
         let settled = convert(debs(), &rules(), &odd).expect("a closed set");
+        let virtual_name = vec![
+            deb("Package: a\nVersion: 1\nDepends: v (>> 1)\n", vec![]),
+            deb("Package: b\nVersion: 1\nProvides: v (= 2)\n", vec![]),
+        ];
+        let of_provided = convert(virtual_name, &rules(), &odd).expect("a closed set");
+        assert_eq!(of_provided[0].requires, [[Relation::any("v")]]);
         assert_eq!(settled[0].requires, [[Relation::any("b")]]);
         assert_eq!(settled[0].conflicts, []);
         let kept = convert(debs(), &rules(), &dialect(&none)).expect("a closed set");
@@ -432,7 +562,7 @@ mod tests {
 
     #[test]
     fn dependencies_are_renamed_dropped_and_narrowed() {
-        let rename = BTreeMap::from([("libc6".to_owned(), "glibc".to_owned())]);
+        let rename = renaming(&[("libc6", "glibc")]);
         let debs = vec![
             deb(
                 "Package: a\nVersion: 1\nDepends: libc6 (>= 2), debconf | debconf-2.0, absent | b, virtual\nConflicts: a, other (<< 2)\n",
@@ -468,10 +598,10 @@ mod tests {
     fn an_open_set_and_a_collision_are_refused() {
         let open = vec![deb("Package: a\nVersion: 1\nDepends: absent\n", vec![])];
         assert!(matches!(
-            convert(open, &rules(), &dialect(&BTreeMap::new())),
+            convert(open, &rules(), &dialect(&FormatRules::default())),
             Err(ConvertError::Unmet { .. })
         ));
-        let rename = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let rename = renaming(&[("a", "b")]);
         let two = vec![
             deb("Package: a\nVersion: 1\n", vec![]),
             deb("Package: b\nVersion: 1\n", vec![]),
@@ -498,7 +628,7 @@ mod tests {
                 vec![link.clone(), manual, file],
             )],
             &rules(),
-            &dialect(&BTreeMap::new()),
+            &dialect(&FormatRules::default()),
         );
         let good = good.expect("complete");
         assert_eq!(
@@ -512,8 +642,101 @@ mod tests {
         let bad = convert(
             vec![deb("Package: a\nVersion: 1\n", vec![link])],
             &rules(),
-            &dialect(&BTreeMap::new()),
+            &dialect(&FormatRules::default()),
         );
         assert!(matches!(bad, Err(ConvertError::Hardlink { .. })));
+    }
+
+    #[test]
+    fn a_debian_name_is_provided_unless_another_package_has_it() {
+        let own = renaming(&[
+            ("pkgconf", "pkgconf-pkg-config"),
+            ("pkgconf-bin", "pkgconf"),
+        ]);
+        let debs = vec![
+            deb(
+                "Package: pkgconf\nVersion: 1\nDepends: pkgconf-bin\n",
+                vec![],
+            ),
+            deb("Package: pkgconf-bin\nVersion: 1\n", vec![]),
+        ];
+        let converted = convert(debs, &rules(), &dialect(&own)).expect("a closed set");
+        assert_eq!(converted[1].name, "pkgconf-pkg-config");
+        assert_eq!(names(&converted[1].requires[0]), ["pkgconf"]);
+        assert_eq!(names(&converted[1].provides), [""; 0]);
+        assert_eq!(names(&converted[0].provides), ["pkgconf-bin"]);
+    }
+
+    #[test]
+    fn the_target_adds_needs_and_links_and_moves_paths() {
+        let map = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        let own = FormatRules {
+            depends: BTreeMap::from([(
+                "apache2".to_owned(),
+                vec!["b".to_owned(), "absent".to_owned()],
+            )]),
+            links: BTreeMap::from([("apache2".to_owned(), map("usr/sbin/httpd", "apache2"))]),
+            moves: map("etc/apache2.service", "etc/httpd.service"),
+            file_triggers: BTreeMap::from([("b".to_owned(), map("/usr/lib", "ldconfig\n"))]),
+            ..renaming(&[("b", "c")])
+        };
+        let unit = Entry::of_root("etc/apache2.service", Node::File(vec![]), 0o644, 0);
+        let alias = Node::Symlink("apache2.service".to_owned());
+        let alias = Entry::of_root("etc/httpd.service", alias, 0o777, 0);
+        let debs = vec![
+            deb("Package: apache2\nVersion: 1\n", vec![unit, alias]),
+            deb("Package: b\nVersion: 1\n", vec![]),
+        ];
+        let converted = convert(debs, &rules(), &dialect(&own)).expect("a closed set");
+        assert_eq!(converted[0].requires, [[Relation::any("c")]]);
+        let paths: Vec<&str> = converted[0]
+            .entries
+            .iter()
+            .map(|e| e.path.as_str())
+            .collect();
+        assert_eq!(paths, ["etc/httpd.service", "usr/sbin/httpd"]);
+        assert_eq!(converted[0].entries[0].node, Node::File(vec![]));
+        assert!(converted[0].file_triggers.is_empty());
+        assert_eq!(converted[1].file_triggers, map("/usr/lib", "ldconfig\n"));
+    }
+
+    #[test]
+    fn scripts_of_installed_packages_are_left_out() {
+        let scripted = || {
+            let mut scripted = deb("Package: a\nVersion: 1\n", vec![]);
+            scripted
+                .scripts
+                .insert("postinst".to_owned(), "#!/bin/sh\n".to_owned());
+            vec![scripted]
+        };
+        let none = FormatRules::default();
+        let kept = convert(scripted(), &rules(), &dialect(&none)).expect("a closed set");
+        assert_eq!(kept[0].scripts.len(), 1);
+        assert_eq!(kept[0].requires, [[Relation::any(LAYER)]]);
+        let image = InImage {
+            installed: BTreeSet::from(["a".to_owned()]),
+            omitted: BTreeSet::new(),
+        };
+        let left_out =
+            super::convert(scripted(), &rules(), &dialect(&none), &image).expect("a closed set");
+        assert!(left_out[0].scripts.is_empty() && left_out[0].requires.is_empty());
+    }
+
+    #[test]
+    fn only_what_is_installed_does_without_what_was_taken_out() {
+        let debs = vec![
+            deb("Package: a\nVersion: 1\nDepends: python3\n", vec![]),
+            deb("Package: b\nVersion: 1\nDepends: python3\n", vec![]),
+            deb("Package: python3\nVersion: 3\n", vec![]),
+        ];
+        let image = InImage {
+            installed: BTreeSet::from(["a".to_owned()]),
+            omitted: BTreeSet::from(["python3".to_owned()]),
+        };
+        let none = FormatRules::default();
+        let converted =
+            super::convert(debs, &rules(), &dialect(&none), &image).expect("a closed set");
+        let needs: Vec<usize> = converted.iter().map(|p| p.requires.len()).collect();
+        assert_eq!(needs, [0, 1, 0]);
     }
 }

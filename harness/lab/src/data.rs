@@ -15,6 +15,7 @@ pub(crate) const SOURCES: &str = env!("ASSAY_LAB_SOURCES");
 
 const RULES: &str = include_str!("../../../base-images/lab/rules.toml");
 const FEDORA: &str = include_str!("../../../base-images/lab/fedora-44.toml");
+const ROCKY: &str = include_str!("../../../base-images/lab/rocky-9.toml");
 const ARCH: &str = include_str!("../../../base-images/lab/arch.toml");
 /// `/etc/pacman.conf` of the Arch image.
 pub(crate) const PACMAN_CONF: &str = include_str!("../../../base-images/lab/pacman.conf");
@@ -22,6 +23,8 @@ const MADE_UP: &str = include_str!("../../../base-images/lab/made-up.toml");
 
 /// The key of the Fedora image's own repository.
 pub(crate) const FEDORA_BASE: &str = "fedora-base";
+/// The key of the Rocky image's own repository.
+pub(crate) const ROCKY_BASE: &str = "rocky-base";
 /// The key of the Arch image's repositories.
 pub(crate) const ARCH_KEY: &str = "arch";
 /// The key of the repository that recipes add with `apt_repo`.
@@ -30,7 +33,7 @@ pub(crate) const APT_KEY: &str = "apt";
 pub(crate) const RPM_KEY: &str = "rpm";
 
 /// The committed test keys: name and armored secret key.
-pub(crate) const KEYS: [(&str, &str); 4] = [
+pub(crate) const KEYS: [(&str, &str); 5] = [
     (
         APT_KEY,
         include_str!("../../../base-images/lab/keys/test-key-apt.secret.asc"),
@@ -42,6 +45,10 @@ pub(crate) const KEYS: [(&str, &str); 4] = [
     (
         FEDORA_BASE,
         include_str!("../../../base-images/lab/keys/test-key-fedora-base.secret.asc"),
+    ),
+    (
+        ROCKY_BASE,
+        include_str!("../../../base-images/lab/keys/test-key-rocky-base.secret.asc"),
     ),
     (
         RPM_KEY,
@@ -83,18 +90,35 @@ pub(crate) struct Rules {
     exclude_unless_copyright: String,
     /// Names a package provides beside those Debian lists.
     pub(crate) provides: BTreeMap<String, Vec<String>>,
-    /// Names in the target, by Debian name.
-    pub(crate) rename: Rename,
+    /// Programs that maintainer scripts call without any effect here.
+    pub(crate) no_ops: Vec<String>,
+    /// What holds for both formats.
+    pub(crate) both: FormatRules,
+    /// What holds for Fedora and Rocky alone.
+    pub(crate) rpm: FormatRules,
+    /// What holds for Arch alone.
+    pub(crate) pacman: FormatRules,
 }
 
-/// The renamed packages of each format.
-#[derive(Debug, Deserialize)]
+/// Rules of one format, or of both.
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Rename {
-    /// Names on Fedora.
-    pub(crate) rpm: BTreeMap<String, String>,
-    /// Names on Arch.
-    pub(crate) pacman: BTreeMap<String, String>,
+pub(crate) struct FormatRules {
+    /// Names in the target, by Debian name.
+    #[serde(default)]
+    pub(crate) rename: BTreeMap<String, String>,
+    /// Debian packages that a package needs beside those it lists, where the set holds them.
+    #[serde(default)]
+    pub(crate) depends: BTreeMap<String, Vec<String>>,
+    /// Links that a package has beside its payload: path and target, by Debian name.
+    #[serde(default)]
+    pub(crate) links: BTreeMap<String, BTreeMap<String, String>>,
+    /// Paths that are called otherwise in the target.
+    #[serde(default)]
+    pub(crate) moves: BTreeMap<String, String>,
+    /// What a package runs after a transaction that changed files below a path, by Debian name.
+    #[serde(default)]
+    pub(crate) file_triggers: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Rules {
@@ -104,12 +128,6 @@ impl Rules {
     /// `DataError` when they are faulty.
     pub(crate) fn embedded() -> Result<Self, DataError> {
         parse("rules.toml", RULES)
-    }
-
-    /// Treats a package as Debian's own: neither converted, needed nor left in the image.
-    pub(crate) fn leave_out(&mut self, name: &str) {
-        self.debian_only.insert(name.to_owned());
-        self.drop_dependencies.insert(name.to_owned());
     }
 
     /// Whether dependencies on this Debian package are dropped.
@@ -136,7 +154,7 @@ impl Rules {
     }
 }
 
-/// How an image is built: `fedora-44.toml`, `arch.toml`.
+/// How an image is built: `fedora-44.toml`, `rocky-9.toml`, `arch.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Definition {
@@ -150,6 +168,9 @@ pub(crate) struct Definition {
     pub(crate) repository: Vec<String>,
     /// In the order in which they are tried.
     pub(crate) userland: Vec<Userland>,
+    /// Packages of the repository that only need others.
+    #[serde(default)]
+    pub(crate) meta: Vec<MadeUp>,
     /// Files of the release package.
     pub(crate) file: Vec<OverlayFile>,
     /// Links of the release package, beside its files.
@@ -202,6 +223,14 @@ pub(crate) fn fedora() -> Result<Definition, DataError> {
     parse("fedora-44.toml", FEDORA)
 }
 
+/// How the Rocky image is built.
+///
+/// # Errors
+/// `DataError` when the definition is faulty.
+pub(crate) fn rocky() -> Result<Definition, DataError> {
+    parse("rocky-9.toml", ROCKY)
+}
+
 /// How the Arch image is built.
 ///
 /// # Errors
@@ -211,7 +240,7 @@ pub(crate) fn arch() -> Result<Definition, DataError> {
 }
 
 /// A package made up for the lab: `made-up.toml`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MadeUp {
     /// The name in all three formats.
@@ -223,6 +252,15 @@ pub(crate) struct MadeUp {
     /// Debian relations, understood in all three formats.
     #[serde(default)]
     pub(crate) depends: String,
+    /// What it provides beside its name.
+    #[serde(default)]
+    pub(crate) provides: String,
+    /// What it cannot be installed with.
+    #[serde(default)]
+    pub(crate) conflicts: String,
+    /// Further text files: path without a leading slash, and contents.
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, String>,
     /// Text of the program `/usr/bin/NAME`, if it has one.
     #[serde(default)]
     pub(crate) program: Option<String>,
@@ -260,6 +298,7 @@ mod tests {
     fn the_embedded_data_is_well_formed() {
         let fedora = fedora().expect("well formed");
         assert_eq!(fedora.userland.len(), 2);
+        assert_eq!(rocky().expect("well formed").userland.len(), 1);
         assert_eq!(arch().expect("well formed").userland.len(), 1);
         let names: Vec<String> = made_up()
             .expect("well formed")

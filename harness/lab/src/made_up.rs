@@ -2,13 +2,14 @@
 //!
 //! Pure. Their list is data: `base-images/lab/made-up.toml`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::convert::Package;
 use crate::data::{self, DataError, Definition, MadeUp};
 use crate::deb::DebError;
 use crate::deb::payload::{Entry, Node};
 use crate::deb::relation::{Relation, relations};
+use crate::scripts::{Moment, Script};
 use crate::sign::BUILD_TIME;
 
 /// A list that cannot be made into packages.
@@ -30,16 +31,23 @@ pub(crate) fn packages() -> Result<Vec<Package>, MadeUpError> {
     data::made_up()?.into_iter().map(package).collect()
 }
 
-fn package(made_up: MadeUp) -> Result<Package, MadeUpError> {
+/// One made-up package.
+///
+/// # Errors
+/// `MadeUpError` when a relation is faulty.
+pub(crate) fn package(made_up: MadeUp) -> Result<Package, MadeUpError> {
     let path = format!("usr/bin/{}", made_up.name);
-    let program = made_up.program.map(|text| {
-        Entry::of_root(
-            &path,
-            Node::File(text.into_bytes()),
-            0o755,
-            u64::from(BUILD_TIME),
-        )
-    });
+    let time = u64::from(BUILD_TIME);
+    let entry = |path: &str, text: String, mode| {
+        Entry::of_root(path, Node::File(text.into_bytes()), mode, time)
+    };
+    let program = made_up.program.map(|text| entry(&path, text, 0o755));
+    let files = made_up.files.into_iter();
+    let mut entries: Vec<Entry> = files
+        .map(|(path, text)| entry(&path, text, 0o644))
+        .chain(program)
+        .collect();
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(Package {
         version: format!("{}-1", made_up.version),
         any_architecture: true,
@@ -47,27 +55,41 @@ fn package(made_up: MadeUp) -> Result<Package, MadeUpError> {
         summary: made_up.summary,
         homepage: String::new(),
         requires: relations(&made_up.depends)?,
-        provides: Vec::new(),
-        conflicts: Vec::new(),
-        entries: program.into_iter().collect(),
+        provides: relations(&made_up.provides)?
+            .into_iter()
+            .flatten()
+            .collect(),
+        conflicts: relations(&made_up.conflicts)?
+            .into_iter()
+            .flatten()
+            .collect(),
+        entries,
         conffiles: BTreeSet::new(),
-        post_install: made_up.post_install,
+        scripts: made_up
+            .post_install
+            .map(|text| Script {
+                moment: Moment::Postinst,
+                text,
+            })
+            .into_iter()
+            .collect(),
+        file_triggers: BTreeMap::new(),
         name: made_up.name,
     })
 }
 
 /// The package that owns an image's os-release, repository file and key.
-/// `packaged` tells whether another package brings a path; `extra` are more files.
+/// `packaged` tells whether another package brings a path; `extra` are more entries.
 ///
 /// # Errors
 /// `DebError` when a provided name is faulty.
 pub(crate) fn release_package(
     definition: &Definition,
     packaged: impl Fn(&str) -> bool,
-    extra: Vec<(String, Vec<u8>)>,
+    extra: Vec<Entry>,
 ) -> Result<Package, DebError> {
     let time = u64::from(BUILD_TIME);
-    let mut provides = Vec::new();
+    let mut provides = vec![Relation::any(crate::convert::LAYER)];
     for text in &definition.release_provides {
         provides.push(match text.split_once(" = ") {
             Some((name, version)) => Relation {
@@ -80,16 +102,15 @@ pub(crate) fn release_package(
     let files = definition
         .file
         .iter()
-        .map(|file| (file.path.clone(), file.text.clone().into_bytes()))
-        .chain(extra);
-    let files = files.map(|(path, bytes)| Entry::of_root(&path, Node::File(bytes), 0o644, time));
+        .map(|file| (file.path.as_str(), file.text.clone().into_bytes()));
+    let files = files.map(|(path, bytes)| Entry::of_root(path, Node::File(bytes), 0o644, time));
     let links = definition
         .link
         .iter()
         .filter(|link| !link.unless_packaged || !packaged(&link.path));
     let links = links
         .map(|link| Entry::of_root(&link.path, Node::Symlink(link.target.clone()), 0o777, time));
-    let mut entries: Vec<Entry> = files.chain(links).collect();
+    let mut entries: Vec<Entry> = files.chain(links).chain(extra).collect();
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(Package {
         name: definition.release_package.clone(),
@@ -107,7 +128,8 @@ pub(crate) fn release_package(
             .map(|entry| entry.path.clone())
             .collect(),
         entries,
-        post_install: None,
+        scripts: Vec::new(),
+        file_triggers: BTreeMap::new(),
     })
 }
 
@@ -130,15 +152,39 @@ mod tests {
             "assay-needs-newer",
             "assay-broken",
             "assay-fails",
+            "assay-provider",
+            "assay-needs-virtual",
+            "assay-needs-virtual-newer",
+            "assay-rival",
+            "assay-modern",
         ] {
             assert_eq!(found(name), 1, "{name}");
         }
         assert!(packages.iter().any(|package| {
             package
-                .post_install
-                .as_deref()
-                .is_some_and(|text| text.contains("exit 3"))
+                .scripts
+                .iter()
+                .any(|script| script.text.contains("exit 3"))
         }));
+    }
+
+    #[test]
+    fn made_up_packages_provide_conflict_and_collide() {
+        let packages = packages().expect("the committed list");
+        let find = |name: &str| {
+            let mut found = packages.iter().filter(|package| package.name == name);
+            found.next().expect("it is in the list")
+        };
+        assert_eq!(find("assay-provider").provides[0].name, "assay-virtual");
+        assert!(find("assay-provider").provides[0].bound.is_some());
+        assert_eq!(
+            find("assay-rival").conflicts,
+            [Relation::any("assay-hello")]
+        );
+        assert!(find("assay-modern").conflicts[0].bound.is_some());
+        let (one, two) = (find("assay-file-one"), find("assay-file-two"));
+        assert_eq!(one.entries[0].path, two.entries[0].path);
+        assert_ne!(one.entries[0].node, two.entries[0].node);
     }
 
     #[test]
@@ -147,7 +193,7 @@ mod tests {
         let package = release_package(
             &definition,
             |path| path == "usr/bin/dnf",
-            vec![("etc/key".to_owned(), vec![1])],
+            vec![Entry::of_root("etc/key", Node::File(vec![1]), 0o644, 0)],
         )
         .expect("well formed");
         let paths: Vec<&str> = package

@@ -6,7 +6,7 @@
 //!
 //! Reading order: `cli` → `build` (the steps and their cache) → `resolve` (which
 //! packages) → `rootfs` (root file systems) → `convert` (Debian packages to neutral
-//! ones) → `fedora`, `arch`, `apt_repo` (the formats) → `sign`. Data: `data`.
+//! ones), `scripts` and `layer` (their maintainer scripts) → `fedora`, `arch`, `apt_repo` (the formats) → `sign`. Data: `data`.
 
 mod apt_repo;
 mod arch;
@@ -17,11 +17,13 @@ mod data;
 mod deb;
 mod fedora;
 mod files;
+mod layer;
 mod made_up;
 mod manifest;
 mod process;
 mod resolve;
 mod rootfs;
+mod scripts;
 mod sign;
 mod sources;
 mod version;

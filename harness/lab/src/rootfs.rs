@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::data::Rules;
+use crate::deb;
 use crate::deb::payload::{Entry, Node};
-use crate::deb::{self, Deb};
 use crate::files::{self, FileError, at};
 use crate::process::{ProcessError, run};
 use crate::resolve::{PackageSet, ResolveError, debs, read_verified};
@@ -112,30 +112,29 @@ pub(crate) fn install(cache: &Path, set: &PackageSet, work: &Path) -> Result<Pat
     Ok(root)
 }
 
-/// Takes Debian's own packages, documentation and traces of the build out of a root.
+/// Takes the paths in `gone` that are not in `kept`, documentation and traces of the build out of
+/// a root. Not all of `gone` needs to be there.
 ///
 /// # Errors
 /// `RootfsError`.
 pub(crate) fn strip(
     root: &Path,
-    packages: &BTreeMap<String, Deb>,
+    kept: &BTreeSet<String>,
+    gone: &BTreeSet<String>,
     rules: &Rules,
 ) -> Result<(), RootfsError> {
-    let owned = |wanted: bool| -> BTreeSet<&str> {
-        let of = packages
-            .iter()
-            .filter(|(name, _)| rules.debian_only.contains(*name) == wanted);
-        of.flat_map(|(_, deb)| deb.entries.iter().map(|entry| entry.path.as_str()))
-            .collect()
-    };
-    let kept = owned(false);
-    let gone = owned(true);
     remove_files(root)?;
+    let [alternatives, kept_alternatives] = crate::layer::ALTERNATIVES.map(|path| root.join(path));
+    if alternatives.is_dir() {
+        std::fs::rename(&alternatives, &kept_alternatives).map_err(at("rename", &alternatives))?;
+    }
     // Longest first, so that a folder is empty when its turn comes.
     for path in gone.iter().rev().filter(|path| !kept.contains(*path)) {
         let path = root.join(path);
         match path.symlink_metadata() {
             Ok(found) if found.is_dir() => {
+                // Python compiled what its packages brought.
+                files::remove(&path.join("__pycache__"))?;
                 // A folder that still holds something stays.
                 let _ = std::fs::remove_dir(&path);
             }

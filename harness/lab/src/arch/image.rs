@@ -9,7 +9,7 @@ use std::path::Path;
 use super::database::database;
 use super::package::{PacmanError, PacmanPackage, write};
 use crate::build::BuildError;
-use crate::build::material::{Material, each, write_keys, write_repository};
+use crate::build::material::{Material, write_keys, write_repository};
 use crate::convert::Dialect;
 use crate::data::{ARCH_KEY, Definition, PACMAN_CONF, Rules, key};
 use crate::files::{self, at};
@@ -52,13 +52,18 @@ pub(crate) fn build(
 ) -> Result<(), BuildError> {
     let key = key(ARCH_KEY)?;
     let dialect = Dialect::pacman(rules);
-    let begun = material.begin(definition, rules, &dialect, work, Vec::new())?;
+    let (begun, written) = material.begin(
+        definition,
+        rules,
+        &dialect,
+        work,
+        Vec::new(),
+        |package, in_image| write(package, in_image, &key),
+    )?;
     let (root, in_image) = (&begun.root, &begun.in_image);
     files::write(&root.join("etc/pacman.conf"), PACMAN_CONF.as_bytes())?;
     add_user(root)?;
 
-    let packages = &begun.packages;
-    let written: Vec<PacmanPackage> = each(packages, |package| write(package, in_image, &key))?;
     set_up_keyring(root, &key.public_binary()?, &key.fingerprint())?;
     let command = ["pacman", "-U", "--dbonly", "--noconfirm", "--noscriptlet"];
     let files = written.iter();

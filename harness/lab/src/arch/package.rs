@@ -12,8 +12,12 @@ use crate::deb::payload::{Entry, Node};
 use crate::deb::relation::Relation;
 use crate::fedora::rpm_md::gzip;
 use crate::files::sha256;
+use crate::scripts::for_pacman;
 use crate::sign::{BUILD_TIME, Key, SignError};
 use crate::version::{VersionError, to_pacman};
+
+/// Higher levels cost more time than the smaller packages save.
+const LEVEL: i32 = 5;
 
 /// A package that could not be written for pacman.
 #[derive(Debug, thiserror::Error)]
@@ -107,11 +111,6 @@ pub(crate) fn write(
         .iter()
         .map(|(field, value)| format!("{field} = {value}\n"))
         .collect();
-    let install = package
-        .post_install
-        .as_ref()
-        .map(|script| format!("post_install() {{\n{script}}}\n"));
-
     let time = u64::from(BUILD_TIME);
     let mut control = vec![Entry::of_root(
         ".PKGINFO",
@@ -119,7 +118,7 @@ pub(crate) fn write(
         0o644,
         time,
     )];
-    if let Some(text) = install {
+    if let Some(text) = for_pacman(&package.scripts) {
         control.push(Entry::of_root(
             ".INSTALL",
             Node::File(text.into_bytes()),
@@ -131,7 +130,7 @@ pub(crate) fn write(
     control.push(Entry::of_root(".MTREE", Node::File(mtree), 0o644, time));
 
     let archive = tar(control.iter().chain(&entries))?;
-    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 9)?;
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
     encoder.include_checksum(true)?;
     encoder.write_all(&archive)?;
     let bytes = encoder.finish()?;
@@ -300,7 +299,10 @@ mod tests {
             vec![Relation::any("other")],
         ];
         package.entries = vec![file, link];
-        package.post_install = Some("exit 3\n".to_owned());
+        package.scripts = vec![crate::scripts::Script {
+            moment: crate::scripts::Moment::Postinst,
+            text: "exit 3\n".to_owned(),
+        }];
         package
     }
 

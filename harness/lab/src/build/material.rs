@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::BuildError;
-use crate::convert::{Dialect, Package, convert};
+use crate::convert::{Dialect, InImage, Package, convert};
 use crate::data::{Definition, Rules};
+use crate::deb::payload::Entry;
 use crate::deb::{self, Deb};
-use crate::made_up::release_package;
-use crate::resolve::{PackageSet, read_verified};
+use crate::made_up::{self, release_package};
+use crate::resolve::{Fetched, PackageSet, read_verified};
 use crate::sign::Key;
-use crate::{files, rootfs};
+use crate::{files, layer, rootfs};
 
 /// Where packages wait inside a root while they are registered.
 const INBOX: &str = "lab-inbox";
@@ -34,80 +35,102 @@ impl Material {
     /// # Errors
     /// `BuildError` when one is missing, changed or faulty.
     pub(crate) fn read(cache: &Path, set: &PackageSet) -> Result<Self, BuildError> {
-        let mut debs = BTreeMap::new();
-        for package in set.image.iter().chain(&set.repository) {
-            debs.insert(
-                package.name.clone(),
-                deb::read(&read_verified(cache, package)?)?,
-            );
-        }
+        let all: Vec<&Fetched> = set.image.iter().chain(&set.repository).collect();
+        let debs = each(&all, |package| -> Result<_, BuildError> {
+            let bytes = read_verified(cache, package)?;
+            Ok((package.name.clone(), deb::read(&bytes)?))
+        })?;
         Ok(Self {
             cache: cache.to_owned(),
             set: set.clone(),
-            debs,
+            debs: debs.into_iter().collect(),
         })
     }
 
-    /// The packages of the repository whose maintainer scripts are left out.
-    pub(crate) fn without_their_scripts(&self) -> Vec<&str> {
-        let names = self
-            .set
-            .repository
-            .iter()
-            .map(|package| package.name.as_str());
-        names
-            .filter(|name| {
-                self.debs
-                    .get(*name)
-                    .is_some_and(|deb| !deb.scripts.is_empty())
-            })
-            .collect()
-    }
-
     /// Begins an image in a work folder: its root with the files of its packages, Debian's own taken
-    /// away, and the release package with the target's files and these.
+    /// away, and the release package with the target's files and these. Packages are written while
+    /// the root is made; the function gets each with the names of those in the image.
     ///
     /// # Errors
     /// `BuildError` when a file cannot be written or a package cannot be converted.
-    pub(crate) fn begin(
+    pub(crate) fn begin<W: Send, E: Send + Into<BuildError>>(
         self,
         definition: &Definition,
         rules: &Rules,
         dialect: &Dialect<'_>,
         work: &Path,
-        more: Vec<(String, Vec<u8>)>,
-    ) -> Result<Begun, BuildError> {
-        let root = rootfs::install(&self.cache, &self.set, work)?;
-        rootfs::strip(&root, &self.debs, rules)?;
-        let (mut packages, in_image) = self.convert(rules, dialect)?;
-        let exists = |path: &str| root.join(path).symlink_metadata().is_ok();
-        let release = release_package(definition, exists, more)?;
-        rootfs::place(&root, &release.entries)?;
+        more: Vec<Entry>,
+        write: impl Fn(&Package, &BTreeSet<String>) -> Result<W, E> + Sync,
+    ) -> Result<(Begun, Vec<W>), BuildError> {
+        let image = self.in_image(rules);
+        let mut extra = layer::entries(self.debs.get("dpkg"), &rules.no_ops);
+        extra.extend(more);
+        let (kept, gone) = paths(&self.debs, &image.installed);
+        let debs = self.debs.into_values().collect();
+        let mut packages = convert(debs, rules, dialect, &image)?;
+        for meta in &definition.meta {
+            packages.push(made_up::package(meta.clone())?);
+        }
+        let names = image.installed.iter();
+        let in_image: BTreeSet<String> = names.map(|name| dialect.name(name).to_owned()).collect();
+        let packaged = |path: &str| {
+            let mut there = packages
+                .iter()
+                .filter(|package| in_image.contains(&package.name));
+            there.any(|package| package.entries.iter().any(|entry| entry.path == path))
+        };
+        let release = release_package(definition, packaged, extra)?;
         packages.push(release);
-        Ok(Begun {
+
+        let (root, written) = std::thread::scope(|scope| {
+            // It keeps one core busy at most, and the disk.
+            let root = scope.spawn(|| -> Result<PathBuf, BuildError> {
+                let root = rootfs::install(&self.cache, &self.set, work)?;
+                rootfs::strip(&root, &kept, &gone, rules)?;
+                Ok(root)
+            });
+            let written = each(&packages, |package| write(package, &in_image));
+            let root = root
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (root, written)
+        });
+        let (root, written) = (root?, written.map_err(Into::into)?);
+        if let Some(release) = packages.last() {
+            rootfs::place(&root, &release.entries)?;
+        }
+        let begun = Begun {
             root,
             packages,
             in_image,
-        })
+        };
+        Ok((begun, written))
     }
 
-    /// Converts all packages; gives also the names of those in the image.
-    fn convert(
-        self,
-        rules: &Rules,
-        dialect: &Dialect<'_>,
-    ) -> Result<(Vec<Package>, BTreeSet<String>), BuildError> {
-        let names = self
-            .set
-            .image
-            .iter()
-            .filter(|package| !rules.debian_only.contains(&package.name));
-        let in_image = names
-            .map(|package| dialect.name(&package.name).to_owned())
+    fn in_image(&self, rules: &Rules) -> InImage {
+        let omitted: BTreeSet<String> = self.set.omitted.iter().cloned().collect();
+        let names = self.set.image.iter().map(|package| package.name.clone());
+        let installed = names
+            .filter(|name| !rules.debian_only.contains(name) && !omitted.contains(name))
             .collect();
-        let packages = convert(self.debs.into_values().collect(), rules, dialect)?;
-        Ok((packages, in_image))
+        InImage { installed, omitted }
     }
+}
+
+/// The paths of the packages named by `installed`, and those of all others.
+fn paths(
+    debs: &BTreeMap<String, Deb>,
+    installed: &BTreeSet<String>,
+) -> (BTreeSet<String>, BTreeSet<String>) {
+    let of = |wanted: bool| {
+        let chosen = debs
+            .iter()
+            .filter(|(name, _)| installed.contains(*name) == wanted);
+        chosen
+            .flat_map(|(_, deb)| deb.entries.iter().map(|entry| entry.path.clone()))
+            .collect()
+    };
+    (of(true), of(false))
 }
 
 /// An image that has its files, and no package manager that knows of them.
@@ -149,13 +172,13 @@ impl Begun {
     }
 }
 
-/// Applies a function to every package on all cores; results in the order given.
+/// Applies a function to every item on all cores; results in the order given.
 ///
 /// # Errors
 /// The first error, in the order given.
-pub(crate) fn each<T: Send, E: Send>(
-    packages: &[Package],
-    write: impl Fn(&Package) -> Result<T, E> + Sync,
+pub(crate) fn each<I: Sync, T: Send, E: Send>(
+    items: &[I],
+    write: impl Fn(&I) -> Result<T, E> + Sync,
 ) -> Result<Vec<T>, E> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let next = std::sync::atomic::AtomicUsize::new(0);
@@ -166,10 +189,10 @@ pub(crate) fn each<T: Send, E: Send>(
                     let mut done = Vec::new();
                     loop {
                         let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                        let Some(package) = packages.get(at) else {
+                        let Some(item) = items.get(at) else {
                             return done;
                         };
-                        done.push((at, write(package)));
+                        done.push((at, write(item)));
                     }
                 })
             })

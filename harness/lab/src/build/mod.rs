@@ -11,7 +11,9 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{self, APT_KEY, ARCH_KEY, DataError, Definition, FEDORA_BASE, RPM_KEY, SOURCES};
+use crate::data::{
+    self, APT_KEY, ARCH_KEY, DataError, Definition, FEDORA_BASE, ROCKY_BASE, RPM_KEY, SOURCES,
+};
 use crate::files::{self, FileError, at};
 use crate::manifest::{self, Image, Manifest, PublicKey, Repositories, read_json, write_json};
 use crate::resolve::{PackageSet, ResolveError, debs, resolve};
@@ -77,17 +79,21 @@ pub(crate) enum Part {
     /// The Fedora image with its base repository.
     #[value(name = "fedora-44")]
     Fedora,
+    /// The Rocky image with its base repository.
+    #[value(name = "rocky-9")]
+    Rocky,
 }
 
 impl Part {
     /// Every part, in the order in which they are built.
-    pub(crate) const ALL: [Self; 3] = [Self::Debs, Self::Fedora, Self::Arch];
+    pub(crate) const ALL: [Self; 4] = [Self::Debs, Self::Fedora, Self::Arch, Self::Rocky];
 
     fn name(self) -> &'static str {
         match self {
             Self::Arch => "arch",
             Self::Debs => "debs",
             Self::Fedora => "fedora-44",
+            Self::Rocky => "rocky-9",
         }
     }
 
@@ -97,6 +103,7 @@ impl Part {
             Self::Arch => Some("images/arch.tar"),
             Self::Debs => None,
             Self::Fedora => Some("images/fedora-44.tar"),
+            Self::Rocky => Some("images/rocky-9.tar"),
         }
     }
 
@@ -106,6 +113,7 @@ impl Part {
             Self::Arch => &["arch"],
             Self::Debs => &["apt", "rpm"],
             Self::Fedora => &["fedora"],
+            Self::Rocky => &["rocky"],
         }
     }
 
@@ -115,6 +123,7 @@ impl Part {
             Self::Arch => &[(ARCH_KEY, "arch")],
             Self::Debs => &[(APT_KEY, "apt"), (RPM_KEY, "rpm")],
             Self::Fedora => &[(FEDORA_BASE, "fedora")],
+            Self::Rocky => &[(ROCKY_BASE, "rocky")],
         }
     }
 
@@ -123,6 +132,7 @@ impl Part {
             Self::Arch => Some(data::arch()?),
             Self::Debs => None,
             Self::Fedora => Some(data::fedora()?),
+            Self::Rocky => Some(data::rocky()?),
         })
     }
 }
@@ -152,8 +162,6 @@ struct State {
     set: Option<PackageSet>,
     /// Hash and size of its image.
     image: Option<(String, u64)>,
-    /// Hash of each of its repository folders.
-    folders: Vec<String>,
 }
 
 /// Builds what is not up to date. Says on `progress` what takes time.
@@ -240,29 +248,28 @@ fn make(
             set.image.len() + set.repository.len()
         ));
         let material = Material::read(&request.cache, set)?;
-        let scripts = material.without_their_scripts();
-        if !scripts.is_empty() {
-            progress(&format!(
-                "{}: maintainer scripts left out of {}",
-                part.name(),
-                scripts.join(", ")
-            ));
-        }
-        let folder = repositories.join(part.name());
-        let mut rules = data::Rules::embedded()?;
-        for name in &set.omitted {
-            rules.leave_out(name);
-        }
+        let rules = data::Rules::embedded()?;
+        let rpm = |name: &str, base, key, database| fedora::image::Place {
+            repository: repositories.join(name),
+            base,
+            key,
+            database,
+        };
         match part {
-            Part::Arch => arch::image::build(material, &definition, &rules, work, &image, &folder),
-            Part::Fedora | Part::Debs => fedora::image::build(
-                material,
-                &definition,
-                &rules,
-                work,
-                &image,
-                &repositories.join("fedora"),
-            ),
+            Part::Arch => {
+                let folder = repositories.join("arch");
+                arch::image::build(material, &definition, &rules, work, &image, &folder)
+            }
+            Part::Fedora => {
+                let place = rpm("fedora", "44/base", FEDORA_BASE, "usr/lib/sysimage/rpm");
+                fedora::image::build(material, &definition, &rules, work, &image, &place)
+            }
+            Part::Rocky => {
+                let place = rpm("rocky", "9/base", ROCKY_BASE, "var/lib/rpm");
+                fedora::image::build(material, &definition, &rules, work, &image, &place)
+            }
+            // It has no definition, so nothing is constructed for it.
+            Part::Debs => Ok(()),
         }
     };
     if let Some(set) = reusable {
@@ -339,16 +346,11 @@ fn state_of(
         }
         None => None,
     };
-    let folders = part
-        .folders()
-        .iter()
-        .map(|folder| files::sha256_of_tree(&work.join(REPOSITORIES).join(folder)));
     Ok(State {
         sources: SOURCES.to_owned(),
         request,
         set,
         image,
-        folders: folders.collect::<Result<_, _>>()?,
     })
 }
 

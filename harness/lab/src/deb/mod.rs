@@ -8,7 +8,7 @@ pub(crate) mod control;
 pub(crate) mod payload;
 pub(crate) mod relation;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use control::Paragraph;
@@ -58,6 +58,15 @@ pub(crate) enum DebError {
     },
 }
 
+/// A question of a package's debconf templates, with the answer nobody was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Question {
+    /// Its name: `PACKAGE/WORD`.
+    pub(crate) name: String,
+    /// Its default, on one line.
+    pub(crate) default: String,
+}
+
 /// A `.deb` that was read.
 #[derive(Debug)]
 pub(crate) struct Deb {
@@ -65,8 +74,10 @@ pub(crate) struct Deb {
     pub(crate) control: Paragraph,
     /// Paths of configuration files, without the leading slash, `/usr` merged.
     pub(crate) conffiles: BTreeSet<String>,
-    /// The names of the maintainer scripts it has: `postinst`, …
-    pub(crate) scripts: BTreeSet<String>,
+    /// The texts of its maintainer scripts, by name: `postinst`, …
+    pub(crate) scripts: BTreeMap<String, String>,
+    /// What it may ask through debconf (debconf-devel(7)).
+    pub(crate) questions: Vec<Question>,
     /// The payload in the archive's order, `/usr` merged.
     pub(crate) entries: Vec<Entry>,
 }
@@ -76,14 +87,15 @@ pub(crate) struct Deb {
 /// # Errors
 /// `DebError`, at the first fault.
 pub(crate) fn read(bytes: &[u8]) -> Result<Deb, DebError> {
-    let (control, conffiles, scripts) = read_control_member(bytes)?;
+    let read = read_control_member(bytes)?;
     let (name, data) = member(bytes, "data.tar")?;
     let tar = unpack(name, data, MOST_PAYLOAD_BYTES)?;
     let entries = payload::entries(&tar)?;
     Ok(Deb {
-        control,
-        conffiles,
-        scripts,
+        control: read.control,
+        conffiles: read.conffiles,
+        scripts: read.scripts,
+        questions: read.questions,
         entries,
     })
 }
@@ -93,10 +105,15 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Deb, DebError> {
 /// # Errors
 /// `DebError`, at the first fault.
 pub(crate) fn read_control(bytes: &[u8]) -> Result<Paragraph, DebError> {
-    read_control_member(bytes).map(|(control, _, _)| control)
+    read_control_member(bytes).map(|read| read.control)
 }
 
-type Control = (Paragraph, BTreeSet<String>, BTreeSet<String>);
+struct Control {
+    control: Paragraph,
+    conffiles: BTreeSet<String>,
+    scripts: BTreeMap<String, String>,
+    questions: Vec<Question>,
+}
 
 fn read_control_member(bytes: &[u8]) -> Result<Control, DebError> {
     let version = ar::members(bytes)?;
@@ -111,7 +128,8 @@ fn read_control_member(bytes: &[u8]) -> Result<Control, DebError> {
     let tar = unpack(name, data, MOST_CONTROL_BYTES)?;
     let mut control = None;
     let mut conffiles = BTreeSet::new();
-    let mut scripts = BTreeSet::new();
+    let mut scripts = BTreeMap::new();
+    let mut questions = Vec::new();
     for entry in payload::entries(&tar)? {
         let payload::Node::File(contents) = entry.node else {
             continue;
@@ -128,13 +146,38 @@ fn read_control_member(bytes: &[u8]) -> Result<Control, DebError> {
                 );
             }
             name @ ("preinst" | "postinst" | "prerm" | "postrm") => {
-                scripts.insert(name.to_owned());
+                scripts.insert(name.to_owned(), text()?);
             }
+            "templates" => questions = read_questions(&text()?)?,
             _ => {}
         }
     }
-    let control = control.ok_or(DebError::MissingMember("control"))?;
-    Ok((control, conffiles, scripts))
+    Ok(Control {
+        control: control.ok_or(DebError::MissingMember("control"))?,
+        conffiles,
+        scripts,
+        questions,
+    })
+}
+
+fn read_questions(templates: &str) -> Result<Vec<Question>, DebError> {
+    let mut questions = Vec::new();
+    for template in control::paragraphs(templates)? {
+        // A name that is no plain word could not be asked for from a script.
+        if let Some(name) = template.get("Template").filter(|name| is_question(name)) {
+            let default = template.get("Default").unwrap_or_default();
+            questions.push(Question {
+                name: name.to_owned(),
+                default: default.lines().next().unwrap_or_default().to_owned(),
+            });
+        }
+    }
+    Ok(questions)
+}
+
+fn is_question(name: &str) -> bool {
+    name.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"/_.+-".contains(&byte))
 }
 
 fn member<'a>(bytes: &'a [u8], stem: &'static str) -> Result<(&'a str, &'a [u8]), DebError> {
@@ -211,6 +254,10 @@ mod tests {
                     b"/etc/a.conf\nremove-on-upgrade /etc/old\n/lib/a.conf\n",
                 ),
                 ("./postinst", b"#!/bin/sh\n"),
+                (
+                    "./templates",
+                    b"Template: a/port\nType: string\nDefault: 80\nDescription: port\n long\n\nTemplate: a/b$(x)\nType: note\n\nTemplate: a/note\nType: note\n",
+                ),
             ],
             &[("./bin/a", b"x"), ("./etc/a.conf", b"y")],
         );
@@ -220,7 +267,13 @@ mod tests {
             deb.conffiles.iter().map(String::as_str).collect::<Vec<_>>(),
             ["etc/a.conf", "usr/lib/a.conf"]
         );
-        assert!(deb.scripts.contains("postinst"));
+        assert_eq!(deb.scripts["postinst"], "#!/bin/sh\n");
+        let questions: Vec<(&str, &str)> = deb
+            .questions
+            .iter()
+            .map(|question| (question.name.as_str(), question.default.as_str()))
+            .collect();
+        assert_eq!(questions, [("a/port", "80"), ("a/note", "")]);
         assert_eq!(deb.entries[0].path, "usr/bin/a");
     }
 

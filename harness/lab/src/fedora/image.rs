@@ -1,23 +1,23 @@
-//! Builds the Fedora image and its base repository.
+//! Builds the Fedora and Rocky images and their base repositories.
 //!
 //! Writes below the work folder it is given. `super::rpm` and `super::rpm_md` write
-//! the formats; what is in the image is data (`base-images/lab/fedora-44.toml`).
+//! the formats; what is in an image is data (`base-images/lab/fedora-44.toml`, `rocky-9.toml`).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::rpm::{Rpm, RpmError, write};
 use super::rpm_md::{IndexError, index};
 use crate::build::BuildError;
-use crate::build::material::{Material, each, write_keys, write_repository};
+use crate::build::material::{Material, write_keys, write_repository};
 use crate::convert::Dialect;
-use crate::data::{Definition, FEDORA_BASE, Rules, key};
+use crate::data::{Definition, Rules, key};
+use crate::deb::payload::{Entry, Node};
 use crate::files::{self, at};
 use crate::rootfs;
+use crate::sign::BUILD_TIME;
 
 /// Where the image keeps the key of its repository.
 const KEY_PATH: &str = "etc/pki/rpm-gpg/RPM-GPG-KEY-lab-base";
-/// Where rpm keeps its database (`%_dbpath` of the definition).
-const DATABASE: &str = "usr/lib/sysimage/rpm";
 /// dnf5's plugins: one of them makes a successful transaction exit with 1.
 const PLUGINS: &str = "etc/dnf/libdnf5-plugins";
 
@@ -33,7 +33,20 @@ impl From<IndexError> for BuildError {
     }
 }
 
-/// Builds `image` and the repository tree `repository` (the folder served as `fedora/`).
+/// Where the repository of an image goes, and who signs it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// The repository tree.
+    pub(crate) repository: PathBuf,
+    /// The folder of the packages in it.
+    pub(crate) base: &'static str,
+    /// The name of the key.
+    pub(crate) key: &'static str,
+    /// Where rpm keeps its database in the image (`%_dbpath` of the definition).
+    pub(crate) database: &'static str,
+}
+
+/// Builds `image` and its repository.
 ///
 /// # Errors
 /// `BuildError`.
@@ -43,15 +56,27 @@ pub(crate) fn build(
     rules: &Rules,
     work: &Path,
     image: &Path,
-    repository: &Path,
+    place: &Place,
 ) -> Result<(), BuildError> {
-    let key = key(FEDORA_BASE)?;
+    let key = key(place.key)?;
     let dialect = Dialect::rpm(rules);
-    let release_files = vec![(KEY_PATH.to_owned(), key.public_armored()?)];
-    let begun = material.begin(definition, rules, &dialect, work, release_files)?;
+    let public = Node::File(key.public_armored()?);
+    let release_files = vec![Entry::of_root(
+        KEY_PATH,
+        public,
+        0o644,
+        u64::from(BUILD_TIME),
+    )];
+    let (begun, rpms) = material.begin(
+        definition,
+        rules,
+        &dialect,
+        work,
+        release_files,
+        |package, _| write(package, &key),
+    )?;
     let root = &begun.root;
 
-    let rpms: Vec<Rpm> = each(&begun.packages, |package| write(package, &key))?;
     rootfs::run_inside(root, &["rpm", "--initdb"])?;
     rootfs::run_inside(root, &["rpm", "--import", &format!("/{KEY_PATH}")])?;
     let command = ["rpm", "-i", "--justdb", "--noscripts", "--notriggers"];
@@ -62,7 +87,7 @@ pub(crate) fn build(
     )?;
     // An index of a log that is empty once rpm has ended; sqlite makes it anew.
     for name in ["rpmdb.sqlite-shm", "rpmdb.sqlite-wal"] {
-        files::remove(&root.join(DATABASE).join(name))?;
+        files::remove(&root.join(place.database).join(name))?;
     }
     disable_plugins(root)?;
     rootfs::empty_volatile(root)?;
@@ -80,7 +105,7 @@ pub(crate) fn build(
         })
         .map(|(_, rpm)| rpm)
         .collect();
-    let base = repository.join("44/base");
+    let base = place.repository.join(place.base);
     write_repository(&base, index(&offered, &key)?)?;
     write_repository(
         &base,
@@ -89,7 +114,7 @@ pub(crate) fn build(
             .map(|rpm| (rpm.file, rpm.signed.bytes))
             .collect(),
     )?;
-    write_keys(repository, &key)
+    write_keys(&place.repository, &key)
 }
 
 fn disable_plugins(root: &Path) -> Result<(), BuildError> {

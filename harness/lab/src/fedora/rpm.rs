@@ -12,8 +12,12 @@ use super::signature::{self, Signed};
 use crate::convert::{Package, bound_of};
 use crate::deb::payload::{Entry, Node};
 use crate::deb::relation::Relation;
+use crate::scripts::{self, Moment};
 use crate::sign::{BUILD_TIME, Key, SignError};
 use crate::version::{VersionError, to_rpm};
+
+/// Higher levels cost more time than the smaller packages save.
+const PAYLOAD_LEVEL: u32 = 4;
 
 /// A package that could not be written as rpm.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +76,7 @@ pub(crate) fn write(package: &Package, key: &Key) -> Result<Rpm, RpmError> {
         .using_config(
             BuildConfig::v4()
                 .source_date(BUILD_TIME)
-                .compression(CompressionWithLevel::Gzip(6))
+                .compression(CompressionWithLevel::Gzip(PAYLOAD_LEVEL))
                 .reserved_space(None),
         )
         .release(evr.release.as_str())
@@ -95,8 +99,18 @@ pub(crate) fn write(package: &Package, key: &Key) -> Result<Rpm, RpmError> {
     for relation in &package.conflicts {
         builder.conflicts(dependency(relation)?);
     }
-    if let Some(script) = &package.post_install {
-        builder.post_install_script(Scriptlet::new(script.as_str()));
+    for script in &package.scripts {
+        let scriptlet = Scriptlet::new(scripts::for_rpm(script));
+        match script.moment {
+            Moment::Preinst => builder.pre_install_script(scriptlet),
+            Moment::Postinst => builder.post_install_script(scriptlet),
+            Moment::Prerm => builder.pre_uninstall_script(scriptlet),
+            Moment::Postrm => builder.post_uninstall_script(scriptlet),
+        };
+    }
+    for (path, text) in &package.file_triggers {
+        builder.trans_file_trigger_in(path, None, Scriptlet::new(text.as_str()));
+        builder.trans_file_trigger_postun(path, None, Scriptlet::new(text.as_str()));
     }
     for entry in &package.entries {
         add(&mut builder, package, entry).map_err(fault)?;
@@ -227,7 +241,7 @@ fn dependency(relation: &Relation) -> Result<Dependency, VersionError> {
 mod tests {
     use super::*;
     use crate::deb::relation::Comparison;
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     fn sample() -> Package {
         let file = |path: &str| {
@@ -280,7 +294,11 @@ mod tests {
                 ),
             ],
             conffiles: BTreeSet::from(["etc/tool.conf".to_owned()]),
-            post_install: Some("exit 3\n".to_owned()),
+            scripts: vec![crate::scripts::Script {
+                moment: Moment::Postinst,
+                text: "exit 3\n".to_owned(),
+            }],
+            file_triggers: BTreeMap::from([("/usr/lib".to_owned(), "ldconfig\n".to_owned())]),
         }
     }
 

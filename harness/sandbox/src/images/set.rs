@@ -12,7 +12,7 @@ use assay_wire::name::TargetId;
 use super::definition::{Definition, DefinitionError, LIMIT};
 
 /// The definitions this program was built with, by file name.
-const BUILT_IN: [(&str, &str); 9] = [
+const BUILT_IN: [(&str, &str); 10] = [
     (
         "alpine-3.22.toml",
         include_str!("../../../../base-images/alpine-3.22.toml"),
@@ -40,6 +40,10 @@ const BUILT_IN: [(&str, &str); 9] = [
     (
         "opensuse-leap-16.0.toml",
         include_str!("../../../../base-images/opensuse-leap-16.0.toml"),
+    ),
+    (
+        "rocky-9.toml",
+        include_str!("../../../../base-images/rocky-9.toml"),
     ),
     (
         "ubuntu-24.04.toml",
@@ -187,6 +191,7 @@ mod tests {
                 "debian-13",
                 "fedora-44",
                 "opensuse-leap-16.0",
+                "rocky-9",
                 "ubuntu-24.04",
                 "ubuntu-26.04"
             ]
