@@ -1,18 +1,19 @@
 //! Turns Debian packages into the neutral packages that the two writers lower.
 //!
 //! Pure. The rules (what is dropped, renamed, added) are data: `crate::data::Rules`.
+//! `crate::dialect` is what a target does differently, `crate::world` the names of a set.
 //! Where to go next: `crate::fedora::rpm` and `crate::arch::package` write the result.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::data::{FormatRules, Rules};
+use crate::data::Rules;
 use crate::deb::payload::{Entry, Node};
 use crate::deb::relation::{Comparison, Relation, relations};
 use crate::deb::{Deb, DebError};
+use crate::dialect::Dialect;
 use crate::scripts::{self, Script};
-use crate::sign::BUILD_TIME;
-use crate::version::{Evr, VersionError, to_pacman, to_rpm};
+use crate::version::{Evr, VersionError};
+use crate::world::World;
 
 /// A package that cannot be converted.
 #[derive(Debug, thiserror::Error)]
@@ -73,81 +74,6 @@ pub(crate) struct Package {
     pub(crate) scripts: Vec<Script>,
     /// What runs after a transaction that changed files below a path: path and text.
     pub(crate) file_triggers: BTreeMap<String, String>,
-}
-
-/// What a target does differently from Debian.
-pub(crate) struct Dialect<'a> {
-    /// The format's own rules, and those of both.
-    pub(crate) rules: [&'a FormatRules; 2],
-    /// Rewrites a version.
-    pub(crate) version: fn(&str) -> Result<Evr, VersionError>,
-    /// Orders rewritten versions as the target does.
-    pub(crate) compare: fn(&str, &str) -> Ordering,
-}
-
-impl<'a> Dialect<'a> {
-    /// Fedora's.
-    pub(crate) fn rpm(rules: &'a Rules) -> Self {
-        Self {
-            rules: [&rules.rpm, &rules.both],
-            version: to_rpm,
-            compare: assay_packages::rpm::compare,
-        }
-    }
-
-    /// Arch's.
-    pub(crate) fn pacman(rules: &'a Rules) -> Self {
-        Self {
-            rules: [&rules.pacman, &rules.both],
-            version: to_pacman,
-            compare: assay_packages::pacman::compare,
-        }
-    }
-
-    /// The name in the target.
-    pub(crate) fn name<'b>(&'b self, debian: &'b str) -> &'b str {
-        self.rules
-            .iter()
-            .find_map(|rules| rules.rename.get(debian))
-            .map_or(debian, String::as_str)
-    }
-
-    /// What a package needs beside what it lists, by Debian name.
-    fn depends(&self, debian: &str) -> impl Iterator<Item = &'a String> {
-        self.rules.into_iter().flat_map({
-            let debian = debian.to_owned();
-            move |rules| rules.depends.get(&debian).into_iter().flatten()
-        })
-    }
-
-    /// The links a package has beside its payload.
-    fn links(&self, debian: &str) -> Vec<Entry> {
-        let links = self
-            .rules
-            .iter()
-            .flat_map(|rules| rules.links.get(debian).into_iter().flatten());
-        links
-            .map(|(path, target)| {
-                let node = Node::Symlink(target.clone());
-                Entry::of_root(path, node, 0o777, u64::from(BUILD_TIME))
-            })
-            .collect()
-    }
-
-    /// What a package runs when others bring or take files.
-    fn file_triggers(&self, debian: &str) -> BTreeMap<String, String> {
-        let rules = self.rules.iter();
-        let triggers =
-            rules.flat_map(|rules| rules.file_triggers.get(debian).into_iter().flatten());
-        triggers
-            .map(|(path, text)| (path.clone(), text.clone()))
-            .collect()
-    }
-
-    /// The path in the target, where it is another one.
-    fn moved(&self, path: &str) -> Option<&'a String> {
-        self.rules.iter().find_map(|rules| rules.moves.get(path))
-    }
 }
 
 /// Which packages of a set the image has, by Debian name.
@@ -365,97 +291,6 @@ fn plain(text: &str, newline: &str) -> String {
         .collect()
 }
 
-/// The names of a closed set: its packages, and what they provide.
-struct World {
-    packages: BTreeMap<String, String>,
-    provided: BTreeSet<String>,
-    /// The versions with which a name is provided, where it is with any.
-    provided_versions: BTreeMap<String, Vec<String>>,
-}
-
-impl World {
-    fn of(debs: &BTreeMap<String, Deb>) -> Result<Self, ConvertError> {
-        let mut world = Self {
-            packages: BTreeMap::new(),
-            provided: BTreeSet::new(),
-            provided_versions: BTreeMap::new(),
-        };
-        for (name, deb) in debs {
-            world
-                .packages
-                .insert(name.clone(), deb.control.require("Version")?.to_owned());
-            for relation in relations(deb.control.get("Provides").unwrap_or_default())?
-                .into_iter()
-                .flatten()
-            {
-                if let Some((_, version)) = relation.bound {
-                    let versions = world.provided_versions.entry(relation.name.clone());
-                    versions.or_default().push(version);
-                }
-                world.provided.insert(relation.name);
-            }
-        }
-        Ok(world)
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.packages.contains_key(name) || self.provided.contains(name)
-    }
-
-    /// Few bounds change their truth when both versions are rewritten: one that some version of
-    /// the set met loses its version, one that none met is left out.
-    fn settle(
-        &self,
-        relation: Relation,
-        dialect: &Dialect<'_>,
-    ) -> Result<Option<Relation>, ConvertError> {
-        let Some((comparison, bound)) = &relation.bound else {
-            return Ok(Some(relation));
-        };
-        let rewritten = |debian: &str| (dialect.version)(debian).map(|evr| evr.to_string());
-        let provided = self.provided_versions.get(&relation.name);
-        let versions = self.packages.get(&relation.name).into_iter();
-        let (mut held, mut holds_there) = (false, false);
-        for version in versions.chain(provided.into_iter().flatten()) {
-            held |= holds(*comparison, assay_packages::dpkg::compare(version, bound));
-            holds_there |= holds(
-                *comparison,
-                (dialect.compare)(&rewritten(version)?, &rewritten(bound)?),
-            );
-        }
-        Ok(match (held, holds_there) {
-            (true, false) => Some(Relation::any(&relation.name)),
-            (false, true) => None,
-            (true, true) | (false, false) => Some(relation),
-        })
-    }
-
-    /// dpkg never lets a package conflict with itself, and lets a version bound
-    /// pass an unversioned virtual name; rpm and pacman do neither.
-    fn can_conflict(&self, package: &str, relation: &Relation) -> bool {
-        if relation.name == package {
-            return false;
-        }
-        match relation.bound {
-            Some(_) => {
-                self.packages.contains_key(&relation.name)
-                    || self.provided_versions.contains_key(&relation.name)
-            }
-            None => self.has(&relation.name),
-        }
-    }
-}
-
-fn holds(comparison: Comparison, ordering: Ordering) -> bool {
-    match comparison {
-        Comparison::Earlier => ordering.is_lt(),
-        Comparison::EarlierOrEqual => ordering.is_le(),
-        Comparison::Equal => ordering.is_eq(),
-        Comparison::LaterOrEqual => ordering.is_ge(),
-        Comparison::Later => ordering.is_gt(),
-    }
-}
-
 /// A bound as the target writes it, from a Debian version.
 ///
 /// # Errors
@@ -480,7 +315,10 @@ pub(crate) fn bound_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::FormatRules;
     use crate::deb::control::paragraphs;
+    use crate::version::to_rpm;
+    use std::cmp::Ordering;
 
     fn deb(control: &str, entries: Vec<Entry>) -> Deb {
         Deb {

@@ -15,6 +15,7 @@ mod cli;
 mod convert;
 mod data;
 mod deb;
+mod dialect;
 mod fedora;
 mod files;
 mod layer;
@@ -27,6 +28,7 @@ mod scripts;
 mod sign;
 mod sources;
 mod version;
+mod world;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::BuildError;
-use crate::convert::{Dialect, InImage, Package, convert};
+use crate::convert::{InImage, Package, convert};
 use crate::data::{Definition, Rules};
 use crate::deb::payload::Entry;
 use crate::deb::{self, Deb};
+use crate::dialect::Dialect;
 use crate::made_up::{self, release_package};
 use crate::resolve::{Fetched, PackageSet, read_verified};
 use crate::sign::Key;
