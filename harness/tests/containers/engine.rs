@@ -107,7 +107,9 @@ impl Engine {
             &format!("/images/json?filters={}", percent(&filters)),
             &Value::Null,
         );
-        let image = listed.as_array().and_then(|images| images.first());
+        let mut images = listed.as_array().into_iter().flatten();
+        // A variant carries its target's label, too.
+        let image = images.find(|image| image["Labels"]["assay.variant"].as_str().is_none());
         let image = image
             .unwrap_or_else(|| panic!("no image of {target}: run `assay images build {target}`"));
         image["Id"].as_str().expect("an id").to_owned()
