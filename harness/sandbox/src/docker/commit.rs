@@ -34,12 +34,13 @@ impl Engine {
             container: Some(container.to_owned()),
             repo: Some(repository.to_owned()),
             tag: Some(tag.to_owned()),
-            // The executor is no part of the image; every sandbox names what it runs itself.
-            changes: Some("ENTRYPOINT []".to_owned()),
             ..CommitContainerOptions::default()
         };
         let config = ContainerConfig {
             labels: Some(labels),
+            // The executor is no part of the image. An entry point that is left out is inherited
+            // from the container; this is the engine's word for none.
+            entrypoint: Some(vec![String::new()]),
             ..ContainerConfig::default()
         };
         self.docker()
