@@ -24,6 +24,7 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Pid, WaitOptions};
 
 use crate::confine::give_up_administration;
+use crate::launch::is_executable_format;
 
 /// The name by which the executor starts itself beside systemd.
 pub(crate) const BESIDE: &str = "beside";
@@ -111,6 +112,9 @@ fn execute_systemd() -> io::Error {
     let Some(systemd) = SYSTEMD.iter().find(|path| Path::new(path).exists()) else {
         return io::Error::other("there is no systemd in the image");
     };
+    if !is_executable_format(Path::new(systemd)) {
+        return io::Error::other(format!("`{systemd}` is no program"));
+    }
     if let Err(error) = close_standard_files() {
         return error;
     }

@@ -132,7 +132,8 @@ impl Engine {
     }
 
     /// An image of another with these files (folder, name, content, mode) and labels beside its own.
-    /// A file that is replaced stays beside its new self as `NAME.real`. Returns its id.
+    /// A file that is replaced stays beside its new self as `NAME.real`. It has a name, because an
+    /// engine does not list nameless images that others are made of. Returns its id.
     pub(crate) fn commit(
         &self,
         from: &str,
@@ -155,7 +156,8 @@ impl Engine {
                 assert_eq!(status, 200, "{}", String::from_utf8_lossy(&said));
             }
         }
-        let path = format!("/commit?container={container}");
+        let tag: String = container.chars().take(12).collect();
+        let path = format!("/commit?container={container}&repo=assay/test&tag={tag}");
         let image = self.json("POST", &path, &json!({ "Labels": labels }));
         self.remove_container(&container);
         image["Id"].as_str().expect("an id").to_owned()

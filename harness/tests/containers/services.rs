@@ -32,9 +32,10 @@ forger)
             printf '\012\0\0\0\0\0\0\0\0"goodbye"  ' > /proc/$pid/fd/$fd
             echo forged > /proc/$pid/fd/$fd
         done
-        prlimit --pid $pid --cpu=1:1 --nofile=3:3
-        cat /proc/$pid/mem | head -c 1
+        head -c 1 /proc/$pid/mem > /srv/memory && [ $pid != 1 ] && touch /srv/administers
     done
+    rm -f /srv/memory
+    prlimit --pid "$executor" --cpu=1:1 && touch /srv/administers
     for call in 'mount -t tmpfs none /mnt' 'unshare -U true' 'unshare -m true' 'umount /tmp'; do
         $call && touch /srv/administers
     done
@@ -50,6 +51,10 @@ const START: &str = "[[steps]]\naction = \"service_start\"\nservice = \"idle\"\n
 /// Asks whether it runs.
 const ACTIVE: &str = "[[check]]\nname = \"it runs\"\nargv = ['systemctl', 'is-active', 'idle']\n\
     expect = { stdout_contains = \"active\" }\n\n";
+
+/// What a journal says once the long check of [`an_interrupted_or_killed_run_leaves_nothing_that_runs`]
+/// has begun, which stands behind the start of the service and its evidence.
+const LONG_STARTED: &str = "{\"op_started\":{\"op\":3,";
 
 /// A world whose project has a target with images of its own.
 struct Services {
@@ -167,12 +172,7 @@ fn a_service_is_enabled_without_a_boot_and_started_with_one() {
     assert_eq!(facts["booted"], Value::Null);
 
     let ran = services.test("started", &[enable, START, ACTIVE].concat(), &[]);
-    assert_eq!(
-        ran.outcome("started"),
-        "passed",
-        "{}",
-        ran.detail("started")
-    );
+    assert_eq!(ran.outcome("started"), "passed", "{}", ran.stderr);
     let cell = ran.cell("started");
     assert_eq!(cell["facts"]["booted"]["state"], "running");
     let boot = cell["facts"]["booted"]["ms"].as_u64().expect("a time");
@@ -214,7 +214,7 @@ fn a_limit_ends_what_was_started_and_spares_the_services() {
         return;
     };
     let long = "[[check]]\nname = \"long\"\nargv = ['sh', '-c', 'setsid sleep 61 & exec sleep 62']\ntimeout = \"1s\"\n\n";
-    let gone = "[[check]]\nname = \"gone\"\nargv = ['sh', '-c', '! grep -aq -e sleep.6 /proc/[0-9]*/cmdline']\n\n";
+    let gone = "[[check]]\nname = \"gone\"\nargv = ['sh', '-c', '! grep -aq -e sleep.6[12] /proc/[0-9]*/cmdline']\n\n";
     let ran = services.test("limited", &[START, long, gone, ACTIVE].concat(), &[]);
     assert_eq!(
         ran.outcome("limited"),
@@ -246,40 +246,28 @@ fn a_root_child_that_forges_or_administers_changes_nothing() {
 }
 
 #[test]
-fn a_root_child_that_kills_the_executor_is_no_pass() {
-    let Some(services) = Services::start(None) else {
-        return;
-    };
-    let ran = services.test("killer", &attack("killer"), &[]);
-    assert_eq!(
-        ran.outcome("killer"),
-        "infra sandbox_lost",
-        "{}",
-        ran.detail("killer")
-    );
-    assert_eq!(ran.code, Some(8), "{}", ran.stderr);
-}
-
-#[test]
-fn a_root_child_that_stops_the_executor_ends_with_its_cells_time() {
-    let Some(services) = Services::start(None) else {
-        return;
-    };
-    let ran = services.test("stopper", &attack("stopper"), &["--timeout", "12s"]);
-    assert_eq!(
-        ran.outcome("stopper"),
-        "failed apply time_limit",
-        "{}",
-        ran.detail("stopper")
-    );
-    assert!(ran.time < Duration::from_secs(60), "{:?}", ran.time);
+fn a_root_child_that_ends_or_stops_the_executor_is_no_pass() {
+    for attack_of in ["killer", "stopper"] {
+        let Some(services) = Services::start(None) else {
+            return;
+        };
+        let ran = services.test(attack_of, &attack(attack_of), &["--timeout", "12s"]);
+        // Nothing comes on its stream any more, so its cell ends with its time.
+        assert_eq!(
+            ran.outcome(attack_of),
+            "failed apply time_limit",
+            "{}",
+            ran.detail(attack_of)
+        );
+        assert!(ran.time < Duration::from_secs(60), "{:?}", ran.time);
+    }
 }
 
 #[test]
 fn what_cannot_boot_is_not_run() {
     for (script, said) in [
         ("#!/bin/sh\nexit 3\n", "systemd did not start"),
-        ("not a program", "Exec format error"),
+        ("not a program", "is no program"),
     ] {
         let Some(services) = Services::start(Some(script)) else {
             return;
@@ -309,8 +297,7 @@ fn an_interrupted_or_killed_run_leaves_nothing_that_runs() {
     let long = "[[check]]\nname = \"long\"\nargv = ['sleep', '90']\ntimeout = \"100s\"\n";
     services.recipe("long", &[START, long].concat());
     let running = services.begin("long", &[]);
-    services.world.wait_for_journal("\"sleep\",\"90\"],\"");
-    services.world.wait_for_journal("op_finished");
+    services.world.wait_for_journal(LONG_STARTED);
     running.signal(Signal::INT);
     let ran = running.end();
     assert_eq!(ran.code, Some(130), "{}", ran.stderr);
@@ -318,7 +305,7 @@ fn an_interrupted_or_killed_run_leaves_nothing_that_runs() {
 
     std::fs::remove_dir_all(services.world.project().join(".assay")).expect("removed");
     let running = services.begin("long", &[]);
-    services.world.wait_for_journal("op_finished");
+    services.world.wait_for_journal(LONG_STARTED);
     running.signal(Signal::KILL);
     running.end();
     // The executor notices that nobody listens, and takes systemd along.
