@@ -172,13 +172,12 @@ impl Context {
             Err(fault) => {
                 let fault = self.explain(fault, session).await;
                 let booting = job.planned.plan.boots && !driver.is_ready();
-                return Err(match fault {
+                if let (Fault::Lost { message }, true) = (&fault, booting) {
                     // Where PID 1 ends, so does everything: systemd has not told why.
-                    Fault::Lost { message } if booting => {
-                        Fault::not_booted(format!("systemd did not start: {message}"))
-                    }
-                    other => other,
-                });
+                    let message = format!("systemd did not start: {message}");
+                    return Err(Fault::not_booted(message));
+                }
+                return Err(fault);
             }
         }
         if job.planned.plan.boots {
