@@ -154,7 +154,8 @@ async fn derive_variants(
     let world = World::connect(terminal, project).await?;
     let mut failed = Vec::new();
     for target in project.targets(targets)? {
-        if project.definitions.get(&target.id).is_none() {
+        // What was asked for by name and has no image has been complained of already.
+        if project.definitions.get(&target.id).is_none() || project.is_plan_only(&target.id) {
             continue;
         }
         match variants::provide(terminal, &world, project, &target, variant, rebuild).await {

@@ -209,6 +209,9 @@ fn ops(target: &Target, manager: PackageManager, packages: &[&str]) -> Result<Ve
                 "-delete",
             ]],
         ),
+        PackageManager::Apk | PackageManager::Zypper | PackageManager::Brew => {
+            return Err(format!("no image variant is made with `{manager}`"));
+        }
     };
     let names: Vec<String> = packages.iter().map(|name| format!("\"{name}\"")).collect();
     let text = format!(
@@ -262,6 +265,8 @@ mod tests {
                 .expect("built in")
                 .definition
                 .os_release
+                .as_ref()
+                .expect("it runs")
                 .text();
             let arch = "amd64".parse().expect("an architecture");
             let target = Target::from_os_release(id, arch, None, text);

@@ -98,6 +98,7 @@ impl CellRecord {
 
 /// systemd as PID 1 of a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BootFact {
     /// Which, as it names itself.
     pub systemd: String,
