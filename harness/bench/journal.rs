@@ -34,7 +34,11 @@ pub(crate) fn parts(events: &[Envelope], whole_ms: f64) -> BTreeMap<&'static str
     for event in events {
         let part = match &event.body {
             Body::SandboxStarted(_) => "sandbox start",
-            Body::Executor(ExecutorEvent::Ready { .. }) => "preparing it",
+            Body::Executor(
+                ExecutorEvent::Booted { .. }
+                | ExecutorEvent::NotBooted { .. }
+                | ExecutorEvent::Ready { .. },
+            ) => "preparing it",
             Body::Executor(ExecutorEvent::ManifestTaken { .. }) | Body::Manifest(_) => "manifests",
             Body::Executor(ExecutorEvent::GuardAsked { .. }) => "guards",
             Body::Executor(

@@ -411,6 +411,13 @@ pub(crate) struct ShellArgs {
     pub(crate) root: bool,
 }
 
+/// An image variant that is derived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VariantWord {
+    /// With systemd and D-Bus.
+    Systemd,
+}
+
 /// What to do with images.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImagesVerb {
@@ -419,6 +426,10 @@ pub(crate) enum ImagesVerb {
         /// Targets, such as `debian-12`; all without any
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
+        /// Also make this variant of each: `systemd`, for recipes with services. Without it one is
+        /// made when a test first needs it
+        #[arg(long, value_enum, value_name = "VARIANT", hide_possible_values = true)]
+        variant: Option<VariantWord>,
         /// Build again what is there already
         #[arg(long)]
         rebuild: bool,

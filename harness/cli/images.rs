@@ -1,17 +1,20 @@
 //! `assay images`: build what is missing, list what is there.
 
+use std::time::Duration;
+
 use assay_sandbox::docker::engine::Engine;
-use assay_sandbox::images::{BuildOptions, Date, ImageRow, build, list};
-use assay_wire::name::TargetId;
+use assay_sandbox::images::{BuildOptions, Date, FoundImage, ImageRow, build, list};
+use assay_wire::name::{TargetId, Variant};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::args::ImagesVerb;
+use crate::args::{ImagesVerb, VariantWord};
 use crate::cache;
 use crate::error::CliError;
 use crate::project::Project;
 use crate::terminal::Terminal;
-use crate::time;
+use crate::world::World;
+use crate::{time, variants};
 
 /// The images of targets.
 #[derive(Serialize, JsonSchema)]
@@ -24,6 +27,7 @@ pub(crate) struct Document {
 #[derive(Serialize, JsonSchema)]
 struct Row {
     target: String,
+    variant: &'static str,
     present: bool,
     current: bool,
     kind: Option<&'static str>,
@@ -39,8 +43,23 @@ struct Row {
 pub(crate) async fn run(terminal: &Terminal, verb: &ImagesVerb) -> Result<(), CliError> {
     let project = Project::find(terminal)?;
     match verb {
-        ImagesVerb::Build { targets, rebuild } => {
-            build_images(terminal, &project, targets, *rebuild).await
+        ImagesVerb::Build {
+            targets,
+            variant,
+            rebuild,
+        } => {
+            build_images(terminal, &project, targets, *rebuild).await?;
+            if let Some(variant) = variant {
+                let variant = match variant {
+                    VariantWord::Systemd => Variant::Systemd,
+                };
+                derive_variants(terminal, &project, targets, variant, *rebuild).await?;
+            }
+            if terminal.is_json() {
+                list_images(terminal, &project).await
+            } else {
+                Ok(())
+            }
         }
         ImagesVerb::List => list_images(terminal, &project).await,
     }
@@ -106,14 +125,7 @@ async fn build_images(
         let mut progress = |line: &str| terminal.progress(&crate::terminal::plain(line));
         match build(&engine, placed, &options, &mut progress).await {
             Ok(built) => {
-                let what = if built.made { "made" } else { "there already" };
-                terminal.progress(&format!(
-                    "{}: {what}, {}, {} MB, {:.1} s",
-                    target.id,
-                    built.image.kind.word(),
-                    built.image.size / 1_000_000,
-                    built.elapsed.as_secs_f64()
-                ));
+                say(terminal, &built.image, built.made, built.elapsed);
             }
             Err(error) => {
                 let hint = error.hint();
@@ -123,16 +135,65 @@ async fn build_images(
         }
     }
     if failed.is_empty() {
-        return if terminal.is_json() {
-            list_images(terminal, project).await
-        } else {
-            Ok(())
-        };
+        return Ok(());
     }
     Err(CliError::infrastructure(format!(
         "no image could be had for {}",
         failed.join(", ")
     )))
+}
+
+/// Derives a variant of each target whose image is there.
+async fn derive_variants(
+    terminal: &Terminal,
+    project: &Project,
+    targets: &[String],
+    variant: Variant,
+    rebuild: bool,
+) -> Result<(), CliError> {
+    let world = World::connect(terminal, project).await?;
+    let mut failed = Vec::new();
+    for target in project.targets(targets)? {
+        // What was asked for by name and has no image has been complained of already.
+        if project.definitions.get(&target.id).is_none() || project.is_plan_only(&target.id) {
+            continue;
+        }
+        match variants::provide(terminal, &world, project, &target, variant, rebuild).await {
+            Ok(provided) => say(terminal, &provided.image, provided.made, provided.elapsed),
+            Err(interrupted @ variants::Unavailable::Interrupted) => return Err(interrupted.into()),
+            Err(because @ variants::Unavailable::Because(_)) => {
+                terminal.error(&because.into());
+                failed.push(target.id.to_string());
+            }
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::infrastructure(format!(
+        "no image of the variant `{variant}` could be had for {}",
+        failed.join(", ")
+    )))
+}
+
+/// Says that an image is there now.
+fn say(terminal: &Terminal, image: &FoundImage, made: bool, elapsed: Duration) {
+    let what = if made { "made" } else { "there already" };
+    terminal.progress(&format!(
+        "{}: {what}, {}, {} MB, {:.1} s",
+        image.target,
+        words(image),
+        image.size / 1_000_000,
+        elapsed.as_secs_f64()
+    ));
+}
+
+/// Where an image came from, and its variant unless that is the usual one.
+fn words(image: &FoundImage) -> String {
+    match image.variant {
+        Variant::Minimal => image.kind.word().to_owned(),
+        variant @ Variant::Systemd => format!("{}, {variant}", image.kind),
+    }
 }
 
 async fn list_images(terminal: &Terminal, project: &Project) -> Result<(), CliError> {
@@ -151,8 +212,8 @@ async fn list_images(terminal: &Terminal, project: &Project) -> Result<(), CliEr
     terminal.result(|out| {
         writeln!(
             out,
-            "{:<16} {:<10} {:<8} {:>7}  {:<14} notes",
-            "target", "kind", "state", "MB", "id"
+            "{:<16} {:<8} {:<10} {:<8} {:>7}  {:<14} notes",
+            "target", "variant", "kind", "state", "MB", "id"
         )?;
         for row in &rows {
             let state = match (row.present, row.current) {
@@ -178,8 +239,9 @@ async fn list_images(terminal: &Terminal, project: &Project) -> Result<(), CliEr
             };
             let note = crate::terminal::plain(row.note.as_deref().unwrap_or(""));
             let line = format!(
-                "{:<16} {:<10} {state:<8} {megabytes:>7}  {id:<14} {eol}{note}",
+                "{:<16} {:<8} {:<10} {state:<8} {megabytes:>7}  {id:<14} {eol}{note}",
                 row.target,
+                row.variant,
                 row.kind.unwrap_or("-")
             );
             writeln!(out, "{}", line.trim_end())?;
@@ -196,6 +258,9 @@ impl From<ImageRow> for Row {
         let image = row.image.as_ref();
         Self {
             target: row.target.to_string(),
+            variant: image
+                .map_or(Variant::Minimal, |image| image.variant)
+                .as_str(),
             present: image.is_some(),
             current: image.is_some_and(assay_sandbox::images::FoundImage::is_current),
             kind: image.map(|image| image.kind.word()),

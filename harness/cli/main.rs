@@ -1,7 +1,7 @@
 //! The `assay` command: arguments in, one verb, an exit code out. One file per verb; what verbs
 //! share: [`args`] (the command line), [`error`] (kinds and exit codes), [`terminal`] (the only
 //! module that prints), [`project`], [`load`] and [`cells`] (what is selected), [`world`] (what a run
-//! needs), [`expectations`], [`diagnostics`] and [`progress`] (what is shown), [`cache`] and [`time`].
+//! needs), [`variants`] (images derived for it), [`expectations`], [`diagnostics`] and [`progress`] (what is shown), [`cache`] and [`time`].
 
 mod args;
 mod cache;
@@ -27,6 +27,7 @@ mod targets;
 mod terminal;
 mod test;
 mod time;
+mod variants;
 mod world;
 
 use std::process::ExitCode;

@@ -8,20 +8,22 @@ use assay_recipe::name::WireName as _;
 use assay_recipe::text::TextFault;
 use assay_run::Journal;
 use assay_run::shell::{ShellSpec, run_shell};
-use assay_sandbox::images::find;
-use assay_sandbox::session::{SandboxSpec, Session};
+use assay_sandbox::images::find_variant;
+use assay_sandbox::session::{SandboxSpec, SandboxUse, Session};
 use assay_sandbox::sweep::kept_sandboxes;
 use assay_wire::control::TerminalSize;
-use assay_wire::name::{CellId, RecipeName, TargetId};
+use assay_wire::name::{CellId, RecipeName, TargetId, Variant};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::args::ShellArgs;
-use crate::error::CliError;
+use crate::cells::Library;
+use crate::error::{CliError, ErrorKind};
 use crate::project::Project;
 use crate::terminal::Terminal;
 use crate::test::new_run;
+use crate::variants::provide;
 use crate::world::World;
 
 /// The recipe part of a cell that is only a target.
@@ -58,7 +60,7 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &ShellArgs) -> Result<()
                 "a fresh sandbox of {}: no recipe has run in it",
                 cell.target
             ));
-            let spec = fresh(&world, &project, &cell, &run).await?;
+            let spec = fresh(terminal, &world, &project, &cell, &target, &run).await?;
             Session::start(&world.backend, &spec).await
         }
     }
@@ -87,12 +89,39 @@ fn read_cell(text: &str) -> Result<CellId, TextFault> {
     })
 }
 
+/// The image variant a cell runs in and whether it boots, by its plan; without a recipe of this
+/// project the minimal one.
+fn surroundings(
+    terminal: &Terminal,
+    project: &Project,
+    cell: &CellId,
+    target: &assay_plan::Target,
+) -> Result<(Variant, bool), CliError> {
+    let files: Vec<_> = cell
+        .recipes
+        .iter()
+        .map(|name| project.recipes().join(format!("{name}.toml")))
+        .collect();
+    if !files.iter().all(|file| file.exists()) {
+        return Ok((Variant::Minimal, false));
+    }
+    let library = Library::load(terminal, project, &files)?;
+    let planned = library.plan(&library.asked, target).map_err(|faults| {
+        library.print(terminal, &faults);
+        CliError::said(ErrorKind::Recipe)
+    })?;
+    Ok((planned.plan.variant, planned.plan.boots))
+}
+
 async fn fresh(
+    terminal: &Terminal,
     world: &World,
     project: &Project,
     cell: &CellId,
+    target: &assay_plan::Target,
     run: &assay_wire::name::RunId,
 ) -> Result<SandboxSpec, CliError> {
+    let (variant, boots) = surroundings(terminal, project, cell, target)?;
     let missing = || {
         let target = &cell.target;
         let runs = project.definitions.get(target).is_some() && !project.is_plan_only(target);
@@ -103,15 +132,27 @@ async fn fresh(
         })
     };
     let placed = project.definitions.get(&cell.target).ok_or_else(missing)?;
-    let image = find(&world.engine, placed, &world.cache)
+    let (found, base) = find_variant(&world.engine, placed, &world.cache, variant)
         .await
-        .map_err(CliError::infrastructure)?
-        .ok_or_else(missing)?;
+        .map_err(CliError::infrastructure)?;
+    base.ok_or_else(missing)?;
+    let image = match found {
+        Some(image) => image,
+        None => {
+            let provided = provide(terminal, world, project, target, variant, false).await;
+            provided?.image
+        }
+    };
     Ok(SandboxSpec {
         run: run.clone(),
         owner: world.owner,
         cell: cell.clone(),
         image: image.id,
+        used_for: if boots {
+            SandboxUse::Booted
+        } else {
+            SandboxUse::Cell
+        },
         executor: Arc::clone(&world.executor),
         limits: world.limits,
         created: SystemTime::now(),

@@ -26,6 +26,7 @@ use crate::error::{CliError, ErrorKind};
 use crate::progress::Progress;
 use crate::project::Project;
 use crate::terminal::Terminal;
+use crate::variants::{Unavailable, provide};
 use crate::world::{ARCHITECTURE, World};
 use crate::{report, snapshot, time};
 
@@ -69,9 +70,10 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<Exi
     }
     // Everything that is wrong with the recipes has been said before the world is complained of.
     let world = world?;
+    let variants = variants_for(terminal, &world, &project, &cells).await?;
     let jobs = cells
         .into_iter()
-        .map(|cell| job(&world, &project, cell, &images))
+        .map(|cell| job(&world, &project, cell, &images, &variants))
         .collect::<Result<Vec<_>, _>>()?;
     let record = run_jobs(terminal, &project, &world, arguments, jobs).await?;
     report::print(terminal, &record)?;
@@ -93,6 +95,36 @@ async fn images_of(
         }
     }
     Ok(images)
+}
+
+/// The variant `systemd` of every target that a cell here needs it of, derived where it is missing;
+/// or why there is none.
+async fn variants_for(
+    terminal: &Terminal,
+    world: &World,
+    project: &Project,
+    cells: &[PlannedCell],
+) -> Result<BTreeMap<TargetId, Result<FoundImage, String>>, CliError> {
+    let mut variants = BTreeMap::new();
+    for cell in cells {
+        let needed = cell.plan.variant == Variant::Systemd
+            && cell.plan.unsupported.is_none()
+            && !cell.plan.ops.is_empty()
+            && !project.is_plan_only(&cell.target.id)
+            && cell.target.arch.as_str() == ARCHITECTURE;
+        if !needed || variants.contains_key(&cell.target.id) {
+            continue;
+        }
+        let variant = cell.plan.variant;
+        let provided = provide(terminal, world, project, &cell.target, variant, false).await;
+        let image = match provided {
+            Ok(provided) => Ok(provided.image),
+            Err(Unavailable::Because(because)) => Err(because),
+            Err(interrupted @ Unavailable::Interrupted) => return Err(interrupted.into()),
+        };
+        variants.insert(cell.target.id.clone(), image);
+    }
+    Ok(variants)
 }
 
 /// Without `--on` only targets that can run here are meant: none that is only planned for, none of
@@ -165,9 +197,12 @@ fn list(
         terminal.result(|out| {
             cells.iter().try_for_each(|cell| {
                 let image = match images.map(|images| images.get(&cell.target.id)) {
-                    Some(Some(image)) => image.kind.word(),
-                    Some(None) => "no image",
-                    None => "image not known",
+                    Some(Some(image)) => match cell.plan.variant {
+                        Variant::Minimal => image.kind.word().to_owned(),
+                        variant @ Variant::Systemd => format!("{}, {variant}", image.kind),
+                    },
+                    Some(None) => "no image".to_owned(),
+                    None => "image not known".to_owned(),
                 };
                 let note = if cell.plan.unsupported.is_some() {
                     "  unsupported"
@@ -187,14 +222,21 @@ fn job(
     project: &Project,
     cell: PlannedCell,
     images: &BTreeMap<TargetId, FoundImage>,
+    variants: &BTreeMap<TargetId, Result<FoundImage, String>>,
 ) -> Result<CellJob, CliError> {
     let snapshot: SnapshotFinding = snapshot::finding(project, &cell)?;
     let expected = expected(project, &cell);
-    let image = images.get(&cell.target.id);
+    let (image, unavailable) = match (cell.plan.variant, variants.get(&cell.target.id)) {
+        (Variant::Minimal, _) => (images.get(&cell.target.id), None),
+        (Variant::Systemd, Some(Ok(image))) => (Some(image), None),
+        (Variant::Systemd, Some(Err(because))) => (None, Some(because.clone())),
+        // It is not to be started for another reason.
+        (Variant::Systemd, None) => (None, None),
+    };
     let not_run = if project.is_plan_only(&cell.target.id) && cell.plan.unsupported.is_none() {
         Some("plan only".to_owned())
     } else {
-        not_run(world, &cell, expected.as_ref())
+        not_run(world, &cell, expected.as_ref()).or(unavailable)
     };
     let planned = CellPlanned {
         plan: cell.plan,
@@ -202,7 +244,7 @@ fn job(
         locations: cell.locations,
         image: image.map(|image| Image {
             target: image.target.clone(),
-            variant: Variant::Minimal,
+            variant: image.variant,
             id: image.id.clone(),
             kind: match image.kind {
                 SourceKind::Registry => ImageKind::Registry,
@@ -349,7 +391,7 @@ fn default_parallel() -> usize {
 
 /// The first signal ends the run in order; the second ends the process at once, and the next run
 /// sweeps.
-async fn watch_signals(terminal: Terminal, interrupt: watch::Sender<bool>) {
+pub(crate) async fn watch_signals(terminal: Terminal, interrupt: watch::Sender<bool>) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut ctrl_c), Ok(mut term)) = (
         signal(SignalKind::interrupt()),

@@ -203,7 +203,7 @@ fn look_up(name: &str) -> Result<PathBuf, NotStarted> {
 }
 
 /// False for a file that can be read and is neither ELF nor starts with `#!`.
-fn is_executable_format(path: &Path) -> bool {
+pub(crate) fn is_executable_format(path: &Path) -> bool {
     let mut start = Vec::new();
     match fs::File::open(path).and_then(|file| file.take(4).read_to_end(&mut start)) {
         Ok(_) => start.starts_with(b"#!") || start == b"\x7fELF",

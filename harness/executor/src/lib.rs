@@ -8,7 +8,8 @@
 //! - it trusts nothing it finds inside: every read is bounded, no link of a walked tree is
 //!   followed, no child holds a descriptor of the stream or can reach one.
 //!
-//! Read in the order of a session: [`start`] (becoming PID 1 that no child can reach into),
+//! Read in the order of a session: [`start`] (becoming PID 1 that no child can reach into), [`boot`]
+//! and [`confine`] (where systemd becomes PID 1 instead),
 //! [`mux`] (frames, credits, streams), [`session`] (program, directives, ops), [`launch`] and
 //! [`spawn`] (a process with the ids of its user), [`reap`], [`supervise`] and [`account`]
 //! (limits), [`write`] (files), [`extract`] (archives), [`users`], [`surroundings`] (what the harness adds), [`tunnel`]
@@ -16,6 +17,8 @@
 
 mod account;
 mod blobs;
+mod boot;
+mod confine;
 pub mod extract;
 mod fault;
 mod launch;

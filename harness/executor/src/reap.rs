@@ -1,9 +1,11 @@
-//! Reaping: PID 1 inherits every orphan, and one thread waits for all of them. Nothing else in
-//! the executor waits for a process.
+//! Reaping: the executor inherits every orphan of what it started – as PID 1, or as the subreaper it
+//! is beside systemd (prctl(2), `PR_SET_CHILD_SUBREAPER`) –, and one thread waits for all of them.
+//! Nothing else in the executor waits for a process. Killing is here, too: it needs the same tree.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +15,25 @@ use crate::wake::Wake;
 
 /// How long killed processes may take to be gone; uninterruptible sleep can hold one.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long descendants are killed one by one before everything is.
+const ONE_BY_ONE_WITHIN: Duration = Duration::from_secs(1);
+
+/// The signal that makes systemd end a machine at once, without stopping its units first
+/// (systemd(1), `SIGRTMIN+14`; the C library keeps two of the kernel's signals, from 32, for itself).
+const POWER_OFF: i32 = 34 + 14;
+
+/// True in the executor that stands beside a PID 1 of its own.
+static BESIDE_INIT: AtomicBool = AtomicBool::new(false);
+
+/// Remembers that PID 1 is systemd, and of this process's own making.
+pub(crate) fn stand_beside_init() {
+    BESIDE_INIT.store(true, Ordering::SeqCst);
+}
+
+fn is_beside_init() -> bool {
+    BESIDE_INIT.load(Ordering::SeqCst)
+}
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,33 +119,103 @@ impl Reaper {
     }
 }
 
-/// Kills every process of the sandbox but this one, and waits until they are gone. `kill(-1)` of
-/// PID 1 reaches all of them in one pass that no fork can outrun (kill(2)).
+/// Kills every process of the sandbox but PID 1 and this one, and waits until those this one
+/// started are gone. `kill(-1)` reaches all of them in one pass that no fork can outrun (kill(2)).
+/// Units that systemd starts again belong to it: they end with the sandbox.
 pub(crate) fn kill_everything() {
-    if rustix::process::getpid() != Pid::INIT {
+    if rustix::process::getpid() != Pid::INIT && !is_beside_init() {
         return;
     }
     let until = Instant::now() + GONE_WITHIN;
     loop {
         // As a group id, 1 is sent to the kernel as -1: every process.
         let _ = rustix::process::kill_process_group(Pid::INIT, Signal::KILL);
-        if processes().is_empty() || Instant::now() > until {
+        if own_processes().is_empty() || Instant::now() > until {
             return;
         }
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// Every process of the sandbox but PID 1, in order of their ids.
+/// Kills what an op started, and waits until it is gone. As PID 1 that is everything. Beside
+/// systemd its units are spared, for ops that ask after them still come, unless what was started
+/// multiplies faster than it is killed.
+pub(crate) fn kill_tree() {
+    let until = Instant::now() + ONE_BY_ONE_WITHIN;
+    while is_beside_init() && Instant::now() < until {
+        let left = own_processes();
+        if left.is_empty() {
+            return;
+        }
+        for pid in left {
+            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+            // One that has ended since was a zombie of ours: its number is not another's yet.
+            let _ = pid.map(|pid| rustix::process::kill_process(pid, Signal::KILL));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    kill_everything();
+}
+
+/// Lets the sandbox end with the executor where that is not PID 1.
+pub(crate) fn end_sandbox() {
+    if is_beside_init() {
+        #[expect(
+            unsafe_code,
+            reason = "the library has safe names for no real-time signal"
+        )]
+        // SAFETY: the number is a signal's, between SIGRTMIN and SIGRTMAX on every Linux.
+        let power_off = unsafe { Signal::from_raw_unchecked(POWER_OFF) };
+        // A systemd that does not listen is ended with its sandbox by the runner, or by a sweep.
+        let _ = rustix::process::kill_process(Pid::INIT, power_off);
+    }
+}
+
+/// Every process of the sandbox but this one, in order of their ids. PID 1 is among them where it is
+/// not this one.
 pub(crate) fn processes() -> Vec<u32> {
+    let own = std::process::id();
     let mut found: Vec<u32> = fs::read_dir("/proc")
         .into_iter()
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|pid| *pid != 1)
+        .filter(|pid| *pid != own)
         .collect();
     found.sort_unstable();
     found
+}
+
+/// Every process this one started, with all that those started: as PID 1 every other.
+fn own_processes() -> Vec<u32> {
+    let all = processes();
+    if !is_beside_init() {
+        return all;
+    }
+    let parents: BTreeMap<u32, u32> = all
+        .into_iter()
+        .filter_map(|pid| Some((pid, parent_of(pid)?)))
+        .collect();
+    let own = std::process::id();
+    let descends = |pid: &u32| {
+        let mut at = *pid;
+        // No chain is longer than there are processes.
+        for _ in 0..=parents.len() {
+            match parents.get(&at) {
+                Some(parent) if *parent == own => return true,
+                Some(parent) => at = *parent,
+                None => return false,
+            }
+        }
+        false
+    };
+    parents.keys().copied().filter(descends).collect()
+}
+
+/// The parent of a process: field 4 of proc(5)'s `stat`, behind a name that may hold anything.
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Locks, whatever became of another thread that held the lock: a panic ends the session anyway.

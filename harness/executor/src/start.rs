@@ -9,7 +9,10 @@
 //! the limits of PID 1, down to a CPU limit that kills it.
 //!
 //! No signal handler is installed: the kernel discards what children send to a PID 1 without
-//! handlers, SIGKILL included (pid_namespaces(7)).
+//! handlers, SIGKILL included (pid_namespaces(7)). Where systemd is PID 1 ([`crate::boot`]) the
+//! executor is a child of it, and that protection is gone: a root child can end or stop it. The
+//! stream then ends, or nothing comes on it any more, and the runner sees either; all other doors
+//! are as shut as ever.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -23,10 +26,11 @@ use rustix::io::FdFlags;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::Gid;
 
-use crate::{launch, manifest, session};
+use crate::boot::{self, Boot};
+use crate::{launch, manifest, reap, session};
 
 /// Ends a start that is no sandbox's: the executor kills every process it can see, so it refuses
-/// to be anything but PID 1 (`EX_USAGE` of sysexits(3)).
+/// to be anything but PID 1, or beside a PID 1 of its own (`EX_USAGE` of sysexits(3)).
 const NOT_PID_1: u8 = 64;
 
 /// Ends a start in which something the executor needs is missing (`EX_OSERR` of sysexits(3)).
@@ -38,18 +42,27 @@ const STREAM_FDS: RawFd = 100;
 /// A group no process of a sandbox runs in.
 const FOREIGN_GROUP: u32 = 65_534;
 
-/// Runs the executor: without arguments as the engine starts it for a session; with `learn` to
-/// look at an image that is being prepared; `serve` and `launch` are its own ways of starting
-/// itself again.
+/// Runs the executor: without arguments as the engine starts it for a session; with `boot` where
+/// systemd is to be PID 1; with `learn` to look at an image that is being prepared; the others are
+/// its own ways of starting itself again.
 pub fn main() -> ExitCode {
     let first = std::env::args_os().nth(1);
+    let beside = OsStr::new(boot::BESIDE);
     let result = match first.as_deref().map(OsStr::as_encoded_bytes) {
         Some(b"launch") => return launch::main(),
+        Some(word) if word == beside.as_encoded_bytes() => match Boot::of_standard_error() {
+            Some(boot) => serve_beside(boot),
+            None => return ExitCode::from(NOT_PID_1),
+        },
         _ if rustix::process::getpid() != rustix::process::Pid::INIT => {
             return ExitCode::from(NOT_PID_1);
         }
-        None => enter_memfd(),
-        Some(b"serve") => serve(),
+        None => enter_memfd("serve"),
+        Some(b"boot") => enter_memfd("init"),
+        Some(b"serve") => {
+            shut_doors().and_then(|(input, output)| session::run(input, output, None))
+        }
+        Some(b"init") => init(),
         Some(b"learn") => manifest::learn(),
         Some(_) => return ExitCode::from(NOT_PID_1),
     };
@@ -59,8 +72,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Executes a sealed copy of this binary; returns only if that fails.
-fn enter_memfd() -> io::Result<()> {
+/// Executes a sealed copy of this binary as `role`; returns only if that fails.
+fn enter_memfd(role: &str) -> io::Result<()> {
     let binary = fs::read("/proc/self/exe")?;
     let copy = rustix::fs::memfd_create(
         "assay-executor",
@@ -73,13 +86,31 @@ fn enter_memfd() -> io::Result<()> {
         SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE,
     )?;
     Err(Command::new(format!("/proc/self/fd/{}", copy.as_raw_fd()))
-        .arg("serve")
+        .arg(role)
         .env_clear()
         .exec())
 }
 
-/// Shuts the doors, then runs the session; returns only if a door cannot be shut.
-fn serve() -> io::Result<()> {
+/// PID 1 on its way to become systemd. It keeps the stream on its standard files until the executor
+/// proper has taken it over, and starts nothing else.
+fn init() -> io::Result<()> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    close_inherited_on_exec()?;
+    boot::become_systemd()
+}
+
+/// The executor beside a PID 1 that becomes systemd: it adopts the orphans of what it starts, as PID
+/// 1 would, tells that its doors are shut, and runs the session.
+fn serve_beside(mut boot: Boot) -> io::Result<()> {
+    reap::stand_beside_init();
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    let (input, output) = shut_doors()?;
+    boot.say_ready()?;
+    session::run(input, output, Some(boot))
+}
+
+/// Shuts every door into this process and takes the stream.
+fn shut_doors() -> io::Result<(OwnedFd, OwnedFd)> {
     // May fail where the id is not mapped into a user namespace: prlimit stays open there.
     let foreign = Gid::from_raw(FOREIGN_GROUP);
     let _ = rustix::thread::set_thread_res_gid(None, None, Some(foreign));
@@ -98,7 +129,7 @@ fn serve() -> io::Result<()> {
             maximum: files.maximum,
         },
     );
-    session::run(input, output)
+    Ok((input, output))
 }
 
 /// Moves the stream away from 0 and 1, and puts `/dev/null` at 0, 1 and 2.

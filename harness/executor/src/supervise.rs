@@ -1,7 +1,7 @@
 //! Watching a running command: its output drained in bounded memory, its limits kept.
 //!
-//! A limit that is passed kills every process of the sandbox: the cell ends in failure anyway, and
-//! nothing less reaches children that gave themselves new sessions. A command that ended as it
+//! A limit that is passed kills every process the executor started, in whatever session it gave
+//! itself: the cell ends in failure anyway. A command that ended as it
 //! should leaves its background processes alone, and does not wait for them to close its channels.
 
 use std::io;
@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::account::WriteAccount;
 use crate::mux::{CHUNK, Stream};
-use crate::reap::{Child, Exit, kill_everything};
+use crate::reap::{Child, Exit, kill_tree};
 use crate::wake::Wake;
 
 /// How often limits are looked at.
@@ -214,7 +214,7 @@ impl Watch {
 }
 
 fn limit(passed: Limit) -> Ended {
-    kill_everything();
+    kill_tree();
     Ended::Limit(passed)
 }
 

@@ -10,6 +10,7 @@ use assay_wire::event::ManifestPoint;
 use assay_wire::program::{HARNESS_FOLDER, Pass, Probe, USER};
 use serde::Serialize;
 
+use crate::noise::matches;
 use crate::record::CellFacts;
 
 /// One thing that could not be captured.
@@ -191,6 +192,25 @@ const RPM_PROBE_PATHS: &[&str] = &[
     "/var/lib/rpm/rpmdb.sqlite-wal",
 ];
 
+/// What systemd makes while it boots, before the first manifest; `*` stands for any characters within
+/// one component. Found by booting every target here; each by what makes it.
+const BOOT_PATHS: &[&str] = &[
+    // systemd-update-done.service(8)
+    "/etc/.updated",
+    "/var/.updated",
+    // systemd-tmpfiles-setup.service(8), for logind
+    "/var/lib/systemd/linger",
+    // systemd.timer(5), `Persistent=`: when each was started last
+    "/var/lib/systemd/timers",
+    "/var/lib/systemd/timers/stamp-*.timer",
+    // systemd-journald.service(8), a folder named after the machine
+    "/var/log/journal/*",
+    "/var/log/journal/*/system.journal",
+    // systemd.exec(5), `PrivateTmp=`: named after the boot and by chance
+    "/var/tmp/systemd-private-*",
+    "/var/tmp/systemd-private-*/tmp",
+];
+
 /// Paths of the engine's list that nothing explains.
 fn unexplained(facts: &CellFacts) -> Vec<String> {
     let unseen = facts
@@ -225,7 +245,12 @@ fn unexplained(facts: &CellFacts) -> Vec<String> {
         .collect();
     seen.extend(&known);
     seen.sort_unstable();
+    let booted = facts.booted.is_some();
+    let made_by_boot = |path: &str| BOOT_PATHS.iter().any(|pattern| matches(pattern, path));
     let explained = |path: &str| {
+        if booted && made_by_boot(path) {
+            return true;
+        }
         known.iter().any(|known| is_at_or_below(path, known)) || holds_any_of(path, &seen)
     };
     unseen

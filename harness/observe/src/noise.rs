@@ -19,6 +19,8 @@ pub enum Manager {
     Dnf,
     /// pacman.
     Pacman,
+    /// systemd as PID 1, which manages units.
+    Systemd,
 }
 
 /// One kind of path that is noise.
@@ -41,6 +43,8 @@ const HISTORY: &str = "a history, with dates";
 const KEYRING: &str = "a keyring made anew, with times";
 const INSTALL_DATE: &str =
     "holds the date of the install; packages are compared by name and version";
+
+const JOURNAL: &str = "the journal: what units say at any time, with dates";
 
 /// Every kind of path that is noise.
 pub const NOISE: &[Noise] = &[
@@ -82,6 +86,8 @@ pub const NOISE: &[Noise] = &[
         INSTALL_DATE,
     ),
     noise(Manager::Pacman, "/etc/pacman.d/gnupg/*", KEYRING),
+    noise(Manager::Systemd, "/var/log/journal/*/*.journal", JOURNAL),
+    noise(Manager::Systemd, "/run/log/journal/*/*.journal", JOURNAL),
 ];
 
 /// Why a change of the second apply does not count; `None` if it does.
@@ -110,6 +116,7 @@ pub fn managers_of(plan: &Plan, harness: &HarnessEnv) -> BTreeSet<Manager> {
         .chain(guards)
         .chain(probes)
         .filter_map(|program| manager_of(program))
+        .chain(plan.boots.then_some(Manager::Systemd))
         .collect()
 }
 
@@ -150,7 +157,7 @@ fn only_bytes_differ(change: &PathChange) -> bool {
 }
 
 /// Matches a path with a pattern, component by component.
-fn matches(pattern: &str, path: &str) -> bool {
+pub(crate) fn matches(pattern: &str, path: &str) -> bool {
     let mut wanted = pattern.split('/');
     let mut given = path.split('/');
     loop {
@@ -181,7 +188,13 @@ mod tests {
     use super::*;
 
     fn all() -> BTreeSet<Manager> {
-        [Manager::Apt, Manager::Dnf, Manager::Pacman].into()
+        [
+            Manager::Apt,
+            Manager::Dnf,
+            Manager::Pacman,
+            Manager::Systemd,
+        ]
+        .into()
     }
 
     #[test]
@@ -201,6 +214,8 @@ mod tests {
             ("/var/lib/pacman/local/jq-1.7-1/files", false),
             ("/etc/pacman.d/gnupg/trustdb.gpg", true),
             ("/etc/pacman.d/mirrorlist", false),
+            ("/var/log/journal/0123/system.journal", true),
+            ("/var/log/journal/0123/user/x.journal", false),
             ("/var/log", false),
             ("", false),
         ] {

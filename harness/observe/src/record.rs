@@ -96,6 +96,18 @@ impl CellRecord {
     }
 }
 
+/// systemd as PID 1 of a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BootFact {
+    /// Which, as it names itself.
+    pub systemd: String,
+    /// `running`, or `degraded` if a unit failed.
+    pub state: String,
+    /// Milliseconds it took.
+    pub ms: u64,
+}
+
 /// What the journal says of one cell: facts of its last attempt, and what was known before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -110,6 +122,9 @@ pub struct CellFacts {
     pub content: Vec<ContentFact>,
     /// The sandbox, once one started.
     pub sandbox: Option<SandboxStarted>,
+    /// systemd as its PID 1, once that had come up; `None` where none is booted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub booted: Option<BootFact>,
     /// The unprivileged user, once the sandbox was ready.
     pub user: Option<UserFact>,
     /// True if the harness wrote the names of loopback into an empty `/etc/hosts`.

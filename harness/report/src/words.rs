@@ -9,7 +9,7 @@ use assay_observe::outcome::Failure;
 use assay_observe::record::Performance;
 use assay_observe::{CellRecord, Outcome, Record};
 use assay_wire::event::{Captured, Ending, Expected, ImageKind, Limit, SnapshotFinding};
-use assay_wire::name::{StepRef, TargetId};
+use assay_wire::name::{StepRef, TargetId, Variant};
 use assay_wire::outcome::{OutcomeKind, Phase};
 use assay_wire::plan::{Action, Limits, Op, Privilege};
 use assay_wire::program::{Pass, USER};
@@ -95,19 +95,22 @@ pub(crate) fn kind_mark(kind: Option<ImageKind>) -> &'static str {
 /// A cell's target with its image's mark, and its recipes.
 pub(crate) fn cell_title(cell: &CellRecord) -> String {
     let facts = &cell.facts;
-    let kind = facts.planned.image.as_ref().map(|image| image.kind);
+    let image = facts.planned.image.as_ref();
+    let mark = kind_mark(image.map(|image| image.kind));
+    let mark = match image.map(|image| image.variant) {
+        None | Some(Variant::Minimal) => mark.to_owned(),
+        Some(variant @ Variant::Systemd) => match mark.strip_suffix(')') {
+            Some(kind) => format!("{kind}, {variant})"),
+            None => format!(" ({variant})"),
+        },
+    };
     let recipes: Vec<&str> = facts
         .cell
         .recipes
         .iter()
         .map(|recipe| recipe.as_str())
         .collect();
-    format!(
-        "{}{}: {}",
-        facts.cell.target,
-        kind_mark(kind),
-        recipes.join(",")
-    )
+    format!("{}{mark}: {}", facts.cell.target, recipes.join(","))
 }
 
 /// `1 cell`, `2 cells`.

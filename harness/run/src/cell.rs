@@ -10,7 +10,7 @@ use assay_content::proxy::Proxy;
 use assay_content::store::Store;
 use assay_observe::CellFolder;
 use assay_sandbox::lease::OwnerId;
-use assay_sandbox::session::{Backend, SandboxLimits, SandboxSpec, Session};
+use assay_sandbox::session::{Backend, SandboxLimits, SandboxSpec, SandboxUse, Session};
 use assay_wire::digest::Digest;
 use assay_wire::event::{
     Body, CellEnded, CellPlanned, ContentReady, ContentRefused, Image, InfraCause, Origin,
@@ -169,7 +169,20 @@ impl Context {
             Ok(Answers::Yes) => {}
             // What it changed since its last manifest is known to be unknown.
             Ok(Answers::No) => return Ok(AttemptEnd::Finished),
-            Err(fault) => return Err(self.explain(fault, session).await),
+            Err(fault) => {
+                let fault = self.explain(fault, session).await;
+                let booting = job.planned.plan.boots && !driver.is_ready();
+                if let (Fault::Lost { message }, true) = (&fault, booting) {
+                    // Where PID 1 ends, so does everything: systemd has not told why.
+                    let message = format!("systemd did not start: {message}");
+                    return Err(Fault::not_booted(message));
+                }
+                return Err(fault);
+            }
+        }
+        if job.planned.plan.boots {
+            // Units are systemd's, which no word of the executor's ends: the sandbox's end does.
+            session.halt().await?;
         }
         let listed = session.changes().await?;
         driver.cross_check(&listed)?;
@@ -290,6 +303,11 @@ impl Context {
             owner: self.owner,
             cell: job.cell.clone(),
             image: image.id.clone(),
+            used_for: if job.planned.plan.boots {
+                SandboxUse::Booted
+            } else {
+                SandboxUse::Cell
+            },
             executor: Arc::clone(&self.executor),
             limits: self.limits,
             created: SystemTime::now(),

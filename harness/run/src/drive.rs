@@ -57,6 +57,7 @@ pub(crate) struct Driver {
     running: Option<(OpId, Pass, Instant)>,
     needles: BTreeMap<OpId, Vec<String>>,
     net: NetChanges,
+    ready: bool,
 }
 
 /// What closed streams left behind until the event that follows them.
@@ -77,12 +78,15 @@ pub(crate) enum Answers {
 }
 
 /// How an op went.
-struct OpEnd {
+pub(crate) struct OpEnd {
     skipped: bool,
     answers: Answers,
-    ending: Option<Ending>,
-    stdout: Captured,
-    stderr: Captured,
+    /// `None` if its guard held.
+    pub(crate) ending: Option<Ending>,
+    /// What it printed.
+    pub(crate) stdout: Captured,
+    /// What it printed as errors.
+    pub(crate) stderr: Captured,
 }
 
 impl Driver {
@@ -116,6 +120,7 @@ impl Driver {
             running: None,
             needles: BTreeMap::new(),
             net: NetChanges::default(),
+            ready: false,
         }
     }
 
@@ -171,6 +176,7 @@ impl Driver {
         self.send_program(Program {
             harness: harness.clone(),
             certificate,
+            becomes_image: false,
             runs: runs.clone(),
         })
         .await?;
@@ -240,7 +246,7 @@ impl Driver {
 
     /// Ends the program and waits until nothing runs in the sandbox any more: what a left daemon
     /// writes while the engine is asked for its list would be a change that no manifest saw.
-    async fn stop(&mut self) -> Result<Answers, Fault> {
+    pub(crate) async fn stop(&mut self) -> Result<Answers, Fault> {
         self.link.send(&ToExecutor::Directive(Directive::Stop));
         match self.message(ANSWER).await? {
             ToRunner::Goodbye => Ok(Answers::Yes),
@@ -252,12 +258,26 @@ impl Driver {
         }
     }
 
-    /// Sends a program and waits until the sandbox is prepared.
+    /// True once the sandbox has said that it is prepared.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Sends a program and waits until the sandbox is prepared, and booted where it boots.
     pub(crate) async fn send_program(&mut self, program: Program) -> Result<(), Fault> {
         self.link.send(&ToExecutor::Program(Box::new(program)));
-        match self.event(ANSWER).await? {
-            ExecutorEvent::Ready { .. } => Ok(()),
-            other @ (ExecutorEvent::GuardAsked { .. }
+        let mut event = self.event(ANSWER).await?;
+        if matches!(event, ExecutorEvent::Booted { .. }) {
+            event = self.event(ANSWER).await?;
+        }
+        match event {
+            ExecutorEvent::Ready { .. } => {
+                self.ready = true;
+                Ok(())
+            }
+            ExecutorEvent::NotBooted { message } => Err(Fault::not_booted(message)),
+            other @ (ExecutorEvent::Booted { .. }
+            | ExecutorEvent::GuardAsked { .. }
             | ExecutorEvent::OpStarted { .. }
             | ExecutorEvent::OpFinished { .. }
             | ExecutorEvent::ManifestTaken { .. }
@@ -306,7 +326,7 @@ impl Driver {
     }
 
     /// Lets the executor perform the next op and waits until it has.
-    async fn perform(&mut self, op: &Op, pass: Pass) -> Result<OpEnd, Fault> {
+    pub(crate) async fn perform(&mut self, op: &Op, pass: Pass) -> Result<OpEnd, Fault> {
         self.link.send(&ToExecutor::Directive(Directive::Continue));
         let own = Duration::from_secs(u64::from(op.limits.seconds)) + GRACE;
         self.running = Some((op.id, pass, Instant::now()));
@@ -360,6 +380,8 @@ impl Driver {
                     });
                 }
                 other @ (ExecutorEvent::Ready { .. }
+                | ExecutorEvent::Booted { .. }
+                | ExecutorEvent::NotBooted { .. }
                 | ExecutorEvent::GuardAsked { .. }
                 | ExecutorEvent::OpStarted { .. }
                 | ExecutorEvent::OpFinished { .. }
@@ -416,6 +438,8 @@ impl Driver {
         match self.event(ANSWER).await? {
             ExecutorEvent::ManifestTaken { .. } => {}
             other @ (ExecutorEvent::Ready { .. }
+            | ExecutorEvent::Booted { .. }
+            | ExecutorEvent::NotBooted { .. }
             | ExecutorEvent::GuardAsked { .. }
             | ExecutorEvent::OpStarted { .. }
             | ExecutorEvent::OpFinished { .. }
@@ -439,6 +463,8 @@ impl Driver {
                 match event {
                     ExecutorEvent::Broken { message } => Err(Fault::lost(message)),
                     event @ (ExecutorEvent::Ready { .. }
+                    | ExecutorEvent::Booted { .. }
+                    | ExecutorEvent::NotBooted { .. }
                     | ExecutorEvent::GuardAsked { .. }
                     | ExecutorEvent::OpStarted { .. }
                     | ExecutorEvent::OpFinished { .. }

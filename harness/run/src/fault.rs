@@ -29,6 +29,12 @@ pub(crate) enum Fault {
         /// What was seen.
         message: String,
     },
+    /// systemd could not become PID 1, or did not come up: nothing was performed.
+    #[error("the environment refuses systemd as PID 1: {message}")]
+    NotBooted {
+        /// What was seen.
+        message: String,
+    },
     /// The sandbox did not answer in time.
     #[error("the sandbox did not answer in time")]
     Silent,
@@ -64,6 +70,13 @@ impl Fault {
         }
     }
 
+    /// systemd is not to be had as PID 1, for this reason.
+    pub(crate) fn not_booted(message: String) -> Self {
+        Self::NotBooted {
+            message: message.chars().take(MESSAGE).collect(),
+        }
+    }
+
     /// True if another attempt can help.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
@@ -72,6 +85,7 @@ impl Fault {
             Self::Host { transient, .. } => *transient,
             // Of time, another attempt would have no more.
             Self::OutOfTime
+            | Self::NotBooted { .. }
             | Self::ImageMissing { .. }
             | Self::Storage { .. }
             | Self::Journal(_) => false,
@@ -86,7 +100,9 @@ impl Fault {
                 InfraCause::ImageMissing,
                 Some(format!("run `assay images build {target}`")),
             ),
-            Self::Lost { .. } | Self::Silent => (InfraCause::SandboxLost, None),
+            Self::NotBooted { .. } | Self::Lost { .. } | Self::Silent => {
+                (InfraCause::SandboxLost, None)
+            }
             Self::OutOfTime => (
                 InfraCause::SandboxLost,
                 Some("give the cell more time with `--timeout`".to_owned()),

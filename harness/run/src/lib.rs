@@ -4,9 +4,10 @@
 //! journal does). Modules in the order of a run: [`schedule`] (cells, attempts, retries),
 //! [`cell`] (one attempt: content, sandbox, program, end), `drive` (one program), `link` (the
 //! byte stream), `manifest` and `output` (what is folded as it arrives), [`journal`] (what is
-//! kept), [`shell`] (a person in a sandbox).
+//! kept), [`shell`] (a person in a sandbox), [`derive`](mod@derive) (a sandbox that becomes an image).
 
 pub mod cell;
+pub mod derive;
 mod drive;
 mod fault;
 pub mod journal;

@@ -95,6 +95,12 @@ async fn run_cell(context: &Arc<Context>, job: &CellJob) -> Result<(), JournalEr
             Ok(AttemptEnd::Finished) => return record(Body::CellEnded(CellEnded::Finished)),
             Ok(AttemptEnd::Cancelled) => return record(Body::CellEnded(CellEnded::Cancelled)),
             Err(Fault::Journal(error)) => return Err(error),
+            // No fault of the recipe's, and nothing another attempt would change.
+            Err(fault @ Fault::NotBooted { .. }) => {
+                return record(Body::CellEnded(CellEnded::NotRun {
+                    because: fault.to_string(),
+                }));
+            }
             Err(fault) => fault,
         };
         let pause = PAUSES

@@ -76,6 +76,7 @@ where
     let program = Program {
         harness: spec.harness.clone(),
         certificate,
+        becomes_image: false,
         runs: Vec::new(),
     };
     driver

@@ -76,6 +76,29 @@ impl Session {
         }
     }
 
+    /// Ends what runs in the sandbox and keeps it: its changes can then be asked for, and nothing of
+    /// it changes any more. One that has ended already is as wanted.
+    ///
+    /// # Errors
+    /// Any [`SandboxError`] of the engine.
+    pub async fn halt(&self) -> Result<(), SandboxError> {
+        match self {
+            Self::Docker(session) => session.halt().await,
+            Self::Fake(_) => Ok(()),
+        }
+    }
+
+    /// Makes an image of the sandbox as it is, with exactly these labels. Returns the engine's id.
+    ///
+    /// # Errors
+    /// Any [`SandboxError`] of the engine.
+    pub async fn commit(&self, image: &CommittedImage) -> Result<String, SandboxError> {
+        match self {
+            Self::Docker(session) => session.commit(image).await,
+            Self::Fake(session) => Ok(format!("sha256:{}", session.name())),
+        }
+    }
+
     /// What the engine itself saw change in the sandbox's files since its image, sorted by path.
     /// The executor's own folder and what the engine puts into every container are in it.
     ///
@@ -201,6 +224,27 @@ impl Backend {
     }
 }
 
+/// What a sandbox is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SandboxUse {
+    /// A cell whose executor is PID 1.
+    Cell,
+    /// A cell in which systemd becomes PID 1.
+    Booted,
+    /// It becomes an image ([`Session::commit`]): it starts from the image itself and not from what
+    /// was prepared of it.
+    Image,
+}
+
+/// An image to be made of a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedImage {
+    /// Repository and tag, `assay/debian-12:bootstrap-0123456789ab-systemd`.
+    pub name: String,
+    /// Its labels.
+    pub labels: std::collections::BTreeMap<String, String>,
+}
+
 /// What a sandbox is made of.
 #[derive(Debug, Clone)]
 pub struct SandboxSpec {
@@ -213,6 +257,8 @@ pub struct SandboxSpec {
     /// The engine's id of its image; an id, because Podman knows an imported image by no other
     /// name.
     pub image: String,
+    /// What it is for.
+    pub used_for: SandboxUse,
     /// The static executable that is put into it and run.
     pub executor: Arc<[u8]>,
     /// What bounds it.

@@ -107,10 +107,66 @@ impl Engine {
             &format!("/images/json?filters={}", percent(&filters)),
             &Value::Null,
         );
-        let image = listed.as_array().and_then(|images| images.first());
+        let mut images = listed.as_array().into_iter().flatten();
+        // A variant carries its target's label, too.
+        let image = images.find(|image| image["Labels"]["assay.variant"].as_str().is_none());
         let image = image
             .unwrap_or_else(|| panic!("no image of {target}: run `assay images build {target}`"));
         image["Id"].as_str().expect("an id").to_owned()
+    }
+
+    /// The id of the systemd variant of a target.
+    pub(crate) fn variant_of(&self, target: &str) -> String {
+        let labels = [
+            format!("assay.target={target}"),
+            "assay.variant=systemd".to_owned(),
+        ];
+        let filters = json!({ "label": labels }).to_string();
+        let path = format!("/images/json?filters={}", percent(&filters));
+        let listed = self.json("GET", &path, &Value::Null);
+        let image = listed.as_array().and_then(|images| images.first());
+        let image = image.unwrap_or_else(|| {
+            panic!("no systemd variant: run `assay images build {target} --variant systemd`")
+        });
+        image["Id"].as_str().expect("an id").to_owned()
+    }
+
+    /// An image of another with these files (folder, name, content, mode) and labels beside its own.
+    /// A file that is replaced stays beside its new self as `NAME.real`. It has a name, because an
+    /// engine does not list nameless images that others are made of. Returns its id.
+    pub(crate) fn commit(
+        &self,
+        from: &str,
+        files: &[(&str, &str, &str, u32)],
+        labels: &Value,
+    ) -> String {
+        let made = json!({ "Image": from, "Cmd": ["true"] });
+        let made = self.json("POST", "/containers/create", &made);
+        let container = made["Id"].as_str().expect("an id").to_owned();
+        for (folder, name, content, mode) in files {
+            let kept = format!("/containers/{container}/archive?path={folder}/{name}");
+            let (status, real) = self.request("GET", &kept, "text/plain", b"");
+            let mut tars = vec![tar_of(name, content.as_bytes(), *mode)];
+            if status == 200 {
+                tars.push(renamed(&real, &format!("{name}.real")));
+            }
+            for tar in tars {
+                let path = format!("/containers/{container}/archive?path={folder}");
+                let (status, said) = self.request("PUT", &path, "application/x-tar", &tar);
+                assert_eq!(status, 200, "{}", String::from_utf8_lossy(&said));
+            }
+        }
+        let tag: String = container.chars().take(12).collect();
+        let path = format!("/commit?container={container}&repo=assay/test&tag={tag}");
+        let image = self.json("POST", &path, &json!({ "Labels": labels }));
+        self.remove_container(&container);
+        image["Id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Whether a container's processes live.
+    pub(crate) fn runs(&self, name: &str) -> bool {
+        let path = format!("/containers/{name}/json");
+        self.json("GET", &path, &Value::Null)["State"]["Running"] == true
     }
 
     /// An image's whole tar, and the same into another engine.
@@ -184,6 +240,27 @@ impl Engine {
             .ok_or(std::io::ErrorKind::InvalidData)?;
         Ok((status, answer.split_off(end + 4)))
     }
+}
+
+fn tar_of(name: &str, bytes: &[u8], mode: u32) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(bytes.len() as u64);
+    header.set_mode(mode);
+    builder
+        .append_data(&mut header, name, bytes)
+        .expect("an entry");
+    builder.into_inner().expect("a tar")
+}
+
+/// The one file of a tar, under another name.
+fn renamed(tar: &[u8], name: &str) -> Vec<u8> {
+    let mut archive = tar::Archive::new(tar);
+    let entry = archive.entries().expect("a tar").next();
+    let mut entry = entry.expect("an entry").expect("an entry");
+    let mut bytes = Vec::new();
+    std::io::copy(&mut entry, &mut bytes).expect("readable");
+    tar_of(name, &bytes, 0o755)
 }
 
 /// A file system in memory over a folder, until it is dropped.

@@ -11,5 +11,6 @@ mod hostile;
 mod lifecycle;
 mod outcomes;
 mod root_child;
+mod services;
 mod shell;
 mod world;

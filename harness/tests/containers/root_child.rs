@@ -49,32 +49,12 @@ impl Hostile {
         let engine = &world.engine;
         let target = format!("hostile-{}", std::process::id());
         let from = engine.image_of(TARGET);
-        let made = engine.json(
-            "POST",
-            "/containers/create",
-            &json!({ "Image": from, "Cmd": ["true"] }),
-        );
-        let container = made["Id"].as_str().expect("an id").to_owned();
-        let put = |path: &str, tar: &[u8]| {
-            let (status, said) = engine.request(
-                "PUT",
-                &format!("/containers/{container}/archive?path={path}"),
-                "application/x-tar",
-                tar,
-            );
-            assert_eq!(status, 200, "{}", String::from_utf8_lossy(&said));
-        };
-        for (name, script) in [("groupadd", GROUPADD), ("usermod", USERMOD)] {
-            let path = format!("/containers/{container}/archive?path=/usr/sbin/{name}");
-            let (status, real) = engine.request("GET", &path, "text/plain", b"");
-            assert_eq!(status, 200);
-            put("/usr/sbin", &renamed(&real, &format!("{name}.real")));
-            put("/usr/sbin", &tar_of(name, script.as_bytes()));
-        }
-        let labels = json!({ "Labels": { "assay.target": target, "assay.kind": "tarball" } });
-        let image = engine.json("POST", &format!("/commit?container={container}"), &labels);
-        engine.remove_container(&container);
-        let image = image["Id"].as_str().expect("an id").to_owned();
+        let files = [
+            ("/usr/sbin", "groupadd", GROUPADD, 0o755),
+            ("/usr/sbin", "usermod", USERMOD, 0o755),
+        ];
+        let labels = json!({ "assay.target": target, "assay.kind": "tarball" });
+        let image = engine.commit(&from, &files, &labels);
 
         std::fs::write(
             world.project().join("assay.toml"),
@@ -137,31 +117,6 @@ impl Drop for Hostile {
         self.world.remove_containers();
         self.world.engine.remove_image(&self.image);
     }
-}
-
-fn tar_of(name: &str, bytes: &[u8]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_size(bytes.len() as u64);
-    header.set_mode(0o755);
-    builder
-        .append_data(&mut header, name, bytes)
-        .expect("an entry");
-    builder.into_inner().expect("a tar")
-}
-
-/// The one file of a tar, under another name.
-fn renamed(tar: &[u8], name: &str) -> Vec<u8> {
-    let mut archive = tar::Archive::new(tar);
-    let mut entry = archive
-        .entries()
-        .expect("a tar")
-        .next()
-        .expect("an entry")
-        .expect("an entry");
-    let mut bytes = Vec::new();
-    std::io::copy(&mut entry, &mut bytes).expect("readable");
-    tar_of(name, &bytes)
 }
 
 #[test]

@@ -271,6 +271,21 @@ pub struct SandboxStarted {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ExecutorEvent {
+    /// systemd runs as PID 1 and is done starting; told before `Ready`, and only by a sandbox that
+    /// was started for that.
+    Booted {
+        /// Which, as it names itself, such as `systemd 257 (257.7-1)`.
+        systemd: String,
+        /// `running`, or `degraded` if a unit failed (systemctl(1), `is-system-running`).
+        state: String,
+        /// Milliseconds from its execution.
+        ms: u64,
+    },
+    /// systemd did not come up as PID 1: nothing is performed, the session ends.
+    NotBooted {
+        /// Why, in words.
+        message: String,
+    },
     /// The program is accepted and the sandbox prepared.
     Ready {
         /// The user's id: the first free one from 1000.

@@ -31,6 +31,9 @@ pub struct Program {
     pub harness: HarnessEnv,
     /// The certificate of the run's authority, PEM; `None` if nothing is intercepted.
     pub certificate: Option<String>,
+    /// True if the sandbox is to become an image: no user is added, and the harness's own folder is
+    /// removed at the end, so that nothing of the harness is in it.
+    pub becomes_image: bool,
     /// What is performed, in order. Empty for a program that only serves a shell.
     pub runs: Vec<ProgramOp>,
 }

@@ -23,7 +23,7 @@ pub(crate) use read::{Incoming, read_frames};
 pub(crate) use stream::{Received, Stream, StreamBroken};
 
 use crate::fault::Fault;
-use crate::reap::{kill_everything, lock};
+use crate::reap::{end_sandbox, kill_everything, lock};
 use crate::wake::Wake;
 
 /// Most bytes of a stream put into one frame, so that a message never waits long.
@@ -109,6 +109,11 @@ impl Mux {
         )
     }
 
+    /// Ends the session because systemd did not come up, and says why.
+    pub(crate) fn not_booted(&'static self, message: String) -> ! {
+        self.end(ToRunner::Event(ExecutorEvent::NotBooted { message }), 1)
+    }
+
     /// Ends the session as it should end.
     pub(crate) fn goodbye(&'static self) -> ! {
         self.end(ToRunner::Goodbye, 0)
@@ -130,6 +135,7 @@ impl Mux {
         if speaker.is_ok() {
             let _ = heard.recv_timeout(LAST_WORD_WITHIN);
         }
+        end_sandbox();
         std::process::exit(code)
     }
 

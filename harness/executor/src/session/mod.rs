@@ -24,13 +24,17 @@ use assay_wire::plan::OpId;
 use assay_wire::program::{HARNESS_FOLDER, HarnessEnv, Program};
 
 use crate::blobs::Blobs;
+use crate::boot::Boot;
 use crate::fault::Fault;
 use crate::manifest::Manifests;
 use crate::mux::{Incoming, Mux, read_frames};
-use crate::reap::{Reaper, lock};
+use crate::reap::{Reaper, kill_everything, lock};
 use crate::surroundings::TrustBundle;
 use crate::users::{User, ensure_dev};
 use crate::{loopback, terminal, tunnel};
+
+/// Most bytes kept of an answer about booting.
+const ANSWER_BYTES: usize = 1024;
 
 /// What every thread of a session shares.
 #[derive(Debug)]
@@ -42,6 +46,7 @@ pub(crate) struct Session {
     /// The op that runs, 0 for none.
     current: AtomicU32,
     machine: OnceLock<Machine>,
+    boot: Mutex<Option<Boot>>,
     terminals: Mutex<BTreeMap<u32, Arc<OwnedFd>>>,
 }
 
@@ -103,14 +108,16 @@ impl Session {
     }
 }
 
-/// Runs a session over a stream; returns only if it cannot begin.
-pub(crate) fn run(input: OwnedFd, output: OwnedFd) -> io::Result<()> {
+/// Runs a session over a stream, beside a PID 1 that boots if there is one; returns only if it
+/// cannot begin.
+pub(crate) fn run(input: OwnedFd, output: OwnedFd, boot: Option<Boot>) -> io::Result<()> {
     let mux = Mux::leak(output);
     let session: &'static Session = Box::leak(Box::new(Session {
         mux,
         reaper: Reaper::default(),
         current: AtomicU32::new(0),
         machine: OnceLock::new(),
+        boot: Mutex::new(boot),
         terminals: Mutex::new(BTreeMap::new()),
     }));
     std::panic::set_hook(Box::new(move |panic| {
@@ -143,15 +150,17 @@ pub(crate) fn run(input: OwnedFd, output: OwnedFd) -> io::Result<()> {
 /// Receives the program, prepares, and follows directives to the end.
 fn follow(session: &'static Session, incoming: &Receiver<Incoming>) -> Result<(), Fault> {
     let program = receive_program(incoming)?;
+    // First of all: what boots may itself add users.
+    wait_for_boot(session)?;
     let machine = prepare(session, &program)?;
     let mut trust = TrustBundle::default();
     let mut manifests = Manifests::default();
     let mut runs = program.runs.iter();
     loop {
         match next_directive(incoming)? {
-            Directive::Stop => return Ok(()),
+            Directive::Stop => return leave(&program),
             Directive::Continue => match runs.next() {
-                None => return Ok(()),
+                None => return leave(&program),
                 Some(run) => {
                     if let Some(certificate) = &program.certificate {
                         trust
@@ -189,21 +198,58 @@ fn receive_program(incoming: &Receiver<Incoming>) -> Result<Program, Fault> {
     }
 }
 
-/// Makes the sandbox ready: the user, the tunnel.
+/// Waits for systemd where it is PID 1.
+fn wait_for_boot(session: &'static Session) -> Result<(), Fault> {
+    let Some(boot) = lock(&session.boot).take() else {
+        return Ok(());
+    };
+    // The questions are root's, with nothing of the harness.
+    let bare = Machine {
+        harness: HarnessEnv::default(),
+        dev: User::root(),
+    };
+    let booted = boot.wait(|argv: &[&str]| {
+        let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+        let answer = ask::ask(session, &bare, &bare.dev, &argv)?;
+        Ok::<_, Fault>(answer.map(|answer| {
+            let bytes = answer.stdout.get(..ANSWER_BYTES).unwrap_or(&answer.stdout);
+            String::from_utf8_lossy(bytes).into_owned()
+        }))
+    })?;
+    match booted {
+        Ok(booted) => {
+            session.mux.report(ExecutorEvent::Booted {
+                systemd: booted.systemd,
+                state: booted.state,
+                ms: u64::try_from(booted.elapsed.as_millis()).unwrap_or(u64::MAX),
+            });
+            Ok(())
+        }
+        Err(message) => session.mux.not_booted(message),
+    }
+}
+
+/// Makes the sandbox ready: the user, the tunnel. One that becomes an image gets no user: what runs
+/// as the unprivileged one is root's there.
 fn prepare(session: &'static Session, program: &Program) -> Result<&'static Machine, Fault> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o755)
         .create(HARNESS_FOLDER)
         .map_err(Fault::io(format!("making {HARNESS_FOLDER}")))?;
-    let (dev, user_added) = ensure_dev()?;
+    let (dev, user_added, hosts_added) = if program.becomes_image {
+        (User::root(), false, false)
+    } else {
+        let (dev, user_added) = ensure_dev()?;
+        let hosts_added =
+            loopback::ensure_names().map_err(Fault::io("naming loopback in /etc/hosts"))?;
+        (dev, user_added, hosts_added)
+    };
     let (uid, gid) = (dev.uid, dev.gid);
     let machine = session.machine.get_or_init(|| Machine {
         harness: program.harness.clone(),
         dev,
     });
-    let hosts_added =
-        loopback::ensure_names().map_err(Fault::io("naming loopback in /etc/hosts"))?;
     tunnel::listen(session)?;
     session.mux.report(ExecutorEvent::Ready {
         uid,
@@ -212,6 +258,16 @@ fn prepare(session: &'static Session, program: &Program) -> Result<&'static Mach
         hosts_added,
     });
     Ok(machine)
+}
+
+/// What is done when nothing more is to be performed.
+fn leave(program: &Program) -> Result<(), Fault> {
+    if program.becomes_image {
+        kill_everything();
+        fs::remove_dir_all(HARNESS_FOLDER)
+            .map_err(Fault::io(format!("removing {HARNESS_FOLDER}")))?;
+    }
+    Ok(())
 }
 
 fn next_directive(incoming: &Receiver<Incoming>) -> Result<Directive, Fault> {

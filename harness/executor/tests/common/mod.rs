@@ -347,7 +347,9 @@ impl Session {
                         stderr: self.output(op, assay_wire::control::Channel::Stderr),
                     });
                 }
-                other @ (ExecutorEvent::Ready { .. }
+                other @ (ExecutorEvent::Booted { .. }
+                | ExecutorEvent::NotBooted { .. }
+                | ExecutorEvent::Ready { .. }
                 | ExecutorEvent::ManifestTaken { .. }
                 | ExecutorEvent::Broken { .. }) => panic!("{other:?} during an op"),
             }
@@ -497,6 +499,7 @@ pub(crate) fn program(ops: Vec<Op>) -> Program {
     Program {
         harness: HarnessEnv::default(),
         certificate: None,
+        becomes_image: false,
         runs: ops
             .into_iter()
             .zip(1..)

@@ -11,8 +11,8 @@ use assay_wire::program::Pass;
 
 use crate::judge::finish_cell;
 use crate::record::{
-    Attempt, CellFacts, CellRecord, ContentFact, GuardFact, ManifestFacts, ManifestStats, OpFacts,
-    Performance, UserFact,
+    Attempt, BootFact, CellFacts, CellRecord, ContentFact, GuardFact, ManifestFacts, ManifestStats,
+    OpFacts, Performance, UserFact,
 };
 
 /// Folds the facts of one cell, as they happen or as they are read. Times are in milliseconds since
@@ -46,6 +46,7 @@ impl CellFolder {
             attempts: Vec::new(),
             content: Vec::new(),
             sandbox: None,
+            booted: None,
             user: None,
             hosts_added: false,
             left: Vec::new(),
@@ -150,6 +151,7 @@ fn attempt_started(folder: &mut CellFolder, number: u32, now: u64) {
     if !facts.attempts.is_empty() {
         facts.content.clear();
         facts.sandbox = None;
+        facts.booted = None;
         facts.user = None;
         facts.hosts_added = false;
         for op in &mut facts.ops {
@@ -179,6 +181,14 @@ fn attempt_started(folder: &mut CellFolder, number: u32, now: u64) {
 fn executor(folder: &mut CellFolder, event: ExecutorEvent, now: u64) {
     let facts = &mut folder.facts;
     match event {
+        ExecutorEvent::Booted { systemd, state, ms } => {
+            let boot = BootFact { systemd, state, ms };
+            once(facts, "its sandbox booted", |facts| {
+                facts.booted.replace(boot).is_some()
+            });
+        }
+        // What follows from it is the runner's word at the cell's end.
+        ExecutorEvent::NotBooted { .. } => {}
         ExecutorEvent::Ready {
             uid,
             gid,

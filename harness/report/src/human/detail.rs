@@ -197,6 +197,7 @@ fn gaps(cell: &CellRecord, page: &mut Page<'_>) -> io::Result<()> {
 
 fn timings(cell: &CellRecord, page: &mut Page<'_>) -> io::Result<()> {
     let timings = &cell.timings;
+    let boot = cell.facts.booted.as_ref().map(|boot| ("boot", boot.ms));
     let parts = [
         ("prepare", timings.prepare_ms),
         ("apply", timings.apply_ms),
@@ -207,6 +208,9 @@ fn timings(cell: &CellRecord, page: &mut Page<'_>) -> io::Result<()> {
     ];
     let parts: Vec<String> = parts
         .iter()
+        .take(1)
+        .chain(&boot)
+        .chain(&parts[1..])
         .map(|(name, ms)| format!("{name} {}", seconds(*ms)))
         .collect();
     page.field("time", &parts.join(", "))

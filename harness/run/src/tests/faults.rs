@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use assay_observe::Outcome;
 use assay_sandbox::docker::engine::EngineError;
 use assay_sandbox::error::SandboxError;
 use assay_sandbox::fake::{Script, bytes_frames, message_frame};
@@ -60,6 +61,59 @@ async fn lost_thrice(script: Script) -> String {
     let (cause, retries, message, _) = ran.infra();
     assert_eq!((cause, retries), (InfraCause::SandboxLost, 2));
     message
+}
+
+/// A plan for whose ops systemd is PID 1.
+fn booting() -> Plan {
+    Plan {
+        boots: true,
+        ..plan("x")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sandbox_that_boots_is_told_from_one_that_does_not() {
+    let mut stage = Stage::new();
+    let booted = Script::default()
+        .hello()
+        .event(ExecutorEvent::Booted {
+            systemd: "systemd 257 (257.13-1~deb13u1)".into(),
+            state: "degraded".into(),
+            ms: 500,
+        })
+        .ready()
+        .op_ok(OpId(1), First, "")
+        .goodbye();
+    stage.cell(booting(), [booted]);
+    let ran = stage.run().await;
+    ran.assert_orderly();
+    assert_eq!(ran.outcome().kind(), OutcomeKind::Passed);
+
+    let refusals = [
+        Script::default().hello().event(ExecutorEvent::NotBooted {
+            message: "there is no systemd in the image".into(),
+        }),
+        // PID 1 has ended, and the sandbox with it.
+        Script::default().hello().cut(lost()),
+    ];
+    for refusal in refusals {
+        let mut stage = Stage::new();
+        stage.cell(booting(), [refusal]);
+        let ran = stage.run().await;
+        assert!(ran.recordings.iter().all(|recording| recording.closed));
+        assert_eq!(
+            (ran.recordings.len(), ran.code()),
+            (1, 8),
+            "never tried again"
+        );
+        let Outcome::NotRun { because } = ran.outcome() else {
+            panic!("{:?}", ran.outcome());
+        };
+        assert!(
+            because.starts_with("the environment refuses systemd as PID 1: "),
+            "{because}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 //! In reading order: [`engine`] (the connection and its faults), [`image`] (images), `prepared`
 //! (what sandboxes start from), [`session`] (containers). No type of the client library is part of what these modules offer.
 
+mod commit;
 pub mod engine;
 pub mod image;
 mod prepared;

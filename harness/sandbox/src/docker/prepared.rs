@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use super::engine::{Engine, EngineError};
 use super::session::Container;
 use super::session::body::{LABEL_CELL, LABEL_CREATED, LABEL_OWNER, LABEL_RUN, container_body};
-use crate::session::SandboxSpec;
+use crate::session::{SandboxSpec, SandboxUse};
 
 /// Where prepared images are.
 const REPOSITORY: &str = "assay/prepared";
@@ -73,7 +73,12 @@ impl Prepared {
             Err(EngineError::ImageMissing { .. }) => {}
             other => return other.map(|_| ()),
         }
-        let mut body = container_body(spec, &spec.image);
+        // Looking needs no more than any cell gets, whatever the sandbox is for.
+        let looking = SandboxSpec {
+            used_for: SandboxUse::Cell,
+            ..spec.clone()
+        };
+        let mut body = container_body(&looking, &spec.image);
         body.cmd = Some(vec!["learn".to_owned()]);
         body.open_stdin = Some(false);
         let container = Container::create(engine, name, body).await?;
@@ -195,6 +200,7 @@ mod tests {
             owner: OwnerId::of("m", 0, Path::new("/c")),
             cell: "arch:jq".parse().expect("a cell"),
             image: image.to_owned(),
+            used_for: SandboxUse::Cell,
             executor: Arc::from(executor),
             limits: SandboxLimits::default(),
             created: SystemTime::UNIX_EPOCH,

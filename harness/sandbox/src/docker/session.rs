@@ -20,7 +20,9 @@ use self::leftover::{kept_name, kept_time, sandbox_name};
 use super::engine::{Engine, EngineError};
 use super::prepared::Prepared;
 use crate::error::SandboxError;
-use crate::session::{Change, ChangeKind, Channel, KeptSandbox, SandboxSpec};
+use crate::session::{
+    Change, ChangeKind, Channel, CommittedImage, KeptSandbox, SandboxSpec, SandboxUse,
+};
 
 mod attach;
 pub(in crate::docker) mod body;
@@ -87,8 +89,17 @@ impl DockerSession {
         }
     }
 
-    /// Creates the container of a prepared image, which is made if it is not there.
+    /// Creates the container of a prepared image, which is made if it is not there; of the image
+    /// itself if the sandbox becomes one, so that nothing prepared is in it.
     async fn create(engine: &Engine, spec: &SandboxSpec) -> Result<Container, EngineError> {
+        if spec.used_for == SandboxUse::Image {
+            let body = container_body(spec, &spec.image);
+            let container = Container::create(engine, sandbox_name(&spec.run), body).await?;
+            return match container.upload(&spec.executor).await {
+                Ok(()) => Ok(container),
+                Err(error) => Err(container.abandon(error).await),
+            };
+        }
         let prepared = Prepared::of(spec);
         let body = container_body(spec, &prepared.name());
         let mut makings = 0;
@@ -163,6 +174,28 @@ impl DockerSession {
             .collect();
         changes.sort();
         Ok(changes)
+    }
+
+    pub(crate) async fn halt(&self) -> Result<(), SandboxError> {
+        let Container { engine, name, .. } = &self.container;
+        engine.stop_sandbox(name).await?;
+        let deadline = tokio::time::Instant::now() + END_NOTICED_WITHIN;
+        // What is asked next is answered once the engine knows of the end; it is told by then.
+        while tokio::time::Instant::now() < deadline {
+            let inspected = engine.docker().inspect_container(name, None).await;
+            let inspected =
+                inspected.map_err(|error| engine.fault("inspect the sandbox", error))?;
+            if inspected.state.unwrap_or_default().running != Some(true) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn commit(&self, image: &CommittedImage) -> Result<String, SandboxError> {
+        let engine = &self.container.engine;
+        Ok(engine.commit_sandbox(&self.container.name, image).await?)
     }
 
     pub(crate) async fn why_lost(&self) -> SandboxError {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 use crate::lease::OwnerId;
-use crate::session::{Backend, SandboxLimits, Session};
+use crate::session::{Backend, SandboxLimits, SandboxUse, Session};
 
 /// A frame as the runner reads it.
 #[derive(Debug, PartialEq)]
@@ -75,6 +75,7 @@ fn spec() -> SandboxSpec {
         owner: OwnerId::of("m", 0, std::path::Path::new("/c")),
         cell: cell(),
         image: "sha256:00".to_owned(),
+        used_for: SandboxUse::Cell,
         executor: b"executor".as_slice().into(),
         limits: SandboxLimits::default(),
         created: SystemTime::UNIX_EPOCH,
@@ -96,6 +97,7 @@ fn program() -> ToExecutor {
     ToExecutor::Program(Box::new(Program {
         harness: HarnessEnv::default(),
         certificate: None,
+        becomes_image: false,
         runs: Vec::new(),
     }))
 }

@@ -315,7 +315,7 @@ async fn load(
 
 /// Removes images of the same target and kind that lost their name to the one just loaded. One
 /// that a container still uses stays until its container is gone.
-async fn remove_superseded(
+pub(super) async fn remove_superseded(
     engine: &Engine,
     definition: &Definition,
     kind: SourceKind,
@@ -377,8 +377,28 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
+/// Waits until no other process makes an image of this target, and keeps them from beginning.
+///
+/// # Errors
+///
+/// [`BuildError::Cache`] when the lock cannot be had.
+pub async fn alone(
+    cache: &Path,
+    definition: &Definition,
+    progress: &mut (dyn FnMut(&str) + Send),
+) -> Result<Alone, BuildError> {
+    Workplace::enter(cache, definition, progress)
+        .await
+        .map(Alone)
+}
+
+/// Nobody else makes an image of a target as long as this lives.
+#[derive(Debug)]
+pub struct Alone(#[expect(dead_code, reason = "held for the lock alone")] Workplace);
+
 /// A target's own folder below the cache, held by a lock so that no two processes make the same
 /// image at once, and empty at the beginning and at the end.
+#[derive(Debug)]
 struct Workplace {
     folder: PathBuf,
     _lock: std::fs::File,

@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use assay_wire::name::Variant;
+
 use super::date::Date;
 use super::inventory::{State, list};
 use super::lab::{LabManifest, manifest_path};
@@ -175,6 +177,28 @@ async fn image_findings(
                 }
             }
         });
+        for variant in of_target.filter_map(|row| row.image.as_ref()) {
+            if variant.variant == Variant::Minimal {
+                continue;
+            }
+            let what = format!(
+                "`{target}` ({}, {}): {} MB",
+                variant.kind,
+                variant.variant,
+                variant.size / 1_000_000
+            );
+            findings.push(match variant.state {
+                State::Current => Finding::ok(what),
+                // Nothing uses it, and the next test that needs one derives it anew.
+                State::Stale => Finding::warn(
+                    format!("{what}, but not of the image in use"),
+                    Some(format!(
+                        "assay images build {target} --variant {}",
+                        variant.variant
+                    )),
+                ),
+            });
+        }
         if let (true, Some(eol)) = (first.eol_passed, first.eol) {
             findings.push(Finding::warn(
                 format!("`{target}` gets no updates since {eol}"),

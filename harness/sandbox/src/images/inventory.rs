@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use assay_wire::digest::Digest;
-use assay_wire::name::TargetId;
+use assay_wire::name::{TargetId, Variant};
 
 use super::date::Date;
 use super::definition::Definition;
@@ -17,6 +17,7 @@ use super::lab::LabManifest;
 use super::rootfs::{self, RepositoryHost};
 use super::set::{Definitions, Placed};
 use super::source::{Source, SourceKind};
+use super::variant::{variant_of_word, variants_of};
 use crate::docker::engine::{Engine, EngineError};
 use crate::docker::image::EngineImage;
 
@@ -35,6 +36,12 @@ pub(super) enum Label {
     Sources,
     /// What stands in for what.
     Note,
+    /// The variant; an image without this label is the minimal one.
+    Variant,
+    /// The id of the image a variant was derived from.
+    Base,
+    /// The packages a variant has beyond that image.
+    Packages,
 }
 
 impl Label {
@@ -46,6 +53,9 @@ impl Label {
             Self::Content => "assay.content",
             Self::Sources => "assay.sources",
             Self::Note => "assay.note",
+            Self::Variant => "assay.variant",
+            Self::Base => "assay.base",
+            Self::Packages => "assay.packages",
         }
     }
 }
@@ -64,7 +74,9 @@ pub enum State {
 pub struct FoundImage {
     /// The target.
     pub target: TargetId,
-    /// The kind of source it came from; every result names it.
+    /// The variant.
+    pub variant: Variant,
+    /// The kind of source it, or the image it was derived from, came from; every result names it.
     pub kind: SourceKind,
     /// The engine's id.
     pub id: String,
@@ -88,7 +100,7 @@ pub struct FoundImage {
 pub struct ImageRow {
     /// The target.
     pub target: TargetId,
-    /// The image; `None` for a target whose image is not there.
+    /// The image of either variant; `None` for a target whose minimal image is not there.
     pub image: Option<FoundImage>,
     /// The last day the distribution serves updates.
     pub eol: Option<Date>,
@@ -105,7 +117,7 @@ impl FoundImage {
         content: Option<Digest>,
     ) -> Option<Self> {
         let mut found = Self::of_foreign(image.clone())?;
-        if found.target != definition.id {
+        if found.target != definition.id || found.variant != Variant::Minimal {
             return None;
         }
         let label = |label: Label| image.labels.get(label.key())?.parse::<Digest>().ok();
@@ -122,10 +134,14 @@ impl FoundImage {
     }
 
     /// An image of ours without its definition, stale by that.
-    fn of_foreign(image: EngineImage) -> Option<Self> {
-        let label = |label: Label| image.labels.get(label.key());
+    pub(super) fn of_foreign(image: EngineImage) -> Option<Self> {
+        let label = |label: Label| image.labels.get(label.key()).filter(|it| !it.is_empty());
         Some(Self {
             target: label(Label::Target)?.parse().ok()?,
+            variant: match label(Label::Variant) {
+                None => Variant::Minimal,
+                Some(word) => variant_of_word(word)?,
+            },
             kind: label(Label::Kind)?.parse().ok()?,
             id: image.id.clone(),
             name: image.tags.first().cloned(),
@@ -156,6 +172,7 @@ impl FoundImage {
 pub(super) fn image_of_registry(definition: &Definition, image: EngineImage) -> FoundImage {
     FoundImage {
         target: definition.id.clone(),
+        variant: Variant::Minimal,
         kind: SourceKind::Registry,
         id: image.id,
         name: image.digests.into_iter().next(),
@@ -167,7 +184,7 @@ pub(super) fn image_of_registry(definition: &Definition, image: EngineImage) -> 
     }
 }
 
-/// The image a run on this target uses: the current one of the most preferred source, else a
+/// The minimal image a run on this target uses: the current one of the most preferred source, else a
 /// stale one, else none.
 ///
 /// # Errors
@@ -210,7 +227,13 @@ pub async fn list(
         if images.is_empty() {
             rows.push(row(None));
         }
-        rows.extend(images.into_iter().map(|image| row(Some(image))));
+        let variants = variants_of(engine, definition, images.first()).await?;
+        rows.extend(
+            images
+                .into_iter()
+                .chain(variants)
+                .map(|image| row(Some(image))),
+        );
     }
     for image in engine.labelled_images(Label::Target.key()).await? {
         let Some(image) = FoundImage::of_foreign(image) else {
@@ -408,6 +431,7 @@ mod tests {
         let definition = definition();
         let found = |id: &str, kind, state, since: &str| FoundImage {
             target: definition.id.clone(),
+            variant: Variant::Minimal,
             kind,
             id: id.to_owned(),
             name: None,

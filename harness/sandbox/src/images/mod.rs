@@ -10,7 +10,7 @@
 //! In reading order: [`definition`] with [`source`], [`os_release`] and [`date`]; `read`;
 //! [`set`];
 //! [`build`](build()) with `bootstrap`, [`lab`], `command`, [`rootfs`] and [`error`];
-//! [`inventory`]; [`mod@diagnose`].
+//! [`inventory`]; [`variant`]; [`mod@diagnose`].
 
 pub mod date;
 pub mod definition;
@@ -29,6 +29,7 @@ pub mod rootfs;
 
 pub mod diagnose;
 pub mod inventory;
+pub mod variant;
 
 #[cfg(test)]
 mod container_tests;
@@ -42,3 +43,4 @@ pub use inventory::{FoundImage, ImageRow, State, find, list, repository_hosts};
 pub use rootfs::RepositoryHost;
 pub use set::{Definitions, Placed};
 pub use source::{Source, SourceKind};
+pub use variant::{Derivation, derivation, find_variant, keep_derived};

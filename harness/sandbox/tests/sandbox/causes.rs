@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use assay_sandbox::docker::engine::{Engine, EngineError};
 use assay_sandbox::error::SandboxError;
 use assay_sandbox::lease::OwnerId;
-use assay_sandbox::session::{SandboxLimits, SandboxSpec, Session};
+use assay_sandbox::session::{SandboxLimits, SandboxSpec, SandboxUse, Session};
 use assay_wire::event::InfraCause;
 use tokio::io::AsyncReadExt as _;
 
@@ -18,6 +18,7 @@ pub(crate) fn spec() -> SandboxSpec {
         owner: OwnerId::of("m", 0, std::path::Path::new("/c")),
         cell: "debian-12:jq".parse().expect("a cell"),
         image: "sha256:00".to_owned(),
+        used_for: SandboxUse::Cell,
         executor: Arc::from(b"executor".as_slice()),
         limits: SandboxLimits::default(),
         created: SystemTime::UNIX_EPOCH,

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use assay_sandbox::docker::engine::Engine;
 use assay_sandbox::docker::image::NewImage;
 use assay_sandbox::lease::{Leases, OwnerId};
-use assay_sandbox::session::{Backend, Channel, SandboxLimits, SandboxSpec, Session};
+use assay_sandbox::session::{Backend, Channel, SandboxLimits, SandboxSpec, SandboxUse, Session};
 use assay_wire::digest::Digest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -50,6 +50,7 @@ impl Real {
             owner: OwnerId::of_this_machine(cache.path()).expect("an owner"),
             cell: "debian-12:jq".parse().expect("a cell"),
             image: load_empty_image(&engine, cache.path(), &tag).await,
+            used_for: SandboxUse::Cell,
             executor: compile_probe(),
             limits: SandboxLimits {
                 memory_bytes: 256 << 20,

@@ -9,10 +9,11 @@ use std::time::SystemTime;
 
 use assay_wire::program::{HARNESS_FOLDER, LEARNED};
 use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, ResourcesUlimits,
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig,
+    ResourcesUlimits,
 };
 
-use crate::session::SandboxSpec;
+use crate::session::{SandboxSpec, SandboxUse};
 
 /// Label of the run.
 pub(in crate::docker) const LABEL_RUN: &str = "assay.run";
@@ -36,6 +37,19 @@ const CAPABILITIES: [&str; 11] = [
     "KILL",
     "AUDIT_WRITE",
     "NET_BIND_SERVICE",
+];
+
+/// What a sandbox in which systemd is PID 1 has beyond [`CAPABILITIES`]. `SYS_ADMIN` is for one
+/// mount; the executor gives it up before anything of the sandbox runs, with the system calls an
+/// engine allows because of it. `SETPCAP` stays: by it a unit gives up capabilities
+/// (systemd.exec(5), `CapabilityBoundingSet=`), and it lets nobody have one that was given up.
+const BOOTING: [&str; 2] = ["SYS_ADMIN", "SETPCAP"];
+
+/// Where systemd finds memory instead of the image's folders, and how it is mounted.
+const MEMORY: [(&str, &str); 3] = [
+    ("/run", "mode=755"),
+    ("/run/lock", "mode=1777"),
+    ("/tmp", "mode=1777,exec"),
 ];
 
 /// A tar archive of the harness's folder, owned by root: the executor, and in place of what an
@@ -78,7 +92,10 @@ pub(in crate::docker) fn container_body(spec: &SandboxSpec, image: &str) -> Cont
     ContainerCreateBody {
         image: Some(image.to_owned()),
         entrypoint: Some(vec![format!("{HARNESS_FOLDER}/executor")]),
-        cmd: Some(Vec::new()),
+        cmd: Some(match spec.used_for {
+            SandboxUse::Booted => vec!["boot".to_owned()],
+            SandboxUse::Cell | SandboxUse::Image => Vec::new(),
+        }),
         env: Some(Vec::new()),
         user: Some("0:0".to_owned()),
         working_dir: Some("/".to_owned()),
@@ -108,7 +125,7 @@ fn host_config(spec: &SandboxSpec) -> HostConfig {
     let limits = &spec.limits;
     let words = |list: &[&str]| Some(list.iter().map(|word| (*word).to_owned()).collect());
     let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-    HostConfig {
+    let plain = HostConfig {
         network_mode: Some("none".to_owned()),
         privileged: Some(false),
         cap_drop: words(&["ALL"]),
@@ -127,6 +144,25 @@ fn host_config(spec: &SandboxSpec) -> HostConfig {
         pids_limit: Some(i64::from(limits.pids)),
         ulimits: Some(ulimits(limits.file_bytes)),
         ..HostConfig::default()
+    };
+    match spec.used_for {
+        SandboxUse::Cell | SandboxUse::Image => plain,
+        SandboxUse::Booted => HostConfig {
+            cap_add: words(&[&CAPABILITIES[..], &BOOTING[..]].concat()),
+            // What systemd may write of the kernel's groups is its own: no path of the host's is
+            // mounted, and its namespace ends at its own group.
+            cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
+            // Docker's AppArmor profile refuses every mount, whoever asks. What else it refuses
+            // needs capabilities that nothing in the sandbox has.
+            security_opt: words(&["apparmor=unconfined"]),
+            tmpfs: Some(
+                MEMORY
+                    .iter()
+                    .map(|(path, options)| ((*path).to_owned(), (*options).to_owned()))
+                    .collect(),
+            ),
+            ..plain
+        },
     }
 }
 
@@ -197,6 +233,7 @@ mod tests {
             owner: OwnerId::of("m", 0, std::path::Path::new("/c")),
             cell: "arch:jq".parse().expect("a cell"),
             image: "sha256:00".to_owned(),
+            used_for: SandboxUse::Cell,
             executor: Arc::from(b"x".as_slice()),
             limits: SandboxLimits::default(),
             created: SystemTime::UNIX_EPOCH,
@@ -238,5 +275,26 @@ mod tests {
         assert_eq!(body["Healthcheck"]["Test"], serde_json::json!(["NONE"]));
         assert_eq!(body["Labels"]["assay.owner"], spec.owner.to_string());
         assert_eq!(body["Labels"]["assay.cell"], "arch:jq");
+
+        let booted = SandboxSpec {
+            used_for: SandboxUse::Booted,
+            ..spec
+        };
+        let body = serde_json::to_value(container_body(&booted, "prepared")).expect("JSON");
+        assert_eq!(body["Cmd"], serde_json::json!(["boot"]));
+        let more: Vec<(&String, &serde_json::Value)> = body["HostConfig"]
+            .as_object()
+            .expect("an object")
+            .iter()
+            .filter(|(key, value)| host.get(*key) != Some(*value))
+            .collect();
+        let keys: Vec<&str> = more.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["CapAdd", "CgroupnsMode", "SecurityOpt", "Tmpfs"]);
+        assert_eq!(body["HostConfig"]["CgroupnsMode"], "private");
+        assert_eq!(
+            body["HostConfig"]["Binds"],
+            serde_json::Value::Null,
+            "nothing of the host's is mounted"
+        );
     }
 }
