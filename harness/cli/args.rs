@@ -31,7 +31,8 @@ const CHECK_EXAMPLES: &str = "\
 Examples:
   assay check                  the project's recipes
   assay check drafts/jq.toml   one file; no project is needed
-  assay check -q               only what must be mended";
+  assay check -q               only what must be mended
+  assay check --strict         for CI: warnings are errors, hints are not";
 
 /// Shown below the help of `assay plan`.
 const PLAN_EXAMPLES: &str = "\
@@ -254,7 +255,7 @@ pub(crate) enum Verb {
     },
     /// Parse and lint recipes: all diagnostics at once, with the line, a code and advice
     #[command(after_help = CHECK_EXAMPLES)]
-    Check(Recipes),
+    Check(CheckArgs),
     /// Write old install guides (`require_system`, `install_guide`) anew as typed actions
     #[command(after_help = MIGRATE_EXAMPLES)]
     Migrate {
@@ -326,6 +327,17 @@ pub(crate) struct Recipes {
     /// Names, files or folders; the project's recipes without any
     #[arg(value_name = "RECIPE")]
     pub(crate) recipes: Vec<PathBuf>,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Which recipes.
+    #[command(flatten)]
+    pub(crate) recipes: Recipes,
+    /// Count warnings as errors
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 /// Which recipes on which targets.

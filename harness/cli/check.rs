@@ -9,7 +9,7 @@ use assay_wire::name::RecipeName;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::args::Recipes;
+use crate::args::CheckArgs;
 use crate::diagnostics::{self, JsonDiagnostic, Source};
 use crate::error::{CliError, ErrorKind};
 use crate::expectations::{self, Unmatched, unmatched};
@@ -39,17 +39,29 @@ struct Checked<'d> {
 }
 
 /// Parses and lints; prints all diagnostics.
-pub(crate) fn run(terminal: &Terminal, arguments: &Recipes) -> Result<(), CliError> {
+pub(crate) fn run(terminal: &Terminal, arguments: &CheckArgs) -> Result<(), CliError> {
     let project = Project::find(terminal)?;
-    let loaded = load(&project, &arguments.recipes)?;
+    let named = &arguments.recipes.recipes;
+    let mut loaded = load(&project, named)?;
     let valid = loaded.iter().filter_map(|one| one.recipe.as_ref());
-    let faults = lint_with_targets(&project, valid, &project.targets(&[])?);
-    let sources = sources_by_name(loaded.iter().map(|one| (one.recipe.as_ref(), &one.source)));
-    let all = arguments.recipes.is_empty().then(|| names(&loaded));
-    let rows = Rows {
+    let mut faults = lint_with_targets(&project, valid, &project.targets(&[])?);
+    let all = named.is_empty().then(|| names(&loaded));
+    let mut rows = Rows {
         source: project.expected.as_ref(),
         unmatched: unmatched(&project, all.as_ref()),
     };
+    if arguments.strict {
+        let of_files = loaded
+            .iter_mut()
+            .flat_map(|one| &mut one.source.diagnostics);
+        of_files
+            .map(|found| &mut found.severity)
+            .chain(faults.iter_mut().map(|fault| &mut fault.severity))
+            .chain(rows.unmatched.iter_mut().map(|row| &mut row.severity))
+            .filter(|severity| **severity == Severity::Warning)
+            .for_each(|severity| *severity = Severity::Error);
+    }
+    let sources = sources_by_name(loaded.iter().map(|one| (one.recipe.as_ref(), &one.source)));
     if terminal.is_json() {
         let recipes = loaded
             .iter()

@@ -86,6 +86,10 @@ pub enum FaultCode {
     RepositoryConflict,
     /// Naming one distribution takes steps away from a target that would have them otherwise.
     DistroTakesAway,
+    /// A step applies to none of the targets.
+    UnreachableStep,
+    /// No step of a recipe applies to any of the targets.
+    NoTarget,
 }
 
 impl FaultCode {
@@ -97,6 +101,8 @@ impl FaultCode {
         Self::ContradictingRanges,
         Self::RepositoryConflict,
         Self::DistroTakesAway,
+        Self::UnreachableStep,
+        Self::NoTarget,
     ];
 
     /// The code as written.
@@ -109,6 +115,8 @@ impl FaultCode {
             Self::ContradictingRanges => "contradicting-ranges",
             Self::RepositoryConflict => "repository-conflict",
             Self::DistroTakesAway => "distro-takes-away",
+            Self::UnreachableStep => "unreachable-step",
+            Self::NoTarget => "no-target",
         }
     }
 
@@ -121,7 +129,8 @@ impl FaultCode {
             | Self::DuplicateRecipe
             | Self::ContradictingRanges
             | Self::RepositoryConflict => Severity::Error,
-            Self::DistroTakesAway => Severity::Warning,
+            Self::DistroTakesAway | Self::NoTarget => Severity::Warning,
+            Self::UnreachableStep => Severity::Hint,
         }
     }
 
@@ -156,6 +165,17 @@ impl FaultCode {
                  any step of the recipe names is the only one `when.distro` is compared with. Here a \
                  step names a near distribution, and so steps that name only a farther one no longer \
                  apply. If they should, add the near distribution to their `when.distro`."
+            }
+            Self::UnreachableStep => {
+                "The step applies to none of the targets it was looked at on: those of the project, or \
+                 every target with a definition. It may be meant for a machine that is not among them; \
+                 if not, its `when` says something that never holds. `assay plan --explain` has the \
+                 reason for each target. Nothing tests a step that applies nowhere."
+            }
+            Self::NoTarget => {
+                "No step of the recipe applies to any of the targets it was looked at on: those of the \
+                 project, or every target with a definition. It is green everywhere because it does \
+                 nothing anywhere. `assay plan --explain` has the reason for each step."
             }
         }
     }

@@ -26,7 +26,47 @@ pub fn lint(recipe: &Recipe, targets: &[Target]) -> Vec<Fault> {
             faults.push(fault);
         }
     }
+    faults.extend(unreachable(recipe, targets));
     faults
+}
+
+/// Steps that apply nowhere; one fault for the whole recipe where none applies anywhere.
+fn unreachable(recipe: &Recipe, targets: &[Target]) -> Vec<Fault> {
+    let seen: Vec<Seen<'_>> = targets
+        .iter()
+        .map(|target| Seen::by(recipe, target))
+        .collect();
+    let applies = |step: &Step| {
+        let when = step.when.as_ref().map(|when| &when.value);
+        seen.iter()
+            .any(|seen| seen.fits(&step.action).is_ok() && seen.holds(when).is_ok())
+    };
+    let (reached, lost): (Vec<&Step>, Vec<&Step>) =
+        recipe.steps.iter().partition(|step| applies(step));
+    if targets.is_empty() || lost.is_empty() {
+        return Vec::new();
+    }
+    let name = &recipe.metadata.name;
+    let help = "`assay plan --explain` has the reason for each target";
+    if reached.is_empty() {
+        let message = format!("no step of `{}` applies to any of the targets", name.value);
+        let place = Place::new(&name.value, name.span, "");
+        return vec![Fault::new(FaultCode::NoTarget, message, place).help(help)];
+    }
+    let fault = |step: &&Step| {
+        let message = format!(
+            "step `{}` ({}) applies to none of the targets",
+            step.id.value,
+            step.action.name()
+        );
+        let span = step
+            .when
+            .as_ref()
+            .map_or(step.action_span, |when| when.span);
+        let place = Place::new(&name.value, span, "holds nowhere");
+        Fault::new(FaultCode::UnreachableStep, message, place).help(help)
+    };
+    lost.iter().map(fault).collect()
 }
 
 fn taken_away(recipe: &Recipe, target: &Target) -> Option<Fault> {
@@ -143,6 +183,18 @@ mod tests {
             warnings(&steps, &["mint-22"]),
             ["on mint-22 naming `ubuntu` takes away `1` (apt_install), `3` (apt_install)"]
         );
+    }
+
+    #[test]
+    fn what_applies_nowhere_is_found_and_what_applies_somewhere_is_not() {
+        let steps = [step("apt_install", ""), step("group_add", "\"gentoo\"")].concat();
+        let nowhere = "step `2` (group_add) applies to none of the targets";
+        assert_eq!(warnings(&steps, &["debian-12", "arch"]), [nowhere]);
+        assert_eq!(
+            warnings(&steps, &["fedora-44"]),
+            ["no step of `a` applies to any of the targets"]
+        );
+        assert_eq!(warnings(&steps, &[]), Vec::<String>::new());
     }
 
     #[test]
