@@ -282,7 +282,7 @@ mod tests {
             of("debian-12", PackageManager::Apt),
             [
                 "apt-get update --error-on=any",
-                "apt-get install -y --no-install-recommends -- dbus systemd",
+                "apt-get install -y --no-install-recommends --no-upgrade -- dbus systemd",
                 "apt-get clean",
                 "find /var/lib/apt/lists /var/cache/apt -type f ! -name lock -delete",
             ]

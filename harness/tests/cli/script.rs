@@ -330,8 +330,16 @@ fn every_recipe_of_the_repository_is_a_posix_script() {
     let env = TestEnv::empty();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut scripts = 0;
+    let mut recipes = Vec::new();
+    env.write("assay.toml", "");
     for entry in fs::read_dir(root.join("recipes")).expect("the recipes") {
-        let recipe = entry.expect("an entry").path().display().to_string();
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let place = format!("recipes/{}", name.expect("a plain name"));
+        env.write(&place, fs::read_to_string(&path).expect("a recipe"));
+        recipes.push(place);
+    }
+    for recipe in recipes {
         for target in ["debian-12", "fedora-44", "arch", "alpine-3.22", "darwin"] {
             let said = env.run_words(&["plan", &recipe, "--on", target, "--format", "shell"]);
             assert_eq!(said.code, Some(0), "{recipe}: {}", said.stderr);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::env::{Said, TestEnv};
 
-const ALL: [&str; 9] = [
+const ALL: [&str; 10] = [
     "alpine-3.22",
     "arch",
     "darwin",
@@ -13,6 +13,7 @@ const ALL: [&str; 9] = [
     "debian-13",
     "fedora-44",
     "opensuse-leap-16.0",
+    "rocky-9",
     "ubuntu-24.04",
     "ubuntu-26.04",
 ];
@@ -167,6 +168,7 @@ fn targets_that_are_only_planned_for() {
             "debian-12:jq",
             "debian-13:jq",
             "fedora-44:jq",
+            "rocky-9:jq",
             "ubuntu-24.04:jq",
             "ubuntu-26.04:jq"
         ])
