@@ -8,7 +8,7 @@
 //! saved group id is made another one, because prlimit(2) lets a process with the same six ids set
 //! the limits of PID 1, down to a CPU limit that kills it.
 //!
-//! No signal handler is installed: the kernel discards what children send to a PID 1 without
+//! No signal handler is left installed: the kernel discards what children send to a PID 1 without
 //! handlers, SIGKILL included (pid_namespaces(7)). Where systemd is PID 1 ([`crate::boot`]) the
 //! executor is a child of it, and that protection is gone: a root child can end or stop it. The
 //! stream then ends, or nothing comes on it any more, and the runner sees either; all other doors
@@ -109,8 +109,22 @@ fn serve_beside(mut boot: Boot) -> io::Result<()> {
     session::run(input, output, Some(boot))
 }
 
+/// Takes away the handlers that the standard library installs to tell of an overflown stack: a
+/// signal with a handler is delivered to PID 1 whoever sent it, and theirs may end the process.
+fn remove_handlers() {
+    for signal in [libc::SIGSEGV, libc::SIGBUS] {
+        #[expect(
+            unsafe_code,
+            reason = "the safe library has no way to set a disposition"
+        )]
+        // SAFETY: the default disposition runs no code of this process.
+        let _ = unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 /// Shuts every door into this process and takes the stream.
 fn shut_doors() -> io::Result<(OwnedFd, OwnedFd)> {
+    remove_handlers();
     // May fail where the id is not mapped into a user namespace: prlimit stays open there.
     let foreign = Gid::from_raw(FOREIGN_GROUP);
     let _ = rustix::thread::set_thread_res_gid(None, None, Some(foreign));
