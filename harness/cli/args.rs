@@ -65,7 +65,9 @@ const SNAPSHOT_EXAMPLES: &str = "\
 Examples:
   assay snapshot check                 all plans of the project
   assay plan jq --on arch              a plan as it is now …
-  assay snapshot accept jq --on arch   … and take it";
+  assay snapshot accept jq --on arch   … and take it
+  assay snapshot review                one by one: accept, skip or quit
+  assay snapshot prune                 remove what belongs to no plan";
 
 /// Shown below the help of `assay report`.
 const REPORT_EXAMPLES: &str = "\
@@ -217,7 +219,8 @@ impl Verb {
             Self::Plan(arguments) if !arguments.side_by_side => PLANS,
             Self::Report { .. } => RUN,
             Self::Test(arguments) if !arguments.list => RUN,
-            Self::Completions { .. } => &[Format::Human],
+            Self::Completions { .. }
+            | Self::Snapshot(SnapshotVerb::Review(_) | SnapshotVerb::Prune(_)) => &[Format::Human],
             Self::New { .. }
             | Self::Check(_)
             | Self::Migrate { .. }
@@ -379,6 +382,10 @@ pub(crate) struct PlanArgs {
 /// What to do with snapshots.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SnapshotVerb {
+    /// Show every snapshot that is missing or different, and ask what to do with it
+    Review(Selection),
+    /// Remove the snapshots that belong to no recipe or target any more
+    Prune(Recipes),
     /// Fail if a snapshot is missing, different or orphaned
     Check(Selection),
     /// Write the snapshots as the plans are now, and remove orphaned ones

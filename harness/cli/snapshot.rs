@@ -3,6 +3,7 @@
 //! different, except in CI.
 
 use std::collections::BTreeSet;
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use assay_plan::snapshot::{SnapshotMeta, compare_snapshot, encode_snapshot};
@@ -12,7 +13,7 @@ use assay_wire::name::{RecipeName, TargetId};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::args::{Selection, Sets, SnapshotVerb};
+use crate::args::{Recipes, Selection, Sets, SnapshotVerb};
 use crate::cells::{Library, PlannedCell, select};
 use crate::check::plural;
 use crate::error::{CliError, ErrorKind};
@@ -40,6 +41,10 @@ pub(crate) fn run(terminal: &Terminal, verb: &SnapshotVerb) -> Result<(), CliErr
     match verb {
         SnapshotVerb::Check(selection) => check(terminal, &project, selection),
         SnapshotVerb::Accept(selection) => accept(terminal, &project, selection),
+        SnapshotVerb::Review(selection) => {
+            review(terminal, &project, selection, &mut std::io::stdin().lock())
+        }
+        SnapshotVerb::Prune(recipes) => prune(terminal, &project, recipes),
     }
 }
 
@@ -160,6 +165,111 @@ fn accept(terminal: &Terminal, project: &Project, selection: &Selection) -> Resu
         plural(written, "snapshot"),
         orphaned.len()
     ));
+    Ok(())
+}
+
+/// Asks for each snapshot that is not as its plan, and does what is answered. The end of the answers
+/// is an answer as well: to quit.
+fn review(
+    terminal: &Terminal,
+    project: &Project,
+    selection: &Selection,
+    answers: &mut dyn BufRead,
+) -> Result<(), CliError> {
+    let (library, cells) = plans(terminal, project, selection)?;
+    let mut open = Vec::new();
+    for cell in &cells {
+        let finding = finding(project, cell)?;
+        if !matches!(finding, SnapshotFinding::Same | SnapshotFinding::NotJudged) {
+            open.push((cell, finding));
+        }
+    }
+    let (total, mut accepted) = (open.len(), 0);
+    for (number, (cell, finding)) in open.iter().enumerate() {
+        let file = file_of(project, &cell.cell.recipes[0], &cell.target.id);
+        let shown = match finding {
+            SnapshotFinding::Different { diff } => crate::terminal::plain_lines(diff),
+            SnapshotFinding::Missing | SnapshotFinding::Same | SnapshotFinding::NotJudged => {
+                snapshot_text(&cell.plan)
+            }
+        };
+        terminal.result(|out| {
+            let position = format!("{} of {total}", number + 1);
+            writeln!(out, "── {position}  {}\n{shown}", file.display())
+        })?;
+        match ask(terminal, answers)? {
+            Answer::Accept => {
+                write(&file, &encoded(&library, cell))?;
+                remove(&pending(&file))?;
+                accepted += 1;
+            }
+            Answer::Skip => {}
+            Answer::Quit => break,
+        }
+    }
+    terminal.message(&format!(
+        "{} of {} accepted",
+        accepted,
+        plural(total, "snapshot")
+    ));
+    if accepted == total {
+        Ok(())
+    } else {
+        Err(CliError::said(ErrorKind::Snapshot))
+    }
+}
+
+/// What becomes of one snapshot.
+enum Answer {
+    Accept,
+    Skip,
+    Quit,
+}
+
+/// Asks until one of the answers comes, or none any more.
+fn ask(terminal: &Terminal, answers: &mut dyn BufRead) -> Result<Answer, CliError> {
+    loop {
+        terminal.result(|out| {
+            write!(out, "accept (a), skip (s) or quit (q)? ")?;
+            out.flush()
+        })?;
+        let mut line = String::new();
+        let read = std::io::Read::take(&mut *answers, LONGEST_ANSWER)
+            .read_line(&mut line)
+            .map_err(|error| CliError::infrastructure(format!("read the answer: {error}")))?;
+        match line.trim() {
+            _ if read == 0 => return Ok(Answer::Quit),
+            "a" | "accept" => return Ok(Answer::Accept),
+            "s" | "skip" => return Ok(Answer::Skip),
+            "q" | "quit" => return Ok(Answer::Quit),
+            _ => {}
+        }
+    }
+}
+
+/// Most bytes of an answer that are read.
+const LONGEST_ANSWER: u64 = 100;
+
+/// Removes what belongs to no plan; changes no snapshot that belongs to one.
+fn prune(terminal: &Terminal, project: &Project, recipes: &Recipes) -> Result<(), CliError> {
+    let selection = Selection {
+        recipes: Recipes {
+            recipes: recipes.recipes.clone(),
+        },
+        on: Vec::new(),
+    };
+    let (library, _) = plans(terminal, project, &selection)?;
+    let Strays { orphaned, left } = strays(project, &selection, &library)?;
+    orphaned
+        .iter()
+        .chain(&left)
+        .try_for_each(|path| remove(path))?;
+    terminal.result(|out| {
+        orphaned
+            .iter()
+            .try_for_each(|path| writeln!(out, "removed  {}", path.display()))
+    })?;
+    terminal.progress(&format!("{} removed", plural(orphaned.len(), "snapshot")));
     Ok(())
 }
 

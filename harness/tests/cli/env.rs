@@ -108,6 +108,15 @@ impl TestEnv {
         self.run_words(&line.split_whitespace().collect::<Vec<_>>())
     }
 
+    /// Runs `assay` with words that hold no space, and answers on its standard input.
+    pub(crate) fn answering(&self, line: &str, answers: &str) -> Said {
+        self.write("answers", answers);
+        let answers = std::fs::File::open(self.path("answers")).expect("just written");
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let mut command = self.command(&words);
+        self.said(command.stdin(answers).output().expect("assay starts"))
+    }
+
     /// Runs `assay` with these words.
     pub(crate) fn run_words<W: AsRef<OsStr>>(&self, words: &[W]) -> Said {
         self.said(self.command(words).output().expect("assay starts"))

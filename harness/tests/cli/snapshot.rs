@@ -56,6 +56,40 @@ fn from_missing_to_accepted_to_different() {
 }
 
 #[test]
+fn reviewed_one_by_one() {
+    let env = on_two();
+    let said = env.answering("snapshot review", "what?\ns\naccept\n");
+    assert_eq!(said.code, Some(5));
+    insta::assert_snapshot!("review", said.whole());
+    assert_eq!(env.files("snapshots"), ["snapshots/plans/jq/arch.snap"]);
+    // Nobody answers, and nothing is taken.
+    let said = env.answering("snapshot review", "");
+    assert_eq!((said.code, env.files("snapshots").len()), (Some(5), 1));
+    let said = env.answering("snapshot review", "a\n");
+    assert_eq!((said.code, env.files("snapshots").len()), (Some(0), 2));
+    assert_eq!(env.run("snapshot check").code, Some(0));
+    assert_eq!(env.answering("snapshot review", "").code, Some(0));
+}
+
+#[test]
+fn pruned_of_what_belongs_to_nothing_and_of_no_more() {
+    let env = on_two();
+    env.run("snapshot accept");
+    env.write("snapshots/plans/jq/debian-11.snap", "x");
+    env.write("snapshots/plans/gone/arch.snap", "x");
+    env.write("snapshots/plans/jq/arch.snap", "changed");
+    insta::assert_snapshot!("prune", env.run("snapshot prune").whole());
+    assert_eq!(
+        env.files("snapshots"),
+        [
+            "snapshots/plans/jq/arch.snap",
+            "snapshots/plans/jq/debian-12.snap"
+        ]
+    );
+    assert_eq!(env.read("snapshots/plans/jq/arch.snap"), "changed");
+}
+
+#[test]
 fn insta_itself_reads_them() {
     let env = on_two();
     env.run("snapshot accept");
