@@ -157,5 +157,8 @@ fn command(op: &Op) -> Result<String, Failure> {
         Action::Write { path, .. } => {
             Err(format!("the plan writes `{path}`: choose a recipe of commands alone").into())
         }
+        Action::Extract { archive, .. } => {
+            Err(format!("the plan unpacks `{archive}`: choose a recipe of commands alone").into())
+        }
     }
 }
