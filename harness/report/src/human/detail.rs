@@ -124,6 +124,11 @@ fn failure(
         performed(op, known.performance(pass), page)?;
     }
     page.field("because", &failure.message)?;
+    let planned = &cell.facts.planned.plan.steps;
+    let of_it = planned.iter().filter(|step| failure.steps.contains(&step.step));
+    for fallback in of_it.filter_map(|step| step.fallback.as_ref()) {
+        page.field("fallback", fallback)?;
+    }
     match failure.reason {
         Reason::NotIdempotent => changes::of_second(cell, options, page)?,
         Reason::CaptureGap => gaps(cell, page)?,

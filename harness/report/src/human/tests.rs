@@ -53,6 +53,21 @@ fn a_run_where_all_is_well_is_short() {
 }
 
 #[test]
+fn what_the_author_says_to_do_stands_beside_the_failure_and_nowhere_else() {
+    let text = |ending: Ending| {
+        let mut plan = PlanBuilder::new("arch", "jq").install("jq").build();
+        plan.steps[0].fallback = Some("Build it:\n\tsee the \u{1b}[2Jmanual.".to_owned());
+        let log = Log::new().cell("arch:jq", plan).attempt(1).op(1, ending);
+        let record = fold(log.closes().end().envelopes()).expect("a good log");
+        rendered(&record, false, 80, true)
+    };
+    let failed = text(Ending::Exited(1));
+    assert!(failed.contains("fallback") && failed.contains("see the"), "{failed}");
+    assert!(!failed.contains('\u{1b}'), "{failed}");
+    assert!(!text(Ending::Exited(0)).contains("fallback"));
+}
+
+#[test]
 fn paths_cannot_pass_for_words_of_ours() {
     let plan = PlanBuilder::new("debian-12", "hostile")
         .run(&["sh", "-c", "`x`\u{1b}[2J\u{202e}"])
