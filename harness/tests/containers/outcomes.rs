@@ -85,7 +85,7 @@ fn a_human_step_is_rehearsed_around() {
     );
     assert_eq!(
         ran.cell("licence")["outcome"]["manual"]["not_judged"],
-        json!([3])
+        json!([4])
     );
 }
 
