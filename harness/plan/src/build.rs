@@ -43,21 +43,16 @@ pub fn plan(set: &[&Recipe], target: &Target) -> Result<Plan, Vec<Fault>> {
         .map(|recipe| Considered::new(recipe, target))
         .collect();
     let unsupported = unsupported(&recipes, &depends_on, target);
-    let (services, boots) = recipes
-        .iter()
-        .map(Considered::services)
-        .fold((false, false), |(any, boots), (some, starts)| {
-            (any || some, boots || starts)
-        });
+    let verbs: Vec<Verb> = recipes.iter().flat_map(Considered::verbs).collect();
     let supported = unsupported.is_none();
     let mut plan = Plan {
         target: target.id.clone(),
-        variant: if services && supported {
+        variant: if supported && !verbs.is_empty() {
             Variant::Systemd
         } else {
             Variant::Minimal
         },
-        boots: boots && supported,
+        boots: supported && verbs.contains(&Verb::Start),
         recipes: set
             .iter()
             .map(|recipe| recipe.metadata.name.value.clone())
@@ -179,9 +174,9 @@ impl<'r> Considered<'r> {
             .map(|(step, applied)| (step.action.scope(), applied))
     }
 
-    /// Whether any applying step is about a service, and whether any starts one.
-    fn services(&self) -> (bool, bool) {
-        let verbs = self.steps.iter().filter_map(|applied| match applied {
+    /// What the applying steps do with services.
+    fn verbs(&self) -> impl Iterator<Item = Verb> {
+        self.steps.iter().filter_map(|applied| match applied {
             Ok(Applied::Service(verb, _)) => Some(*verb),
             Ok(
                 Applied::Install(..)
@@ -194,9 +189,6 @@ impl<'r> Considered<'r> {
                 | Applied::Manual(_),
             )
             | Err(_) => None,
-        });
-        verbs.fold((false, false), |(_, starts), verb| {
-            (true, starts || verb == Verb::Start)
         })
     }
 

@@ -21,17 +21,6 @@ use crate::request::{Request, merge};
 use crate::service::Verb;
 use crate::{group, service};
 
-/// How the requests of one install are told apart: `any` or not, with weak dependencies or without,
-/// formulae or casks.
-const MODES: [(bool, bool, bool); 6] = [
-    (true, false, false),
-    (true, true, false),
-    (true, false, true),
-    (false, false, false),
-    (false, true, false),
-    (false, false, true),
-];
-
 /// For a unit's command: twice the 90 seconds that systemd gives a unit by default
 /// (`DefaultTimeoutStartSec`, systemd-system.conf(5)).
 const SERVICE: Limits = Limits {
@@ -85,8 +74,16 @@ impl Ops {
     }
 
     /// Installs what these steps want: one refresh where none has run, one op per mode, then a
-    /// question for every range the manager could not be told.
+    /// question for every range the manager could not be told. A formula and a cask of one name are
+    /// two things.
     pub(crate) fn install(&mut self, manager: Manager, wanted: &[&Wanted]) {
+        let (casks, packages): (Vec<&Wanted>, Vec<&Wanted>) =
+            wanted.iter().partition(|wanted| wanted.cask);
+        self.install_kind(manager, &packages, false);
+        self.install_kind(manager, &casks, true);
+    }
+
+    fn install_kind(&mut self, manager: Manager, wanted: &[&Wanted], cask: bool) {
         let merged = merge(
             wanted
                 .iter()
@@ -98,7 +95,7 @@ impl Ops {
         if !self.refreshed {
             self.refresh(manager);
         }
-        let recommends = |request: &Request| {
+        let with_recommends = |request: &Request| {
             wanted.iter().any(|wanted| {
                 wanted.recommends
                     && wanted
@@ -107,35 +104,25 @@ impl Ops {
                         .any(|other| other.name == request.name)
             })
         };
-        let is_cask = |request: &Request| {
-            let has = |wanted: &&&Wanted| {
-                wanted
-                    .requests
-                    .iter()
-                    .any(|other| other.name == request.name)
-            };
-            wanted.iter().find(has).is_some_and(|wanted| wanted.cask)
-        };
         let unless = wanted
             .iter()
             .find_map(|wanted| wanted.unless_command.as_ref());
-        for (any, with_recommends, cask) in MODES {
-            let mode = Mode {
-                any,
-                recommends: with_recommends,
-                cask,
-            };
+        for (any, recommends) in [(true, false), (true, true), (false, false), (false, true)] {
             let of_mode = |request: &&Request| {
-                request.is_any() == any
-                    && recommends(request) == with_recommends
-                    && is_cask(request) == cask
+                request.is_any() == any && with_recommends(request) == recommends
             };
             let requests: Vec<Request> = merged.iter().filter(of_mode).cloned().collect();
-            if !requests.is_empty() {
-                let op = self.install_op(manager, mode, &requests);
-                if let Some(command) = unless {
-                    op.guard = Some(Guard::OnPath(command.clone()));
-                }
+            if requests.is_empty() {
+                continue;
+            }
+            let mode = Mode {
+                any,
+                recommends,
+                cask,
+            };
+            let op = self.install_op(manager, mode, &requests);
+            if let Some(command) = unless {
+                op.guard = Some(Guard::OnPath(command.clone()));
             }
         }
         for request in &merged {

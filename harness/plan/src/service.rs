@@ -30,7 +30,7 @@ pub(crate) struct UnitCommand {
 
 /// The command for a unit.
 pub(crate) fn command(verb: Verb, service: &ServiceName) -> UnitCommand {
-    let unit = unit(service.as_str());
+    let unit = service.unit();
     let (word, question, done, regex, state) = match verb {
         // An `alias` is another name of a unit that is enabled; `static` and `indirect` units
         // cannot be enabled, and start with nothing by themselves.
@@ -58,45 +58,9 @@ pub(crate) fn command(verb: Verb, service: &ServiceName) -> UnitCommand {
     }
 }
 
-/// A name without a suffix is a service, systemctl(1).
-fn unit(name: &str) -> String {
-    const SUFFIXES: [&str; 11] = [
-        "service",
-        "socket",
-        "device",
-        "mount",
-        "automount",
-        "swap",
-        "target",
-        "path",
-        "timer",
-        "slice",
-        "scope",
-    ];
-    let has_suffix = name
-        .rsplit_once('.')
-        .is_some_and(|(_, suffix)| SUFFIXES.contains(&suffix));
-    if has_suffix {
-        name.to_owned()
-    } else {
-        format!("{name}.service")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_without_a_kind_is_a_service() {
-        for (name, wanted) in [
-            ("docker", "docker.service"),
-            ("fstrim.timer", "fstrim.timer"),
-            ("org.example.App", "org.example.App.service"),
-        ] {
-            assert_eq!(unit(name), wanted);
-        }
-    }
 
     #[test]
     fn only_what_starts_at_boot_is_enabled() {

@@ -107,13 +107,13 @@ fn asks(action: &Action) -> Vec<Ask> {
         }
         Action::ServiceEnable(service) => one(
             "enabled service",
-            service.service.value.to_string(),
+            service.service.value.unit(),
             nothing(),
             service.service.span,
         ),
         Action::ServiceStart(service) => one(
             "started service",
-            service.service.value.to_string(),
+            service.service.value.unit(),
             nothing(),
             service.service.span,
         ),

@@ -56,6 +56,22 @@ const UNIT_SUFFIXES: [&str; 11] = [
     "scope",
 ];
 
+impl ServiceName {
+    /// The whole name of the unit: one without a suffix is a service, systemctl(1).
+    #[must_use]
+    pub fn unit(&self) -> String {
+        let has_suffix = self
+            .0
+            .rsplit_once('.')
+            .is_some_and(|(_, suffix)| UNIT_SUFFIXES.contains(&suffix));
+        if has_suffix {
+            self.0.clone()
+        } else {
+            format!("{}.service", self.0)
+        }
+    }
+}
+
 /// Where a suffix begins that looks like one and is none: a unit's own name may hold dots.
 fn wrong_suffix(text: &str) -> Option<usize> {
     let (stem, suffix) = text.rsplit_once('.')?;
@@ -244,6 +260,19 @@ mod tests {
             ("-x", Code::OptionInjection),
         ] {
             assert_eq!(code::<ServiceName>(bad), Some(wanted), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_without_a_kind_is_a_service() {
+        for (name, wanted) in [
+            ("docker", "docker.service"),
+            ("docker.service", "docker.service"),
+            ("fstrim.timer", "fstrim.timer"),
+            ("org.example.App", "org.example.App.service"),
+        ] {
+            let service: ServiceName = name.parse().expect("a name");
+            assert_eq!(service.unit(), wanted);
         }
     }
 

@@ -443,6 +443,29 @@ fn the_whole_vocabulary_on_every_family() {
 }
 
 #[test]
+fn a_formula_and_a_cask_of_one_name_are_both_installed() {
+    let step = |action: &str| {
+        format!(
+            "[[steps]]\naction = \"{action}\"\npackages = [\"docker\"]\nwhen = {{ os = \"darwin\" }}\n"
+        )
+    };
+    let both = named(
+        "both",
+        &[],
+        &[step("brew_cask"), step("brew_install")].concat(),
+    );
+    let plan = plan(&[&both], &crate::fixtures::darwin()).expect("plannable");
+    assert_eq!(
+        lines(&plan),
+        [
+            "1 [] brew update",
+            "2 [both#2] brew install --formula -- docker",
+            "3 [both#1] brew install --cask -- docker",
+        ]
+    );
+}
+
+#[test]
 fn the_docker_example_of_the_first_document_is_planned_as_it_stands() {
     let recipe = crate::fixtures::seed_docker();
     for target in [

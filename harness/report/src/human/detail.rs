@@ -125,7 +125,9 @@ fn failure(
     }
     page.field("because", &failure.message)?;
     let planned = &cell.facts.planned.plan.steps;
-    let of_it = planned.iter().filter(|step| failure.steps.contains(&step.step));
+    let of_it = planned
+        .iter()
+        .filter(|step| failure.steps.contains(&step.step));
     for fallback in of_it.filter_map(|step| step.fallback.as_ref()) {
         page.field("fallback", fallback)?;
     }

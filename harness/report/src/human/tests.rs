@@ -62,7 +62,10 @@ fn what_the_author_says_to_do_stands_beside_the_failure_and_nowhere_else() {
         rendered(&record, false, 80, true)
     };
     let failed = text(Ending::Exited(1));
-    assert!(failed.contains("fallback") && failed.contains("see the"), "{failed}");
+    assert!(
+        failed.contains("fallback") && failed.contains("see the"),
+        "{failed}"
+    );
     assert!(!failed.contains('\u{1b}'), "{failed}");
     assert!(!text(Ending::Exited(0)).contains("fallback"));
 }
