@@ -24,7 +24,8 @@ Exit codes, the first that applies:
     8  infrastructure or unmet needs: a cell did not run
     0  everything passed
 
-`assay explain CODE` explains a diagnostic; `assay doctor` says what this machine can run.";
+`assay explain CODE` explains a diagnostic; `assay doctor` says what this
+machine can run.";
 
 /// Shown below the help of `assay check`.
 const CHECK_EXAMPLES: &str = "\
@@ -38,21 +39,22 @@ Examples:
 const PLAN_EXAMPLES: &str = "\
 Examples:
   assay plan jq                          on every target of the project
-  assay plan jq --on debian-12 -v        with what the harness adds beside the plan
-  assay plan jq --on arch --explain      with the steps that do not apply, and why
+  assay plan jq --on debian-12 -v        with what the harness adds beside it
+  assay plan jq --on arch --explain      with what does not apply, and why
   assay plan jq docker --together        as one machine's plan
   assay plan jq --on /etc/os-release     for the machine that file describes
   assay plan jq --on 'debian-*,arm64'    on both Debians, for arm64
-  assay plan jq --side-by-side           what differs between distributions, on one screen
+  assay plan jq --side-by-side           what differs between distributions
   assay plan --format markdown           for the description of a pull request
-  assay plan jq --on arch --format shell     the same commands as a script, for reading
+  assay plan jq --on arch --format shell   as a script, for reading
 
 A word of --on is one of:
   debian-12, debian-12-arm64, 'debian-*'   an id or a pattern
   all                                      every target with a definition
-  arm64                                    an architecture: what the other words name in it, or
-                                           the project's targets; 'debian-*,amd64,arm64' is four
-  ./os-release                             a path: the machine that os-release describes";
+  arm64                                    an architecture: what the other words
+                                           name in it, or the project's targets;
+                                           'debian-*,amd64,arm64' is four
+  ./os-release                             a path: the machine it describes";
 
 /// Shown below the help of `assay explain`.
 const EXPLAIN_EXAMPLES: &str = "\
@@ -76,13 +78,14 @@ Examples:
   assay report -v                  every cell, with what each op changed
   assay report --format json       all that is known of it
   assay report --format junit      for what shows results of tests
-  assay report --format github     annotations at the lines of recipes, in a GitHub job
-  assay report --format markdown   for its summary (>> \"$GITHUB_STEP_SUMMARY\") or a comment";
+  assay report --format github     in a GitHub job: annotations at recipes' lines
+  assay report --format markdown   for its summary (>> \"$GITHUB_STEP_SUMMARY\")";
 
 /// Shown below the help of `assay new`.
 const NEW_EXAMPLES: &str = "\
 Examples:
-  assay new jq      recipes/jq.toml with its first snapshots; ./jq.toml outside a project
+  assay new jq      recipes/jq.toml with its first snapshots; outside a project
+                    ./jq.toml
   assay check jq    what is wrong with it …
   assay plan jq     … and what it means";
 
@@ -91,8 +94,8 @@ const MIGRATE_EXAMPLES: &str = "\
 Examples:
   assay migrate old.toml           the patch, and what to know of it
   assay migrate old.toml --write   do it; comments and layout stay
-Commands of package managers become typed actions, everything else a `manual` step with its text.
-Nothing is run.";
+Commands of package managers become typed actions, everything else a `manual`
+step with its text. Nothing is run.";
 
 /// Shown below the help of `assay completions`.
 const COMPLETIONS_EXAMPLES: &str = "\
@@ -105,8 +108,10 @@ const SCHEMA_EXAMPLES: &str = "\
 Examples:
   assay schema                         all names
   assay schema assay-record            of what `assay test --format json` prints
-  assay schema recipe > recipe.json    of recipes: an editor's TOML plugin completes and checks
-                                       with it, where a recipe begins with `#:schema ./recipe.json`";
+  assay schema recipe > recipe.json    of recipes: an editor's TOML plugin
+                                       completes and checks with it, where a
+                                       recipe begins with
+                                       `#:schema ./recipe.json`";
 
 /// Shown below the help of `assay test`.
 const TEST_EXAMPLES: &str = "\
@@ -116,10 +121,11 @@ Examples:
   assay test jq --on arch --keep-failed   keep its sandbox if it fails …
   assay shell arch:jq                     … and look inside
   assay test --list                       what would run, and in which image
-  assay test --format junit > junit.xml   as `assay report` has it, with its formats
+  assay test --format junit > junit.xml   a report in one of `assay report`'s formats
 
-Targets that are only planned for (alpine, darwin, other architectures) run nowhere: without --on
-they are left out, with it their cells are `not_run`, which is exit 8.";
+Targets that are only planned for (alpine, darwin, other architectures) run
+nowhere: without --on they are left out, with it their cells are `not_run`,
+which is exit 8.";
 
 /// Shown below the help of `assay shell`.
 const SHELL_EXAMPLES: &str = "\
@@ -407,7 +413,8 @@ pub(crate) struct TestArgs {
     /// How long one cell may take, such as `90s` or `20m`
     #[arg(long, value_name = "TIME", default_value = "60m", value_parser = crate::time::parse_duration)]
     pub(crate) timeout: std::time::Duration,
-    /// Stop the sandboxes of failed cells instead of removing them, for `assay shell`
+    /// Stop the sandboxes of failed cells instead of removing them, for `assay shell`; they go
+    /// after a day, or with `assay doctor --sweep`
     #[arg(long)]
     pub(crate) keep_failed: bool,
     /// List the cells that would run, and run nothing
@@ -455,4 +462,28 @@ pub(crate) enum ImagesVerb {
     },
     /// List the images and where they came from
     List,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// The longest lines of a command's help and of those of its verbs.
+    fn too_wide(mut command: clap::Command, found: &mut Vec<String>) {
+        let help = command.render_long_help().to_string();
+        let wide = help.lines().filter(|line| line.chars().count() > 80);
+        found.extend(wide.map(|line| format!("{}: {line}", command.get_name())));
+        for verb in command.get_subcommands() {
+            too_wide(verb.clone().term_width(80), found);
+        }
+    }
+
+    #[test]
+    fn every_help_fits_a_terminal_of_80_columns() {
+        let mut found = Vec::new();
+        too_wide(Cli::command().term_width(80), &mut found);
+        assert_eq!(found, [] as [&str; 0]);
+    }
 }

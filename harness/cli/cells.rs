@@ -1,7 +1,7 @@
 //! Cells as the command line selects them: recipes × targets, each with its plan.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use assay_plan::{Fault, Target, closure, harness_env, plan};
 use assay_recipe::{Recipe, Severity};
@@ -96,6 +96,13 @@ impl Library {
         self.sources()
             .get(name)
             .map_or("", |source| source.name.as_str())
+    }
+
+    /// True for a recipe that lies in the project's folder of recipes; others have no snapshots.
+    pub(crate) fn is_of(&self, project: &Project, name: &RecipeName) -> bool {
+        let folder = Path::new(self.file(name)).canonicalize();
+        let recipes = project.recipes().canonicalize();
+        matches!((folder, recipes), (Ok(file), Ok(recipes)) if file.starts_with(&recipes))
     }
 
     /// Plans one set on one target.

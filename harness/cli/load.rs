@@ -28,10 +28,12 @@ pub(crate) fn load(project: &Project, named: &[PathBuf]) -> Result<Vec<Loaded>, 
     if named.is_empty() {
         let folder = project.recipes();
         if !folder.is_dir() {
-            return Err(
-                CliError::usage(format!("there is no folder `{}`", folder.display()))
-                    .hint("name a recipe's file, or run this in a project"),
-            );
+            let error = CliError::usage(format!("there is no folder `{}`", folder.display()));
+            return Err(error.hint(if project.root.is_some() {
+                "`assay new NAME` makes the first recipe in it"
+            } else {
+                "name a recipe's file, or run this in a project"
+            }));
         }
         files = in_folder(&folder)?;
     }

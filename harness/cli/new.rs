@@ -20,6 +20,11 @@ use crate::terminal::Terminal;
 /// A package that every distribution has, for a recipe whose name is none.
 const ANY_PACKAGE: &str = "hello";
 
+/// What a folder gains by being a project.
+const NO_PROJECT: &str = "\
+there is no project here, so plans have no snapshots: an empty `assay.toml`
+makes this folder one, with its recipes in `recipes/`";
+
 /// The recipe that was made.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Document {
@@ -44,6 +49,9 @@ pub(crate) fn run(terminal: &Terminal, name: &str) -> Result<(), CliError> {
     let file = folder.join(format!("{name}.toml"));
     let shown = file.display().to_string();
     write(&folder, &file, &skeleton(&name))?;
+    if !terminal.is_json() {
+        terminal.result(|out| writeln!(out, "{shown}"))?;
+    }
     if is_project {
         let recipes = Recipes {
             recipes: vec![file.clone()],
@@ -59,14 +67,15 @@ pub(crate) fn run(terminal: &Terminal, name: &str) -> Result<(), CliError> {
             snapshots: is_project,
         });
     }
-    terminal.result(|out| writeln!(out, "{shown}"))?;
     let which = if is_project { name.as_str() } else { &shown };
     terminal.progress(&format!(
         "next: edit it, then\n  assay check {which}\n  assay plan {which}\n  assay test {which}"
     ));
-    if is_project {
-        terminal.progress(&format!("  assay snapshot accept {which}"));
-    }
+    terminal.progress(&if is_project {
+        format!("  assay snapshot accept {which}")
+    } else {
+        NO_PROJECT.to_owned()
+    });
     Ok(())
 }
 
@@ -106,7 +115,7 @@ fn skeleton(name: &RecipeName) -> String {
         package(Manager::Pacman),
     );
     format!(
-        r#"# What is written here is run as it stands; `assay plan` shows the exact commands.
+        r#"# What is written here is run as it stands: `assay plan` shows the commands.
 
 [metadata]
 name = "{name}"
@@ -114,8 +123,9 @@ description = "{name}, in one line"
 # homepage = "https://example.org/"
 # depends_on = ["curl"]          # recipes that come first on the same machine
 
-# One step for each family: packages are not called the same everywhere. Likewise `apk_install`
-# (alpine), `zypper_install` (suse) and `brew_install` (os = ["darwin"]).
+# One step for each family: packages are not called the same everywhere.
+# Likewise `apk_install` (alpine), `zypper_install` (suse) and `brew_install`
+# (os = ["darwin"]).
 [[steps]]
 action = "apt_install"
 packages = ["{apt}"]             # or {{ name = "{apt}", version = ">=1.0" }}

@@ -126,6 +126,7 @@ fn script(terminal: &Terminal, cells: &[PlannedCell]) -> Result<(), CliError> {
 }
 
 fn human(terminal: &Terminal, arguments: &PlanArgs, cells: &[PlannedCell]) -> Result<(), CliError> {
+    let width = terminal.width();
     terminal.result(|out| {
         for (index, cell) in cells.iter().enumerate() {
             if index > 0 {
@@ -136,7 +137,7 @@ fn human(terminal: &Terminal, arguments: &PlanArgs, cells: &[PlannedCell]) -> Re
             if arguments.explain {
                 writeln!(out)?;
                 out.write_all(
-                    assay_plan::render_explanation(&cell.plan, &cell.distros).as_bytes(),
+                    assay_plan::render_explanation(&cell.plan, &cell.distros, width).as_bytes(),
                 )?;
             }
             if terminal.verbose {

@@ -49,10 +49,17 @@ pub(crate) fn run(terminal: &Terminal, verb: &SnapshotVerb) -> Result<(), CliErr
 }
 
 /// How a cell's plan compares with its snapshot; not judged outside a project, nor for a set.
-pub(crate) fn finding(project: &Project, cell: &PlannedCell) -> Result<SnapshotFinding, CliError> {
+pub(crate) fn finding(
+    project: &Project,
+    library: &Library,
+    cell: &PlannedCell,
+) -> Result<SnapshotFinding, CliError> {
     let ([recipe], Some(_)) = (cell.cell.recipes.as_slice(), &project.root) else {
         return Ok(SnapshotFinding::NotJudged);
     };
+    if !library.is_of(project, recipe) {
+        return Ok(SnapshotFinding::NotJudged);
+    }
     let file = file_of(project, recipe, &cell.target.id);
     let text = if file.exists() {
         let bytes = read_bounded(&file).map_err(CliError::usage)?;
@@ -72,7 +79,7 @@ fn check(terminal: &Terminal, project: &Project, selection: &Selection) -> Resul
     for cell in &cells {
         let recipe = &cell.cell.recipes[0];
         let file = file_of(project, recipe, &cell.target.id);
-        let finding = finding(project, cell)?;
+        let finding = finding(project, &library, cell)?;
         leave_new(&library, cell, &file, &finding)?;
         rows.push(Row {
             file: file.display().to_string(),
@@ -137,9 +144,15 @@ fn check(terminal: &Terminal, project: &Project, selection: &Selection) -> Resul
         return Ok(());
     }
     let of = plural(cells.len(), "plan");
+    let only_orphaned = found.len() == 1 && !orphaned.is_empty();
     terminal.message(&format!(
-        "snapshots of {of}: {}; `assay plan` shows the plans, `assay snapshot accept` takes them",
-        found.join(", ")
+        "snapshots of {of}: {}; {}",
+        found.join(", "),
+        if only_orphaned {
+            "`assay snapshot prune` removes what belongs to no plan"
+        } else {
+            "`assay snapshot review` shows each and asks, `assay snapshot accept` takes all"
+        }
     ));
     Err(CliError::said(ErrorKind::Snapshot))
 }
@@ -149,7 +162,7 @@ fn accept(terminal: &Terminal, project: &Project, selection: &Selection) -> Resu
     let mut written = 0;
     for cell in &cells {
         let file = file_of(project, &cell.cell.recipes[0], &cell.target.id);
-        if finding(project, cell)? != SnapshotFinding::Same {
+        if finding(project, &library, cell)? != SnapshotFinding::Same {
             write(&file, &encoded(&library, cell))?;
             written += 1;
         }
@@ -160,11 +173,12 @@ fn accept(terminal: &Terminal, project: &Project, selection: &Selection) -> Resu
         .iter()
         .chain(&left)
         .try_for_each(|path| remove(path))?;
-    terminal.progress(&format!(
-        "{} written, {} removed",
-        plural(written, "snapshot"),
-        orphaned.len()
-    ));
+    let written = format!("{} written", plural(written, "snapshot"));
+    terminal.progress(&if orphaned.is_empty() {
+        written
+    } else {
+        format!("{written}, {} removed", orphaned.len())
+    });
     Ok(())
 }
 
@@ -179,7 +193,7 @@ fn review(
     let (library, cells) = plans(terminal, project, selection)?;
     let mut open = Vec::new();
     for cell in &cells {
-        let finding = finding(project, cell)?;
+        let finding = finding(project, &library, cell)?;
         if !matches!(finding, SnapshotFinding::Same | SnapshotFinding::NotJudged) {
             open.push((cell, finding));
         }
@@ -299,7 +313,22 @@ fn plans(
         .hint("add it to `targets` in `assay.toml`; `assay plan` shows the plan of any target"));
     }
     let sets = Sets { together: false };
-    select(terminal, project, selection, &sets, &targets)
+    let (library, cells) = select(terminal, project, selection, &sets, &targets)?;
+    let elsewhere = library
+        .asked
+        .iter()
+        .find(|name| !library.is_of(project, name));
+    if let Some(name) = elsewhere {
+        let (file, folder) = (library.file(name), project.recipes());
+        return Err(CliError::usage(format!(
+            "`{file}` is not among the recipes of this project, which alone have snapshots"
+        ))
+        .hint(format!(
+            "move it to `{}`; `assay plan` shows the plan of any recipe",
+            folder.display()
+        )));
+    }
+    Ok((library, cells))
 }
 
 /// The project's targets.

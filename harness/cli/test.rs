@@ -21,7 +21,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::args::TestArgs;
-use crate::cells::{PlannedCell, select};
+use crate::cells::{Library, PlannedCell, select};
 use crate::error::{CliError, ErrorKind};
 use crate::progress::Progress;
 use crate::project::Project;
@@ -54,7 +54,7 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<Exi
             leave_out_unavailable(terminal, &mut targets, &images);
         }
     }
-    let (_, cells) = select(
+    let (library, cells) = select(
         terminal,
         &project,
         &arguments.selection,
@@ -73,7 +73,7 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<Exi
     let variants = variants_for(terminal, &world, &project, &cells).await?;
     let jobs = cells
         .into_iter()
-        .map(|cell| job(&world, &project, cell, &images, &variants))
+        .map(|cell| job(&world, &project, &library, cell, &images, &variants))
         .collect::<Result<Vec<_>, _>>()?;
     let record = run_jobs(terminal, &project, &world, arguments, jobs).await?;
     report::print(terminal, &record)?;
@@ -220,11 +220,12 @@ fn list(
 fn job(
     world: &World,
     project: &Project,
+    library: &Library,
     cell: PlannedCell,
     images: &BTreeMap<TargetId, FoundImage>,
     variants: &BTreeMap<TargetId, Result<FoundImage, String>>,
 ) -> Result<CellJob, CliError> {
-    let snapshot: SnapshotFinding = snapshot::finding(project, &cell)?;
+    let snapshot: SnapshotFinding = snapshot::finding(project, library, &cell)?;
     let expected = expected(project, &cell);
     let (image, unavailable) = match (cell.plan.variant, variants.get(&cell.target.id)) {
         (Variant::Minimal, _) => (images.get(&cell.target.id), None),

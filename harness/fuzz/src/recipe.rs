@@ -94,6 +94,7 @@ fn planned(recipe: &Recipe, target: &Target) {
     assert_showable(&render_explanation(
         &planned,
         &effective_distros(&set, target),
+        80,
     ));
     assert_showable(&render_harness_env(&harness_env(target)));
     let body = snapshot_text(&planned);

@@ -1,7 +1,9 @@
 //! The plan of a set on a target: what becomes of every step, then the ops of those that apply, in
 //! the order of [`crate::order`].
 
-use assay_packages::VersionRequest;
+mod ranges;
+mod unsupported;
+
 use assay_recipe::Recipe;
 use assay_recipe::action::Scope;
 use assay_recipe::model::{
@@ -11,10 +13,9 @@ use assay_recipe::model::{
 use assay_recipe::name::DistroId;
 use assay_recipe::package::Manager;
 use assay_recipe::template::Placeholder;
-use assay_recipe::when::{Family, Os};
+use assay_recipe::when::Os;
 use assay_wire::name::{RecipeName, StepId, StepRef, Variant};
 use assay_wire::plan::{Disposition, Expects, Plan, PlannedStep};
-use assay_wire::source::Span;
 
 use crate::applies::{Seen, UBUNTU};
 use crate::fault::{Fault, FaultCode, Place};
@@ -23,10 +24,12 @@ use crate::ops::{NameTaken, Ops, Wanted};
 use crate::order::{At, Kind, Run, order};
 use crate::presence::{self, Question};
 use crate::repository::Repository;
-use crate::request::{Contradiction, Request, contradictions};
+use crate::request::Request;
 use crate::service::Verb;
 use crate::set::{dependencies, ordered};
 use crate::target::{EffectiveDistro, Target};
+use ranges::range_faults;
+use unsupported::unsupported;
 
 /// The ordered ops of a set on a target. The set holds everything its recipes depend on (see
 /// [`crate::closure`]); its order does not matter beyond what `depends_on` leaves open.
@@ -192,39 +195,6 @@ impl<'r> Considered<'r> {
         })
     }
 
-    /// Why none of them applies; `None` if one does. Steps for other families say nothing where one
-    /// for this family has a reason of its own.
-    fn installs_nothing(&self, target: &Target) -> Option<String> {
-        let mut elsewhere: Vec<&str> = Vec::new();
-        let mut reasons: Vec<&str> = Vec::new();
-        for (scope, applied) in self.installing_steps() {
-            let reason = applied.as_ref().err()?;
-            let of_here = match scope.family() {
-                Some(family) => target.family() == Some(family),
-                None => scope != Scope::Darwin || target.os == Os::Darwin,
-            };
-            let (list, word) = match scope.family() {
-                Some(family) if !of_here => (&mut elsewhere, family.as_str()),
-                None if !of_here => (&mut elsewhere, Os::Darwin.as_str()),
-                Some(_) | None => (&mut reasons, reason.as_str()),
-            };
-            if !list.contains(&word) {
-                list.push(word);
-            }
-        }
-        if reasons.is_empty() {
-            let elsewhere = elsewhere.join(" and ");
-            return Some(match (target.os, target.family()) {
-                (Os::Darwin, _) => format!("its installs are for {elsewhere}, this is darwin"),
-                (Os::Linux, family) => format!(
-                    "its installs are for {elsewhere}, the family here is {}",
-                    family.map_or("unknown", Family::as_str)
-                ),
-            });
-        }
-        Some(reasons.join("; "))
-    }
-
     /// Every entry in the author's order with what becomes of it. How many ops stand before a manual
     /// step is not known yet.
     fn planned_steps(&self) -> Vec<PlannedStep> {
@@ -385,114 +355,6 @@ fn unfilled(missing: Placeholder, seen: &Seen<'_>) -> String {
         .as_ref()
         .map_or_else(|| "this target".to_owned(), |distro| distro.id.to_string());
     format!("`{{{}}}` of {of} is not known here", missing.as_str())
-}
-
-/// Why nothing is installed here: every recipe that nobody in the set depends on and that installs
-/// something on other targets installs nothing on this one. What they depend on does not count: a
-/// package that only prepares an install is not what was asked for.
-fn unsupported(
-    recipes: &[Considered<'_>],
-    depends_on: &[Vec<usize>],
-    target: &Target,
-) -> Option<String> {
-    let mut sentences: Vec<String> = Vec::new();
-    for (at, considered) in recipes.iter().enumerate() {
-        let installs = considered.installing_steps().next().is_some();
-        if !installs
-            || depends_on
-                .iter()
-                .any(|dependencies| dependencies.contains(&at))
-        {
-            continue;
-        }
-        let because = considered.installs_nothing(target)?;
-        sentences.push(format!(
-            "`{}` installs nothing on {}: {because}",
-            considered.name(),
-            target.id
-        ));
-    }
-    (!sentences.is_empty()).then(|| sentences.join(" · "))
-}
-
-/// Ranges of one package that no version meets, over all installs of the set.
-fn range_faults(recipes: &[Considered<'_>], target: &Target) -> Vec<Fault> {
-    let Some(rules) = target.manager().and_then(Manager::rules) else {
-        return Vec::new();
-    };
-    let requests: Vec<Request> = recipes
-        .iter()
-        .flat_map(Considered::applied)
-        .filter_map(|(_, applied)| match applied {
-            Applied::Install(_, wanted) => Some(wanted.requests.clone()),
-            Applied::Repository(_)
-            | Applied::GroupAdd(_)
-            | Applied::Service(..)
-            | Applied::Download(..)
-            | Applied::Extract(_)
-            | Applied::InstallBinaries(_)
-            | Applied::RequireCommand(_)
-            | Applied::Manual(_) => None,
-        })
-        .flatten()
-        .collect();
-    let fault = |found: Contradiction| {
-        let Contradiction {
-            package,
-            first: (first, a),
-            second: (second, b),
-        } = found;
-        let message = format!(
-            "no version of `{package}` meets both `{a}` (`{}`) and `{b}` (`{}`)",
-            first.recipe, second.recipe
-        );
-        let place = |step: &StepRef, range: &assay_packages::VersionRange| {
-            let request = VersionRequest::Range(range.clone());
-            Place::new(
-                &step.recipe,
-                request_span(recipes, step, &package, &request),
-                format!("wants `{range}`"),
-            )
-        };
-        Fault::new(FaultCode::ContradictingRanges, message, place(&first, &a))
-            .and(place(&second, &b))
-            .help("widen one of the ranges, or do not use both together")
-    };
-    contradictions(rules, &requests)
-        .into_iter()
-        .map(fault)
-        .collect()
-}
-
-/// Where a step asks for this version of a package.
-fn request_span(
-    recipes: &[Considered<'_>],
-    step: &StepRef,
-    package: &str,
-    version: &VersionRequest,
-) -> Span {
-    let found = find_step(recipes, step);
-    let requests = found.into_iter().flat_map(|step| match &step.action {
-        Action::Install(install) => install.packages.as_slice(),
-        Action::AptRepo(_)
-        | Action::AptPpa(_)
-        | Action::DnfRepo(_)
-        | Action::ServiceEnable(_)
-        | Action::ServiceStart(_)
-        | Action::Download(_)
-        | Action::Extract(_)
-        | Action::InstallBinaries(_)
-        | Action::GroupAdd(_)
-        | Action::RequireCommand(_)
-        | Action::Manual(_) => &[],
-    });
-    let mut of_package = requests.filter(|request| {
-        request.name.value.as_str() == package && request.version.value == *version
-    });
-    of_package
-        .next()
-        .map(|request| request.version.span)
-        .unwrap_or_default()
 }
 
 fn find_step<'r>(recipes: &[Considered<'r>], step: &StepRef) -> Option<&'r Step> {

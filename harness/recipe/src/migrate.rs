@@ -6,6 +6,7 @@
 //! [`Migration::notes`]; what is still wrong with the new text, [`crate::parse`] says.
 
 mod command;
+mod new_step;
 
 use std::collections::BTreeSet;
 
@@ -17,6 +18,7 @@ use crate::name::DistroId;
 use crate::table::Table;
 use crate::when::{Family, family_of};
 use command::{Install, Tool};
+use new_step::{NewStep, toml_list, toml_string};
 
 /// A text with its old steps written anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,28 +186,6 @@ impl Region {
     }
 }
 
-/// A step as it will be written: keys and values in TOML.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct NewStep(Vec<(String, String)>);
-
-impl NewStep {
-    fn of(action: &str) -> Self {
-        Self(vec![("action".to_owned(), toml_string(action))])
-    }
-
-    fn with(mut self, key: &str, value: String) -> Self {
-        self.0.push((key.to_owned(), value));
-        self
-    }
-
-    fn entries(&self) -> Vec<String> {
-        let entries = self.0.iter();
-        entries
-            .map(|(key, value)| format!("{key} = {value}"))
-            .collect()
-    }
-}
-
 /// Where something applies: the keys of `when`, each with its entries.
 type When = Vec<(String, Vec<String>)>;
 
@@ -299,7 +279,7 @@ impl OldStep {
         if let Some(last) = steps.last_mut() {
             for (key, value) in [("id", &self.id), ("description", &self.description)] {
                 if let Some(value) = value {
-                    last.0.insert(1, (key.to_owned(), value.clone()));
+                    last.put_first(key, value.clone());
                 }
             }
         }
@@ -601,34 +581,6 @@ fn with_when(step: NewStep, when: &When) -> NewStep {
 /// True for a character that cannot be seen, or changes how others are seen.
 fn is_unseen(character: char) -> bool {
     character.is_control() || character.escape_debug().len() > 2
-}
-
-/// Texts as a list of TOML.
-fn toml_list<T: AsRef<str>>(texts: &[T]) -> String {
-    let texts: Vec<String> = texts
-        .iter()
-        .map(|text| toml_string(text.as_ref()))
-        .collect();
-    format!("[{}]", texts.join(", "))
-}
-
-/// A text as a basic string of TOML.
-fn toml_string(text: &str) -> String {
-    let mut out = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            unseen if is_unseen(unseen) => {
-                out.push_str(&format!("\\U{:08X}", u32::from(unseen)));
-            }
-            plain => out.push(plain),
-        }
-    }
-    out.push('"');
-    out
 }
 
 #[cfg(test)]

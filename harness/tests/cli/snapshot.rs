@@ -186,3 +186,13 @@ fn a_snapshot_that_is_hostile_is_shown_harmless() {
     assert_eq!(said.code, Some(5));
     said.assert_harmless();
 }
+
+#[test]
+fn a_recipe_that_is_not_the_projects_has_none() {
+    let env = on_two().with("drafts/tree.toml", JQ.replace("jq", "tree"));
+    insta::assert_snapshot!(
+        "not-the-projects",
+        env.run("snapshot accept drafts/tree.toml").whole()
+    );
+    assert_eq!(env.files("snapshots"), [] as [&str; 0]);
+}

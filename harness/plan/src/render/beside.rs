@@ -1,7 +1,7 @@
 //! A set on many targets as text for people: a table where the columns have room, else a block of
 //! what is alike and one for each column; below it what differs, and why.
 
-use super::quote::visible_line;
+use super::quote::{visible_line, wrapped};
 use crate::beside::{Beside, Column, Row};
 
 /// Narrowest column of a table that can be read, in characters.
@@ -284,31 +284,6 @@ fn entry(
 fn padded(text: &str, width: usize) -> String {
     let missing = width.saturating_sub(text.chars().count());
     format!("{text}{}", " ".repeat(missing))
-}
-
-/// Words in lines of at most `width` characters; a longer word is broken.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let width = width.max(1);
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let chars: Vec<char> = word.chars().collect();
-        for (at, piece) in chars.chunks(width).enumerate() {
-            let piece: String = piece.iter().collect();
-            match lines.last_mut() {
-                Some(line)
-                    if at == 0 && line.chars().count() + 1 + piece.chars().count() <= width =>
-                {
-                    line.push(' ');
-                    line.push_str(&piece);
-                }
-                Some(_) | None => lines.push(piece),
-            }
-        }
-    }
-    if lines.is_empty() {
-        lines.push(String::new());
-    }
-    lines
 }
 
 /// Colours, or none.

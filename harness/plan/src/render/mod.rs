@@ -15,7 +15,7 @@ use assay_wire::plan::{
 };
 use assay_wire::program::HarnessEnv;
 
-use quote::{command_line, visible, visible_line, word_of};
+use quote::{command_line, visible, visible_line, word_of, wrapped};
 
 pub use beside::render_beside;
 pub use markdown::render_markdown;
@@ -81,10 +81,14 @@ pub fn snapshot_text(plan: &Plan) -> String {
     render_plan(plan)
 }
 
+/// Columns before a reason that stands below its step.
+const REASON_INDENT: usize = 8;
+
 /// What became of every step of the plan (`--explain`): its ops, or the one reason why it was
-/// dropped. `distros` are the effective distributions by recipe, see [`crate::effective_distros`].
+/// dropped. `distros` are the effective distributions by recipe, see [`crate::effective_distros`];
+/// `width` is how many columns a line may have.
 #[must_use]
-pub fn render_explanation(plan: &Plan, distros: &[crate::RecipeDistro]) -> String {
+pub fn render_explanation(plan: &Plan, distros: &[crate::RecipeDistro], width: usize) -> String {
     let mut text = String::new();
     for recipe in &plan.recipes {
         let effective = distros
@@ -111,10 +115,19 @@ pub fn render_explanation(plan: &Plan, distros: &[crate::RecipeDistro]) -> Strin
                 Disposition::Manual { after, .. } => format!("manual, after {}", count(*after)),
                 Disposition::Dropped { reason } => format!("dropped: {}", visible_line(reason)),
             };
-            line(
-                &mut text,
-                format_args!("    {}  {}  {what}", step.step.step, step.action),
-            );
+            let name = format!("    {}  {}  ", step.step.step, step.action);
+            let lines = wrapped(&what, width.saturating_sub(REASON_INDENT));
+            // A reason that does not fit beside its step stands below it.
+            if let [one] = lines.as_slice()
+                && name.chars().count() + one.chars().count() <= width
+            {
+                line(&mut text, format_args!("{name}{one}"));
+                continue;
+            }
+            line(&mut text, format_args!("{}", name.trim_end()));
+            for reason in lines {
+                line(&mut text, format_args!("{:REASON_INDENT$}{reason}", ""));
+            }
         }
     }
     text

@@ -87,6 +87,31 @@ pub(super) fn is_invisible(c: char) -> bool {
         )
 }
 
+/// Words in lines of at most `width` characters; a longer word is broken.
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let chars: Vec<char> = word.chars().collect();
+        for (at, piece) in chars.chunks(width).enumerate() {
+            let piece: String = piece.iter().collect();
+            match lines.last_mut() {
+                Some(line)
+                    if at == 0 && line.chars().count() + 1 + piece.chars().count() <= width =>
+                {
+                    line.push(' ');
+                    line.push_str(&piece);
+                }
+                Some(_) | None => lines.push(piece),
+            }
+        }
+    }
+    if lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! The text of plans: what is shown splits back into what is run.
 
 use super::*;
-use crate::fixtures::{recipe, target};
+use crate::fixtures::{recipe, sample_recipes, target};
 
 fn rendered(text: &str, name: &str) -> String {
     let recipe = recipe(text);
@@ -45,4 +45,26 @@ fn what_the_harness_adds_is_shown() {
         "harness_env_arch",
         render_harness_env(&crate::harness_env(&target("arch")))
     );
+}
+
+#[test]
+fn an_explanation_fits_the_width_and_says_the_same() {
+    let library = sample_recipes();
+    let set = crate::closure(&["vocabulary".parse().expect("a name")], &library).expect("closed");
+    let target = target("debian-12");
+    let plan = crate::plan(&set, &target).expect("plannable");
+    let distros = crate::effective_distros(&set, &target);
+    let words = |width| {
+        let text = render_explanation(&plan, &distros, width);
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    for width in [40, 80, 200] {
+        let text = render_explanation(&plan, &distros, width);
+        let widest = text.lines().skip(1).map(|line| line.chars().count()).max();
+        assert!(widest <= Some(width), "{text}");
+        assert_eq!(words(width), words(usize::MAX), "{width}");
+    }
+    assert!(render_explanation(&plan, &distros, 40).lines().count() > plan.steps.len() + 1);
 }

@@ -236,7 +236,7 @@ proptest! {
             is_sound(&recipe, &plan)?;
             // The explanation has one line for each step.
             let distros = crate::effective_distros(&[&recipe], &target);
-            let explained = crate::render_explanation(&plan, &distros);
+            let explained = crate::render_explanation(&plan, &distros, usize::MAX);
             prop_assert_eq!(explained.lines().count(), recipe.steps.len() + 1);
         }
     }
