@@ -235,13 +235,19 @@ impl OldStep {
                 entries.collect()
             })
             .unwrap_or_default();
-        let mut installs = Vec::new();
+        let mut rewriting = Rewriting {
+            name,
+            own: &own,
+            steps: Vec::new(),
+            notes,
+        };
         if let Some(guide) = table.get("install_guide") {
-            installs.extend(of_guide(guide, &own, name, notes));
+            rewriting.guide(guide);
         }
         if let Some(packages) = table.get("packages") {
-            installs.extend(of_packages(packages, &own, name, notes));
+            rewriting.packages(packages);
         }
+        let installs = rewriting.steps;
         let require = table.has("command").then(|| {
             let keys = ["command", "min_version", "version_flag", "version_regex"];
             let step = keys
@@ -349,131 +355,130 @@ impl Place {
     }
 }
 
-/// The steps of an `install_guide`.
-fn of_guide(
-    guide: crate::table::Value<'_>,
-    own: &When,
-    name: &str,
-    notes: &mut Vec<String>,
-) -> Vec<NewStep> {
-    let lines: Vec<(String, String)> = match (guide.as_table("`install_guide`"), guide.as_str()) {
-        (Some(table), _) => {
-            let lines = in_order(&table).into_iter().filter_map(|key| {
-                let text = table.get(key).and_then(|text| text.as_str());
-                text.map(|text| (key.to_owned(), text.to_owned()))
-            });
-            lines.collect()
-        }
-        (None, Some(text)) => vec![("default".to_owned(), text.to_owned())],
-        (None, None) => Vec::new(),
-    };
-    let places: Vec<Place> = lines.iter().map(|(key, _)| Place::of(key)).collect();
-    // Families that a more exact key speaks of: a line for all of Linux is not meant for them.
-    let spoken_for: BTreeSet<Family> = places
-        .iter()
-        .filter_map(|place| match place {
-            Place::Distro(_, family) => Some(*family),
-            Place::Os(_) | Place::Platform(_) | Place::Anywhere => None,
-        })
-        .collect();
-    let mut steps = Vec::new();
-    for ((key, text), place) in lines.iter().zip(&places) {
-        let text = text.trim();
-        if text.is_empty() {
-            notes.push(format!("{name}: {} says nothing", quote(key)));
-            continue;
-        }
-        let installs = command::read(text)
-            .filter(|installs| installs.iter().all(|install| place.has(install.tool)));
-        if let Some(installs) = installs {
-            for install in installs {
-                let when = place.when(Some(install.tool));
-                push(
-                    &mut steps,
-                    of_install(&install),
-                    &when,
-                    own,
-                    name,
-                    key,
-                    notes,
-                );
+/// The steps that one old step becomes, as they are found.
+struct Rewriting<'s> {
+    /// What the old step is called in notes.
+    name: &'s str,
+    /// Its own condition.
+    own: &'s When,
+    steps: Vec<NewStep>,
+    notes: &'s mut Vec<String>,
+}
+
+impl Rewriting<'_> {
+    /// The steps of an `install_guide`.
+    fn guide(&mut self, guide: crate::table::Value<'_>) {
+        let lines: Vec<(String, String)> = match (guide.as_table("`install_guide`"), guide.as_str())
+        {
+            (Some(table), _) => {
+                let lines = in_order(&table).into_iter().filter_map(|key| {
+                    let text = table.get(key).and_then(|text| text.as_str());
+                    text.map(|text| (key.to_owned(), text.to_owned()))
+                });
+                lines.collect()
             }
-            continue;
-        }
-        let mut when = place.when(None);
-        if *place == Place::Os("linux".to_owned()) && !spoken_for.is_empty() {
-            let others = Family::ALL
-                .iter()
-                .filter(|family| !spoken_for.contains(family));
-            let others = others.map(|family| family.as_str().to_owned());
-            when = vec![("linux_family".to_owned(), others.collect())];
-            notes.push(format!(
-                "{name}: {} is for the families no other key speaks of",
-                quote(key)
-            ));
-        }
-        let said = match place {
-            Place::Anywhere if !is_common(key) => format!("{key}: {text}"),
-            Place::Anywhere | Place::Os(_) | Place::Platform(_) | Place::Distro(..) => {
-                text.to_owned()
-            }
+            (None, Some(text)) => vec![("default".to_owned(), text.to_owned())],
+            (None, None) => Vec::new(),
         };
-        let manual = NewStep::of("manual").with("text", toml_string(&said));
-        push(&mut steps, manual, &when, own, name, key, notes);
+        let places: Vec<Place> = lines.iter().map(|(key, _)| Place::of(key)).collect();
+        // Families that a more exact key speaks of: a line for all of Linux is not meant for them.
+        let spoken_for: BTreeSet<Family> = places
+            .iter()
+            .filter_map(|place| match place {
+                Place::Distro(_, family) => Some(*family),
+                Place::Os(_) | Place::Platform(_) | Place::Anywhere => None,
+            })
+            .collect();
+        for ((key, text), place) in lines.iter().zip(&places) {
+            let text = text.trim();
+            if text.is_empty() {
+                self.note(format_args!("{} says nothing", quote(key)));
+                continue;
+            }
+            let installs = command::read(text)
+                .filter(|installs| installs.iter().all(|install| place.has(install.tool)));
+            if let Some(installs) = installs {
+                for install in installs {
+                    let when = place.when(Some(install.tool));
+                    self.push(of_install(&install), &when, key);
+                }
+                continue;
+            }
+            let mut when = place.when(None);
+            if *place == Place::Os("linux".to_owned()) && !spoken_for.is_empty() {
+                let others = Family::ALL
+                    .iter()
+                    .filter(|family| !spoken_for.contains(family));
+                let others = others.map(|family| family.as_str().to_owned());
+                when = vec![("linux_family".to_owned(), others.collect())];
+                self.note(format_args!(
+                    "{} is for the families no other key speaks of",
+                    quote(key)
+                ));
+            }
+            let said = match place {
+                Place::Anywhere if !is_common(key) => format!("{key}: {text}"),
+                Place::Anywhere | Place::Os(_) | Place::Platform(_) | Place::Distro(..) => {
+                    text.to_owned()
+                }
+            };
+            let manual = NewStep::of("manual").with("text", toml_string(&said));
+            self.push(manual, &when, key);
+        }
     }
-    steps
+
+    /// The steps of `packages = { apt = […], brew = […] }`.
+    fn packages(&mut self, packages: crate::table::Value<'_>) {
+        let Some(table) = packages.as_table("`packages`") else {
+            self.note("`packages` names no package manager");
+            return;
+        };
+        for key in in_order(&table) {
+            let names = table
+                .get(key)
+                .map(|value| value.texts())
+                .unwrap_or_default();
+            if names.is_empty() {
+                self.note(format_args!("{} names no package", quote(key)));
+                continue;
+            }
+            let install = Tool::of_key(key).and_then(|tool| Install::of(tool, &names));
+            match install {
+                Some(install) => {
+                    let when = Place::Anywhere.when(Some(install.tool));
+                    self.push(of_install(&install), &when, key);
+                }
+                None => {
+                    let text = format!("Install with {key}: {}", names.join(" "));
+                    let manual = NewStep::of("manual").with("text", toml_string(&text));
+                    let when = Tool::of_key(key)
+                        .map_or(Vec::new(), |tool| Place::Anywhere.when(Some(tool)));
+                    self.push(manual, &when, key);
+                }
+            }
+        }
+    }
+
+    /// Adds a step where its place and the old step's own condition hold together; where they cannot,
+    /// the old step never applied.
+    fn push(&mut self, step: NewStep, place: &When, key: &str) {
+        match both(self.own, place) {
+            Some(when) => self.steps.push(with_when(step, &when)),
+            None => self.note(format_args!(
+                "{} is left out: its `when` never holds there",
+                quote(key)
+            )),
+        }
+    }
+
+    fn note(&mut self, what: impl std::fmt::Display) {
+        self.notes.push(format!("{}: {what}", self.name));
+    }
 }
 
 /// Keys that mean every place without a key of its own.
 fn is_common(key: &str) -> bool {
     matches!(key, "default" | "fallback" | "any" | "all" | "other")
-}
-
-/// The steps of `packages = { apt = […], brew = […] }`.
-fn of_packages(
-    packages: crate::table::Value<'_>,
-    own: &When,
-    name: &str,
-    notes: &mut Vec<String>,
-) -> Vec<NewStep> {
-    let mut steps = Vec::new();
-    let Some(table) = packages.as_table("`packages`") else {
-        notes.push(format!("{name}: `packages` names no package manager"));
-        return steps;
-    };
-    for key in in_order(&table) {
-        let names = table
-            .get(key)
-            .map(|value| value.texts())
-            .unwrap_or_default();
-        if names.is_empty() {
-            notes.push(format!("{name}: {} names no package", quote(key)));
-            continue;
-        }
-        let install = Tool::of_key(key).and_then(|tool| Install::of(tool, &names));
-        match install {
-            Some(install) => {
-                let when = Place::Anywhere.when(Some(install.tool));
-                push(
-                    &mut steps,
-                    of_install(&install),
-                    &when,
-                    own,
-                    name,
-                    key,
-                    notes,
-                );
-            }
-            None => {
-                let text = format!("Install with {key}: {}", names.join(" "));
-                let manual = NewStep::of("manual").with("text", toml_string(&text));
-                let when =
-                    Tool::of_key(key).map_or(Vec::new(), |tool| Place::Anywhere.when(Some(tool)));
-                push(&mut steps, manual, &when, own, name, key, notes);
-            }
-        }
-    }
-    steps
 }
 
 fn of_install(install: &Install) -> NewStep {
@@ -486,26 +491,6 @@ fn of_install(install: &Install) -> NewStep {
         step = step.with("recommends", "true".to_owned());
     }
     step
-}
-
-/// Adds a step where its place and the old step's own condition hold together; where they cannot, the
-/// old step never applied.
-fn push(
-    steps: &mut Vec<NewStep>,
-    step: NewStep,
-    place: &When,
-    own: &When,
-    name: &str,
-    key: &str,
-    notes: &mut Vec<String>,
-) {
-    match both(own, place) {
-        Some(when) => steps.push(with_when(step, &when)),
-        None => notes.push(format!(
-            "{name}: {} is left out: its `when` never holds there",
-            quote(key)
-        )),
-    }
 }
 
 /// Two conditions that hold together; `None` where they cannot.
