@@ -148,6 +148,8 @@ fn nor_to_the_log_of_a_job() {
         for line in [
             "check m.toml",
             "check m.toml --color always",
+            "check m.toml --format json",
+            "plan m.toml --on arch --format json",
             "plan m.toml --on arch --explain",
             "plan m.toml --on arch --format markdown",
             "plan m.toml --side-by-side",
