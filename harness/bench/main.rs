@@ -1,21 +1,28 @@
 //! The product's figures, measured in one run and printed with their goals: `ci/bench`.
 //!
-//! Comparisons are paired and of alternating order, figures are medians, and nothing is asserted:
-//! the machine decides absolute times. It fails only if something could not be run. What is
-//! compared with what: [`cell`], [`tunnel`]; why through a cache: [`way_out`].
+//! Comparisons are paired and of alternating order, figures are medians, and nothing is asserted
+//! of them: the machine decides absolute times. It fails only if something could not be run, or if
+//! what must be the same is not. What is compared with what: [`cell`], [`tunnel`], [`plans`],
+//! [`check`], [`suite`]; why through a cache: [`way_out`].
 
+mod asked;
 mod cell;
+mod check;
 mod journal;
+mod plans;
+mod process;
+mod suite;
 mod tools;
 mod tunnel;
 mod way_out;
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use assay_content::lab_hosts::LabHosts;
 
+use crate::asked::{Asked, Section};
 use crate::tools::Assay;
 use crate::way_out::WayOut;
 
@@ -41,16 +48,7 @@ async fn main() -> ExitCode {
 }
 
 async fn bench() -> Result<(), Failure> {
-    let (mut pairs, mut cells, mut words) = (5, Vec::new(), std::env::args().skip(1));
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "--pairs" => pairs = words.next().ok_or("`--pairs` needs a number")?.parse()?,
-            _ => cells.push(word),
-        }
-    }
-    if cells.is_empty() {
-        cells = CELLS.map(str::to_owned).into();
-    }
+    let asked = Asked::read(std::env::args().skip(1))?;
     let binary =
         PathBuf::from(std::env::var_os("ASSAY").ok_or("`ASSAY` names no binary; use ci/bench")?);
     let project = std::env::current_dir()?;
@@ -61,22 +59,42 @@ async fn bench() -> Result<(), Failure> {
         "{processors} processors, load {}",
         load.trim()
     )?;
+    for section in &asked.sections {
+        match section {
+            Section::Cell => compare(&asked, &binary, &project).await?,
+            Section::Tunnel => tunnel::measure(&binary, TUNNEL_TARGET, asked.repeats).await?,
+            Section::Plans => plans::measure(&binary, &project, asked.repeats)?,
+            Section::Check => check::measure(&binary, &project, asked.repeats)?,
+            Section::Memory => suite::memory(&binary, &project, &asked.on)?,
+            Section::Suite => {
+                suite::times(&binary, &project, &asked.on, asked.journal.as_deref())?;
+            }
+        }
+    }
+    Ok(())
+}
 
+/// Compares the cells that are named, else [`CELLS`].
+async fn compare(asked: &Asked, binary: &Path, project: &Path) -> Result<(), Failure> {
     let lab = LabHosts {
         repositories: lab_repositories(),
     };
     let way_out = WayOut::open(lab).await?;
+    let assay = Assay {
+        binary: binary.to_owned(),
+        folder: project.to_owned(),
+        cache: None,
+        way_out: &way_out,
+    };
+    let mut cells: Vec<&str> = asked.cells.iter().map(String::as_str).collect();
+    if cells.is_empty() {
+        cells = CELLS.into();
+    }
     // This thread waits for programs; the runtime's workers serve the way out meanwhile.
     for cell in cells {
-        let assay = Assay {
-            binary: binary.clone(),
-            folder: project.clone(),
-            cache: None,
-            way_out: &way_out,
-        };
-        cell::compare(&assay, &way_out, &cell, pairs)?;
+        cell::compare(&assay, &way_out, cell, asked.repeats)?;
     }
-    tunnel::measure(&binary, TUNNEL_TARGET, pairs).await
+    Ok(())
 }
 
 /// The lab's repositories where `assay-lab build` puts them; `None` where there is no lab.

@@ -29,7 +29,7 @@ impl Assay<'_> {
     /// Runs it to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<Timed, Failure> {
         let runs = self.folder.join(".assay/runs");
-        let before = all(&runs);
+        let before = all_runs(&runs);
         let mut command = Command::new(&self.binary);
         command.args(arguments).current_dir(&self.folder);
         for (name, value) in self.way_out.variables() {
@@ -42,7 +42,7 @@ impl Assay<'_> {
         let started = Instant::now();
         finish(&mut command)?;
         let ms = started.elapsed().as_secs_f64() * 1e3;
-        let after = all(&runs);
+        let after = all_runs(&runs);
         let run = after.difference(&before).next();
         let path = run.ok_or("the run left no journal")?.join("journal.jsonl");
         Ok(Timed {
@@ -53,11 +53,36 @@ impl Assay<'_> {
 }
 
 /// The folders of all runs. Which of two began later their names do not say within a second.
-fn all(runs: &Path) -> BTreeSet<PathBuf> {
+pub(crate) fn all_runs(runs: &Path) -> BTreeSet<PathBuf> {
     let entries = std::fs::read_dir(runs).into_iter().flatten();
     entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .collect()
+}
+
+/// A folder that goes with its owner.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes an empty one; `what` tells those of one process apart.
+    pub(crate) fn new(what: &str) -> Result<Self, Failure> {
+        let name = format!("assay-bench-{}-{what}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays is in the folder of temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Lets the disk finish what the run before left to it, which the next would pay for.

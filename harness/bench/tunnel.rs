@@ -3,11 +3,11 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use assay_content::lab_hosts::LabHosts;
 
-use crate::tools::{Assay, docker, finish, median};
+use crate::tools::{Assay, Scratch, docker, finish, median};
 use crate::way_out::WayOut;
 use crate::{Failure, journal, report};
 
@@ -33,8 +33,8 @@ const LAB: &str = r#"{"schema":"assay-lab","version":1,
 
 /// Measures it on one target.
 pub(crate) async fn measure(binary: &Path, target: &str, repeats: usize) -> Result<(), Failure> {
-    let folder = Scratch(std::env::temp_dir().join(format!("assay-bench-{}", std::process::id())));
-    let root = folder.0.as_path();
+    let scratch = Scratch::new("tunnel")?;
+    let root = scratch.path();
     let files = root.join("cache/assay/lab/repositories");
     fs::create_dir_all(&files)?;
     let line = "bytes through the tunnel, as many as it takes\n";
@@ -88,16 +88,6 @@ pub(crate) async fn measure(binary: &Path, target: &str, repeats: usize) -> Resu
         tunnel / loopback,
     )?;
     Ok(())
-}
-
-/// A folder that goes with its owner.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What stays is in the folder of temporary files.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// A recipe that only downloads.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 use assay_recipe::{Diagnostic, Severity};
-use assay_report::sanitise::is_hidden;
+use assay_report::sanitise::{inert, is_hidden};
 use assay_wire::name::RecipeName;
 use assay_wire::source::{LineIndex, Location, Span};
 use schemars::JsonSchema;
@@ -202,7 +202,7 @@ impl Shown {
     fn new(source: &Source) -> Self {
         // The renderer has pictures for ASCII's control characters, and knows tabs.
         Self {
-            name: in_place(&source.name, true),
+            name: in_place(&source.name, true).replace('\n', "?"),
             text: in_place(&source.text, false),
         }
     }
@@ -223,14 +223,8 @@ fn print_report(
     if terminal.quiet && severity != Severity::Error {
         return;
     }
-    let (message, help) = (
-        in_place(message, true),
-        help.map(|text| in_place(text, true)),
-    );
-    let words: Vec<String> = places
-        .iter()
-        .map(|(_, _, words)| in_place(words, true))
-        .collect();
+    let (message, help) = (in_lines(message), help.map(in_lines));
+    let words: Vec<String> = places.iter().map(|(_, _, words)| in_lines(words)).collect();
     let mut snippets: Vec<(&Shown, Vec<Annotation<'_>>)> = Vec::new();
     for (index, ((shown, span, _), words)) in places.iter().zip(&words).enumerate() {
         let kind = if index == 0 {
@@ -287,11 +281,24 @@ fn annotate<'s>(text: &str, kind: AnnotationKind, span: Span, words: &'s str) ->
     }
 }
 
+/// Words beside an excerpt. Their further lines have no gutter before them, so none may be a command
+/// of a log.
+fn in_lines(text: &str) -> String {
+    let text = in_place(text, true);
+    let lines: Vec<_> = text.split('\n').map(inert).collect();
+    lines.join("\n")
+}
+
 /// The text with visible characters of the same length in bytes in place of those that a terminal
-/// obeys or hides, so that spans stay true; ASCII's own only if asked. Newlines and tabs stay.
+/// obeys or hides, or that make a command of a log, so that spans stay true; ASCII's own only if asked.
+/// Newlines and tabs stay.
 fn in_place(text: &str, ascii: bool) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
+        if character == '[' && out.ends_with("##") {
+            out.push('?');
+            continue;
+        }
         if !is_hidden(character)
             || matches!(character, '\n' | '\t')
             || (character.is_ascii() && !ascii)
@@ -319,6 +326,7 @@ fn level(severity: Severity) -> Level<'static> {
 
 #[cfg(test)]
 mod tests {
+    use assay_report::sanitise::LOG_COMMAND;
     use proptest::prelude::*;
 
     use super::*;
@@ -328,6 +336,8 @@ mod tests {
         let text = "a\u{1b}\u{9b}\u{202e}\u{e0041}\tb\n";
         assert_eq!(in_place(text, true), "a?¿\u{fffd}¿¿\tb\n");
         assert_eq!(in_place(text, false), "a\u{1b}¿\u{fffd}¿¿\tb\n");
+        assert_eq!(in_place("a ###[x] #[", false), "a ###?x] #[");
+        assert_eq!(in_lines("a\n ::error::b"), "a\n \\x3a:error::b");
     }
 
     proptest! {
@@ -341,13 +351,15 @@ mod tests {
         }
 
         #[test]
-        fn no_text_and_no_span_gets_a_control_character_through(text in any::<String>(), start in 0_u32..99, length in 0_u32..99) {
+        fn no_text_and_no_span_gets_anything_through_that_is_obeyed(text in "(?s)([#:\\[ \n]|.){0,40}", start in 0_u32..99, length in 0_u32..99) {
             let shown = Shown { name: "x".to_owned(), text: in_place(&text, false) };
             let span = Span { start, end: start + length };
             let annotation = annotate(&shown.text, AnnotationKind::Primary, span, "here");
             let snippet = Snippet::source(shown.text.as_str()).path(shown.name.as_str()).annotation(annotation);
             let rendered = Renderer::plain().render(&[Level::ERROR.primary_title("t").element(snippet)]);
             prop_assert!(!rendered.chars().any(|c| c != '\n' && is_hidden(c)), "{:?}", rendered);
+            prop_assert!(!rendered.contains(LOG_COMMAND), "{:?}", rendered);
+            prop_assert!(!rendered.lines().any(|line| line.trim_start().starts_with("::")), "{:?}", rendered);
         }
     }
 }

@@ -31,8 +31,9 @@ struct Planned<'d> {
     harness: &'d HarnessEnv,
 }
 
-#[derive(Serialize)]
-struct BesideDocument {
+/// Sets, each on all its targets.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct BesideDocument {
     schema: &'static str,
     version: u32,
     sets: Vec<Beside>,

@@ -73,6 +73,11 @@ const SCHEMAS: &[Known] = &[
         make: SchemaGenerator::into_root_schema_for::<Document>,
     },
     Known {
+        name: "assay-side-by-side",
+        what: "`assay plan --side-by-side`",
+        make: SchemaGenerator::into_root_schema_for::<plan::BesideDocument>,
+    },
+    Known {
         name: "assay-snapshots",
         what: "`assay snapshot`",
         make: SchemaGenerator::into_root_schema_for::<snapshot::Document>,
@@ -131,7 +136,7 @@ fn list(terminal: &Terminal) -> Result<(), CliError> {
     }
     terminal.result(|out| {
         rows.iter()
-            .try_for_each(|row| writeln!(out, "{:<16} {}", row.name, row.what))
+            .try_for_each(|row| writeln!(out, "{:<18} {}", row.name, row.what))
     })
 }
 

@@ -80,15 +80,12 @@ impl Terminal {
         }
     }
 
-    /// Writes a value as one JSON document to standard output.
+    /// Writes a value as one JSON document to standard output, fit to be shown in a log.
     ///
     /// # Errors
     /// As [`Terminal::result`].
     pub(crate) fn json(&self, value: &impl serde::Serialize) -> Result<(), CliError> {
-        self.result(|out| {
-            serde_json::to_writer_pretty(&mut *out, value)?;
-            out.write_all(b"\n")
-        })
+        self.result(|out| assay_report::json::pretty(value, out))
     }
 
     /// Writes a message to standard error, whatever is asked for.

@@ -166,6 +166,30 @@ fn an_engine_client_lives_in_one_folder_and_toml_in_its_own() {
 }
 
 #[test]
+fn every_document_that_is_printed_has_a_schema_to_ask_for() {
+    let mut printed = BTreeSet::from([assay_report::json::SCHEMA.to_owned()]);
+    let mut calls = 0;
+    for (path, text) in sources() {
+        if path.starts_with(root().join("harness/cli")) {
+            calls += text.matches("terminal.json(").count();
+            printed.extend(named(&text, "schema: \""));
+        }
+    }
+    let table = root().join("harness/cli/schema.rs");
+    let rows = named(&fs::read_to_string(table).expect("the table"), "name: \"");
+    assert_eq!(printed, rows, "documents, and rows of `assay schema`");
+    // Two of the calls print a schema; the record has a writer of its own.
+    assert_eq!(calls, printed.len() - 1 + 2, "a document without a name");
+}
+
+/// What stands in quotes after these words.
+fn named(text: &str, before: &str) -> BTreeSet<String> {
+    let ends = text.split(before).skip(1);
+    ends.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
+        .collect()
+}
+
+#[test]
 fn every_module_says_what_it_is_for_and_none_is_a_warehouse() {
     for (path, text) in sources() {
         let name = path

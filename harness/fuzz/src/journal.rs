@@ -10,7 +10,7 @@ use assay_wire::PROTOCOL;
 use assay_wire::event::{Body, CellEnded, CellPlanned, Envelope, Origin, RunStarted};
 use assay_wire::outcome::OutcomeKind;
 
-use super::{assert_showable, text};
+use super::{assert_loggable, text};
 
 /// The text of a journal.
 pub fn journal(bytes: &[u8]) {
@@ -119,7 +119,7 @@ pub(crate) fn assert_record(record: &Record) {
         let mut out = Vec::new();
         human(record, &options, &mut out).expect("memory takes everything");
         let shown = String::from_utf8(out).expect("text");
-        assert_showable(&without_own_colours(&shown, color));
+        assert_loggable(&without_own_colours(&shown, color));
     }
     let mut out = Vec::new();
     json(record, &mut out).expect("memory takes everything");

@@ -20,7 +20,7 @@ pub mod wire;
 
 use std::borrow::Cow;
 
-use assay_report::sanitise::is_hidden;
+use assay_report::sanitise::{LOG_COMMAND, is_hidden};
 
 /// A target: its name, and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -71,6 +71,12 @@ fn parts<const N: usize>(text: &str) -> [&str; N] {
 fn assert_showable(text: &str) {
     let bad = text.chars().find(|c| *c != '\n' && is_hidden(*c));
     assert!(bad.is_none(), "{bad:?} in {text:?}");
+}
+
+/// Asserts that a text may be shown to a terminal, and anywhere in a line of the log of a job.
+fn assert_loggable(text: &str) {
+    assert_showable(text);
+    assert!(!text.contains(LOG_COMMAND), "{text:?}");
 }
 
 /// A folder for what has to be a file, in memory where the machine has such a place.

@@ -28,7 +28,7 @@ use assay_wire::plan::{Action, Plan, VersionProbe, VersionRules};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{assert_showable, parts, text};
+use super::{assert_loggable, parts, text};
 
 /// Most diagnostics of one file, and one that counts the others.
 const MOST_DIAGNOSTICS: usize = assay_recipe::diagnostic::MAX_DIAGNOSTICS + 1;
@@ -90,13 +90,13 @@ fn planned(recipe: &Recipe, target: &Target) {
     }
     assert_same_after_json::<Plan>(&planned);
     let shown = render_plan(&planned);
-    assert_showable(&shown);
-    assert_showable(&render_explanation(
+    assert_loggable(&shown);
+    assert_loggable(&render_explanation(
         &planned,
         &effective_distros(&set, target),
         80,
     ));
-    assert_showable(&render_harness_env(&harness_env(target)));
+    assert_loggable(&render_harness_env(&harness_env(target)));
     let body = snapshot_text(&planned);
     let meta = SnapshotMeta {
         source: "recipes/it.toml".to_owned(),

@@ -7,7 +7,7 @@ use assay_plan::snapshot::{
 use assay_report::sanitise;
 use assay_wire::event::SnapshotFinding;
 
-use super::{assert_showable, parts, text};
+use super::{assert_loggable, parts, text};
 
 /// Any text, made fit for a terminal in every way there is. The first two bytes are limits.
 pub fn sanitise(bytes: &[u8]) {
@@ -25,26 +25,32 @@ pub fn sanitise(bytes: &[u8]) {
     );
     let last = sanitise::last_lines(&text, lines, columns);
     assert!(last.len() <= lines);
-    last.iter().for_each(|line| assert_line(line, columns));
+    last.iter().for_each(|line| assert_own_line(line, columns));
     let block = sanitise::block(&text, lines, columns);
     assert!(block.len() <= lines + 1, "and how many more there are");
-    block.iter().for_each(|line| assert_line(line, columns));
+    block.iter().for_each(|line| assert_own_line(line, columns));
     let words: Vec<&str> = text.split('\n').collect();
     assert_line(&sanitise::command(&words, columns), columns);
-    assert_showable(&command_line(&words));
-    assert_showable(&visible(&text));
+    assert_loggable(&command_line(&words));
+    assert_loggable(&visible(&text));
     let line = visible_line(&text);
     assert!(!line.contains('\n'), "{line:?}");
-    assert_showable(&line);
+    assert_loggable(&line);
 }
 
 fn assert_line(line: &str, columns: usize) {
-    assert_showable(line);
+    assert_loggable(line);
     assert!(!line.contains('\n'), "{line:?}");
     assert!(
         line.chars().count() <= columns,
         "{columns} columns: {line:?}"
     );
+}
+
+/// One that stands by itself, and may be the first in a line of a log.
+fn assert_own_line(line: &str, columns: usize) {
+    assert_line(line, columns);
+    assert!(!line.trim_start().starts_with("::"), "{line:?}");
 }
 
 /// A snapshot's file against a plan's text: the same only if they say the same.

@@ -11,13 +11,14 @@ use assay_recipe::system::BinaryPath;
 use assay_recipe::{Recipe, Spanned};
 use assay_wire::name::{RecipeName, TargetId};
 use assay_wire::plan::{Disposition, Plan, PlannedStep};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::applies::Seen;
 use crate::target::Target;
 
 /// One set on many targets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Beside {
     /// The set, in the order applied.
     pub recipes: Vec<RecipeName>,
@@ -30,7 +31,7 @@ pub struct Beside {
 }
 
 /// Targets on which a set does the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Column {
     /// The targets.
     pub targets: Vec<TargetId>,
@@ -39,7 +40,7 @@ pub struct Column {
 }
 
 /// One thing a recipe does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Row {
     /// The recipe.
     pub recipe: RecipeName,
@@ -54,7 +55,7 @@ pub struct Row {
 }
 
 /// A target on which a set does nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Unsupported {
     /// The target.
     pub target: TargetId,
@@ -63,7 +64,7 @@ pub struct Unsupported {
 }
 
 /// What kind of thing a row is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RowKind {
     /// What must be there before.

@@ -17,8 +17,8 @@ use assay_wire::source::Location;
 
 use crate::sanitise;
 use crate::words::{
-    because, cell_title, counts_in_words, failure_in_words, failure_output, headline, recipes,
-    selection,
+    because, cell_title, counts_in_words, failure_in_words, failure_output, fallbacks, headline,
+    recipes, selection,
 };
 
 /// Most characters of a line.
@@ -124,7 +124,9 @@ fn details(cell: &CellRecord, failure: &Failure) -> Vec<String> {
     let fields = failure_in_words(cell, failure).into_iter();
     let fields = fields.filter(|(name, _)| *name != "because");
     lines.extend(fields.map(|(name, text)| format!("{name}: {text}")));
-    for (name, shown) in failure_output(cell, failure, OUTPUT_LINES, LINE) {
+    let fallbacks = fallbacks(cell, failure, LINE).into_iter();
+    let blocks = fallbacks.map(|lines| ("fallback", lines));
+    for (name, shown) in blocks.chain(failure_output(cell, failure, OUTPUT_LINES, LINE)) {
         lines.push(format!("{name}:"));
         lines.extend(shown.iter().map(|line| format!("  {line}")));
     }
@@ -192,6 +194,8 @@ fn property(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use assay_wire::event::Ending;
+
     use super::*;
     use crate::sample;
     use crate::sanitise::is_hidden;
@@ -224,6 +228,20 @@ mod tests {
             assert!(!data.is_empty() && !line.contains("##["), "{line}");
             assert!(!line.chars().any(is_hidden), "{line}");
         }
+    }
+
+    #[test]
+    fn what_the_author_says_to_do_stands_in_the_annotation_and_is_no_command() {
+        let text = rendered(&sample::with_fallback(Ending::Exited(1)));
+        let [annotation, _counts] = text.lines().collect::<Vec<_>>()[..] else {
+            panic!("one failure is one annotation: {text}");
+        };
+        let shown =
+            "%0Afallback:%0A  Build it: 100%25%250A%0A      see the manual.%0A  \\x3a:error";
+        assert!(annotation.contains(shown), "{annotation}");
+        assert!(!annotation.contains("##["), "{annotation}");
+        let passed = rendered(&sample::with_fallback(Ending::Exited(0)));
+        assert!(!passed.contains("fallback"), "{passed}");
     }
 
     #[test]

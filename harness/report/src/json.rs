@@ -10,6 +10,7 @@ use assay_observe::record::RunInfo;
 use assay_observe::{CellRecord, ExitCode, Record, exit_code};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 use crate::sanitise::{LOG_COMMAND, is_hidden};
 use crate::words::Counts;
@@ -37,7 +38,24 @@ pub fn json(record: &Record, out: &mut dyn Write) -> io::Result<()> {
         run: &record.run,
         cells: &record.cells,
     };
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Shown);
+    written(&document, Shown(CompactFormatter), out)
+}
+
+/// Writes any document for programs as JSON of many lines, as fit to be shown as a record's. In many
+/// small pieces, too.
+///
+/// # Errors
+/// If the writer fails, or the value has no JSON.
+pub fn pretty(document: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    written(document, Shown(PrettyFormatter::new()), out)
+}
+
+fn written(
+    document: &impl Serialize,
+    formatter: impl Formatter,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, formatter);
     document.serialize(&mut serializer)?;
     out.write_all(b"\n")
 }
@@ -65,10 +83,37 @@ struct Exit {
     kind: ExitCode,
 }
 
-/// Compact JSON whose strings hold no character that a terminal would obey.
-struct Shown;
+/// JSON laid out as its formatter does, whose strings hold no character that a terminal would obey,
+/// and nothing that the log of a job would.
+struct Shown<F>(F);
 
-impl serde_json::ser::Formatter for Shown {
+/// What a formatter of JSON decides about its layout, left to the one within.
+macro_rules! layout_of_the_one_within {
+    ($($part:ident $(($first:ident))?),+) => {
+        $(fn $part<W: ?Sized + Write>(
+            &mut self,
+            writer: &mut W
+            $(, $first: bool)?
+        ) -> io::Result<()> {
+            self.0.$part(writer $(, $first)?)
+        })+
+    };
+}
+
+impl<F: Formatter> Formatter for Shown<F> {
+    layout_of_the_one_within!(
+        begin_array,
+        end_array,
+        begin_array_value(first),
+        end_array_value,
+        begin_object,
+        end_object,
+        begin_object_key(first),
+        end_object_key,
+        begin_object_value,
+        end_object_value
+    );
+
     fn write_string_fragment<W: ?Sized + Write>(
         &mut self,
         writer: &mut W,
@@ -163,6 +208,30 @@ mod tests {
             "the hostile text is there in full"
         );
         assert!(value.to_string().contains("\\u001b]0;"));
+    }
+
+    #[test]
+    fn a_document_of_many_lines_is_as_fit_and_laid_out_as_usual() {
+        let plain = serde_json::json!({"a": [], "b": [1, {"c": null}], "d": {}, "e": "x"});
+        let hostile = serde_json::json!({"##[a]": ["\u{1b}##[b]\u{202e}\u{e0041}", "::c::"]});
+        for value in [plain, hostile] {
+            let mut out = Vec::new();
+            pretty(&value, &mut out).expect("memory takes everything");
+            let text = String::from_utf8(out).expect("JSON is UTF-8");
+            assert!(!text.chars().any(|c| c != '\n' && is_hidden(c)), "{text}");
+            assert!(!text.contains(LOG_COMMAND), "{text}");
+            assert!(
+                !text.lines().any(|line| line.trim_start().starts_with("::")),
+                "{text}"
+            );
+            let back: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+            assert_eq!(back, value);
+            let usual = serde_json::to_string_pretty(&value).expect("JSON");
+            assert_eq!(text.lines().count(), usual.lines().count());
+            if !usual.contains(LOG_COMMAND) {
+                assert_eq!(text, usual + "\n");
+            }
+        }
     }
 
     #[test]

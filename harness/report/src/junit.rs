@@ -16,7 +16,7 @@ use assay_wire::event::{Image, SnapshotFinding};
 use crate::sanitise;
 use crate::words::{
     Column, because, cell_title, column_of, column_title, columns, failure_in_words,
-    failure_output, headline, recipes, serde_word,
+    failure_output, fallbacks, headline, recipes, serde_word,
 };
 
 /// Most characters of a line.
@@ -288,6 +288,10 @@ fn description(cell: &CellRecord) -> String {
             .iter()
             .map(|(name, text)| format!("  {name}: {text}"));
         lines.extend(fields.map(|text| sanitise::line(&text, LINE)));
+        for fallback in fallbacks(cell, failure, LINE) {
+            lines.push("  fallback:".to_owned());
+            lines.extend(fallback.iter().map(|line| format!("    {line}")));
+        }
     }
     lines.join("\n")
 }

@@ -17,7 +17,7 @@ use assay_wire::outcome::OutcomeKind;
 use crate::sanitise;
 use crate::words::{
     because, cell_title, column_of, column_title, columns, counts_in_words, failure_in_words,
-    failure_output, headline, plural, recipes, selection, snapshot_differs,
+    failure_output, fallbacks, headline, plural, recipes, selection, snapshot_differs,
 };
 
 /// Most bytes of the document; sections that would pass it are left out and counted.
@@ -180,6 +180,9 @@ fn explained(record: &Record, cell: &CellRecord) -> Option<String> {
     for failure in cell.outcome.failures() {
         for (name, value) in failure_in_words(cell, failure) {
             text.push_str(&item(name, &value));
+        }
+        for lines in fallbacks(cell, failure, LINE) {
+            text.push_str(&format!("\nfallback:\n\n{}", fenced("", &lines)));
         }
         for (name, lines) in failure_output(cell, failure, OUTPUT_LINES, LINE) {
             text.push_str(&format!(

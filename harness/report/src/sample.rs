@@ -27,6 +27,17 @@ const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{1b}[31mred\u{1b}[0m\nsafe\
                        ```\n`|b|` @everyone [a](https://b.test)\n\
                        last line, with a \ttab\n";
 
+/// A record of one cell whose only op ends so. Its step has a fallback that would speak to a terminal,
+/// to the log of a job, and to the page it stands on.
+pub(crate) fn with_fallback(ending: Ending) -> Record {
+    let mut plan = PlanBuilder::new("arch", "jq").install("jq").build();
+    let text = "Build it: 100%%0A\n\tsee the \u{1b}[2Jmanual.\n::error file=x::y ##[add-mask]z\n\
+                ]]></failure>&amp;\u{fffe}\n```\n</details>`|b|` @everyone [a](https://b.test)";
+    plan.steps[0].fallback = Some(text.to_owned());
+    let log = Log::new().cell("arch:jq", plan).attempt(1).op(1, ending);
+    fold(log.closes().end().envelopes()).expect("a good log")
+}
+
 /// An object that is new.
 pub(crate) fn new(path: &str, kind: EntryKind, mode: u32) -> PathChange {
     let entry = Entry {

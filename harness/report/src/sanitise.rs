@@ -2,7 +2,10 @@
 //! network sent goes through here before it is shown.
 //!
 //! What a terminal would obey is made visible or removed: control characters, escape sequences,
-//! characters without width, and those that turn the direction of writing. What is long is cut.
+//! characters without width, and those that turn the direction of writing. What the log of a GitHub
+//! job would obey is made inert in the same way. What is long is cut.
+
+use std::borrow::Cow;
 
 /// One line of at most `max` characters: a newline within is shown as `\n`, and what is cut off is
 /// marked with `…`. Colours and other well-formed control sequences are removed.
@@ -22,10 +25,10 @@ pub fn line(text: &str, max: usize) -> String {
             rest = after;
             continue;
         }
-        let before = rest;
         rest = &rest[character.len_utf8()..];
-        let shown = if before.starts_with(LOG_COMMAND) {
-            format!("\\x{:02x}", u32::from(character))
+        // Looked for in what is shown: a sequence that is removed brings together what stood around it.
+        let shown = if character == '[' && out.ends_with("##") {
+            "\\x5b".to_owned()
         } else {
             visible(character)
         };
@@ -44,21 +47,49 @@ pub fn line(text: &str, max: usize) -> String {
 }
 
 /// What the log of a GitHub job obeys anywhere in a line, such as `##[add-mask]` (the runner's
-/// `ActionCommand.TryParse`); its first character is shown as its code.
-pub(crate) const LOG_COMMAND: &str = "##[";
+/// `ActionCommand.TryParse`); its last character is shown as its code.
+pub const LOG_COMMAND: &str = "##[";
+
+/// What the log of a GitHub job obeys where it is the first in a line after white space, such as
+/// `::error::` (the runner's `ActionCommand.TryParseV2`).
+const LINE_COMMAND: &str = "::";
+
+/// A text that may come to stand first in a line of a log, and there is no command: the first
+/// character of one is shown as its code.
+#[must_use]
+pub fn inert(text: &str) -> Cow<'_, str> {
+    let command = text.trim_start();
+    match command.strip_prefix(LINE_COMMAND) {
+        Some(rest) => {
+            let space = &text[..text.len() - command.len()];
+            Cow::Owned(format!("{space}\\x3a:{rest}"))
+        }
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// As [`line()`], for one that stands by itself: no log takes it for a command.
+fn own_line(text: &str, max: usize) -> String {
+    let shown = line(text, max);
+    match inert(&shown) {
+        Cow::Borrowed(_) => shown,
+        Cow::Owned(inert) => line(&inert, max),
+    }
+}
 
 /// Most control sequences removed from one line; further ones are shown.
 pub const MAX_REMOVED: usize = 10_000;
 
 /// The last lines of a text, at most `lines` of at most `max` characters each, oldest first.
-/// Carriage returns before a newline are dropped, and so are empty lines at the end.
+/// Carriage returns before a newline are dropped, and so are empty lines at the end. No log takes one
+/// for a command.
 #[must_use]
 pub fn last_lines(text: &str, lines: usize, max: usize) -> Vec<String> {
     let text = text.trim_end_matches(['\n', '\r', ' ', '\t']);
     let mut last: Vec<String> = text
         .rsplit('\n')
         .take(lines)
-        .map(|one| line(last_overwrite(one.trim_end_matches('\r')), max))
+        .map(|one| own_line(last_overwrite(one.trim_end_matches('\r')), max))
         .collect();
     last.reverse();
     if last.iter().all(String::is_empty) {
@@ -68,14 +99,15 @@ pub fn last_lines(text: &str, lines: usize, max: usize) -> Vec<String> {
     }
 }
 
-/// A text of several lines, each of at most `max` characters, at most `lines` of them.
+/// A text of several lines, each of at most `max` characters, at most `lines` of them. No log takes
+/// one for a command.
 #[must_use]
 pub fn block(text: &str, lines: usize, max: usize) -> Vec<String> {
     let text = text.trim_end_matches('\n');
     let mut shown: Vec<String> = text
         .split('\n')
         .take(lines)
-        .map(|one| line(one.trim_end_matches('\r'), max))
+        .map(|one| own_line(one.trim_end_matches('\r'), max))
         .collect();
     let more = text.split('\n').skip(lines).count();
     if more > 0 {
@@ -189,8 +221,9 @@ mod tests {
             ("a\u{202e}b", "a<U+202E>b"),
             ("a\u{200b}b\u{feff}", "a<U+200B>b<U+FEFF>"),
             ("\0\u{7f}", "\\x00\\x7f"),
-            ("a ##[error]b", "a \\x23#[error]b"),
-            ("###[x]", "#\\x23#[x]"),
+            ("a ##[error]b", "a ##\\x5berror]b"),
+            ("###[x]", "###\\x5bx]"),
+            ("#\u{1b}[0m#\u{1b}[0m[x]", "##\\x5bx]"),
             ("\u{ffff}", "<U+FFFF>"),
         ] {
             assert_eq!(line(text, 200), shown, "{text:?}");
@@ -221,6 +254,20 @@ mod tests {
     }
 
     #[test]
+    fn no_line_of_several_is_a_command_of_a_log() {
+        let text = "::error::x\na ::b\n\u{1b}[0m \u{a0}::add-mask::y\n:::";
+        let shown = [
+            "\\x3a:error::x",
+            "a ::b",
+            " \u{a0}\\x3a:add-mask::y",
+            "\\x3a::",
+        ];
+        assert_eq!(block(text, 9, 80), shown);
+        assert_eq!(last_lines(text, 9, 80), shown);
+        assert_eq!(block("::error::x", 9, 6), ["\\x3a:…"]);
+    }
+
+    #[test]
     fn commands_are_quoted_where_a_shell_would_need_it() {
         assert_eq!(
             command(&["apt-get", "install", "-y", "jq"], 80),
@@ -237,18 +284,12 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_hidden_survives_and_everything_is_bounded(text in any::<String>(), max in 0_usize..100) {
-            let shown = line(&text, max);
-            prop_assert!(!shown.chars().any(is_hidden), "{shown:?}");
-            prop_assert!(!shown.contains(LOG_COMMAND), "{shown:?}");
-            prop_assert!(shown.chars().count() <= max);
-            let many = block(&text, 5, max);
-            prop_assert!(many.len() <= 6);
-            let words: Vec<&str> = text.split(' ').collect();
-            let many = many.into_iter().chain(last_lines(&text, 5, max)).chain([command(&words, max)]);
-            for shown in many {
-                prop_assert!(!shown.chars().any(is_hidden), "{shown:?}");
-                prop_assert!(shown.chars().count() <= max);
-            }
+            everything_holds(&text, max)?;
+        }
+
+        #[test]
+        fn no_mixture_of_commands_and_sequences_survives(text in "([#:\\[ \n\r\t]|\u{1b}\\[0?m){0,40}", max in 0_usize..60) {
+            everything_holds(&text, max)?;
         }
 
         #[test]
@@ -256,5 +297,26 @@ mod tests {
             prop_assume!(!text.contains(LOG_COMMAND));
             prop_assert_eq!(line(&text, 60), text);
         }
+    }
+
+    /// What is true of every text and every width.
+    fn everything_holds(text: &str, max: usize) -> Result<(), TestCaseError> {
+        let shown = line(text, max);
+        prop_assert!(!shown.chars().any(is_hidden), "{shown:?}");
+        prop_assert!(!shown.contains(LOG_COMMAND), "{shown:?}");
+        prop_assert!(shown.chars().count() <= max);
+        let many = block(text, 5, max);
+        prop_assert!(many.len() <= 6);
+        let lines: Vec<String> = many.into_iter().chain(last_lines(text, 5, max)).collect();
+        for shown in &lines {
+            prop_assert!(!shown.trim_start().starts_with("::"), "{shown:?}");
+        }
+        let words: Vec<&str> = text.split(' ').collect();
+        for shown in lines.into_iter().chain([command(&words, max)]) {
+            prop_assert!(!shown.chars().any(is_hidden), "{shown:?}");
+            prop_assert!(!shown.contains(LOG_COMMAND), "{shown:?}");
+            prop_assert!(shown.chars().count() <= max);
+        }
+        Ok(())
     }
 }

@@ -18,6 +18,9 @@ use serde::Serialize;
 
 use crate::sanitise;
 
+/// Most lines shown of what an author says to do.
+const FALLBACK_LINES: usize = 40;
+
 /// How many cells ended how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Counts {
@@ -308,6 +311,17 @@ pub(crate) fn failure_in_words(
     }
     fields.push(("because", failure.message.clone()));
     fields
+}
+
+/// What the author says to do about a failure: the `fallback` of each step to blame, as it was planned.
+/// Sanitised lines of at most `width` characters, at most [`FALLBACK_LINES`] of each.
+pub(crate) fn fallbacks(cell: &CellRecord, failure: &Failure, width: usize) -> Vec<Vec<String>> {
+    let steps = cell.facts.planned.plan.steps.iter();
+    let to_blame = steps.filter(|step| failure.steps.contains(&step.step));
+    to_blame
+        .filter_map(|step| step.fallback.as_ref())
+        .map(|text| sanitise::block(text, FALLBACK_LINES, width))
+        .collect()
 }
 
 /// The last lines of what the op of a failure printed, by channel; empty channels are left out.

@@ -185,6 +185,14 @@ impl Said {
             assert_eq!(bad, None, "{text:?}");
         }
     }
+
+    /// Fails if the log of a GitHub job would obey anything of this.
+    pub(crate) fn assert_inert(&self) {
+        for text in [&self.stdout, &self.stderr] {
+            let obeyed = |line: &&str| line.contains("##[") || line.trim_start().starts_with("::");
+            assert_eq!(text.lines().find(obeyed), None, "{text}");
+        }
+    }
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) {

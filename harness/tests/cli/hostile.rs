@@ -122,6 +122,48 @@ fn nor_can_files_of_the_project() {
 }
 
 #[test]
+fn nor_to_the_log_of_a_job() {
+    let env = TestEnv::project();
+    let command = "::error file=x::y ##[add-mask]z";
+    let head = "[metadata]\nname = \"m\"\n";
+    let lines = format!("\"\"\"\n{command}\n{command}\n\"\"\"");
+    let places = [
+        format!("# {command}\n{command}\n"),
+        format!("[metadata]\nname = {lines} # {command}\n"),
+        format!("{head}\"{command}\" = 1\n"),
+        format!("{head}[[steps]]\naction = \"{command}\"\n"),
+        // Old guides are shown anew in the advice, on lines of their own.
+        format!(
+            "{head}[[steps]]\naction = \"require_system\"\ncommand = \"x\"\n\
+             install_guide = {{ fedora = {lines} }}\n"
+        ),
+        format!(
+            "{head}[[steps]]\naction = \"manual\"\ntext = {lines}\n\
+             [[check]]\nname = \"c\"\nargv = [\"{command}\", \"##[error]\"]\n"
+        ),
+    ];
+    for text in places {
+        env.write("m.toml", &text);
+        let mut shown = false;
+        for line in [
+            "check m.toml",
+            "check m.toml --color always",
+            "check m.toml --format json",
+            "plan m.toml --on arch --format json",
+            "plan m.toml --on arch --explain",
+            "plan m.toml --on arch --format markdown",
+            "plan m.toml --side-by-side",
+            "test m.toml",
+        ] {
+            let said = env.run(line);
+            said.assert_inert();
+            shown |= said.whole().contains("add-mask");
+        }
+        assert!(shown, "the command is shown at all: {text}");
+    }
+}
+
+#[test]
 fn long_lines_are_cut() {
     let env = TestEnv::project();
     let text = format!(

@@ -80,6 +80,9 @@ fn a_run_for_programs_and_pages_of_others() {
         said.assert_harmless();
         assert_eq!((said.code, said.stderr.as_str()), (Some(1), ""), "{format}");
         insta::assert_snapshot!(format!("as-{format}"), said.stdout);
+        if format != "github" {
+            said.assert_inert();
+        }
     }
 }
 

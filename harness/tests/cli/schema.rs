@@ -1,6 +1,10 @@
 //! `schema`: every name has a good schema, and what is printed is of the schema it names (each test
 //! that reads a document holds it against its own: `Said::json`).
 
+use std::collections::BTreeSet;
+
+use assay_testkit::{Log, PlanBuilder};
+
 use crate::env::TestEnv;
 
 #[test]
@@ -26,19 +30,41 @@ fn a_small_one_in_full() {
 }
 
 #[test]
-fn what_is_printed_is_of_its_schema() {
-    let env = TestEnv::project().with("recipes/bad.toml", crate::env::BAD);
-    for line in [
+fn every_document_is_of_its_schema_and_none_is_missing() {
+    let plan = PlanBuilder::new("arch", "jq").install("jq").build();
+    let journal = Log::new().cell("arch:jq", plan).cleanly().end().journal();
+    let env = TestEnv::project()
+        .with("recipes/bad.toml", crate::env::BAD)
+        .with("old.toml", "[metadata]\nname = \"old\"\n")
+        .with(".assay/runs/20260301-120000-c0ffee/journal.jsonl", journal);
+    let lines = [
         "check --format json",
         "explain --format json",
         "schema --format json",
         "snapshot check jq --format json",
         "plan jq --on all --format json",
+        "plan jq --on all --side-by-side --format json",
         "test jq --list --on all --format json",
         "doctor --format json",
-    ] {
-        env.run(line).json();
-    }
+        "migrate old.toml --format json",
+        "new other --format json",
+        "report --format json",
+    ];
+    let name = |value: &serde_json::Value| value.as_str().expect("a name").to_owned();
+    let printed: BTreeSet<String> = lines
+        .iter()
+        .map(|line| name(&env.run(line).json()["schema"]))
+        .collect();
+    let list = env.run("schema --format json").json();
+    let mut listed: BTreeSet<String> = list["schemas"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|row| name(&row["name"]))
+        .collect();
+    assert!(listed.remove("recipe"), "what is read, not printed");
+    assert!(listed.remove("assay-images"), "which takes an engine");
+    assert_eq!(printed, listed);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Words as they may stand on a line for people: quoted so that a shell would read exactly the same
-//! words, and free of everything a terminal would act upon. For display only: nothing that is run
+//! words, and free of everything a terminal or the log of a GitHub job would act upon. For display only: nothing that is run
 //! is made from this text.
+
+/// What the log of a GitHub job obeys anywhere in a line, such as `##[add-mask]`.
+const LOG_COMMAND: &str = "##[";
 
 /// The words of a command, each quoted where it must be, with one space between them.
 #[must_use]
@@ -12,14 +15,16 @@ pub fn command_line<W: AsRef<str>>(argv: &[W]) -> String {
 }
 
 /// One word. Plain words stay as they are; words with anything a shell reads are in single quotes;
-/// words with control or other invisible characters are in `$'…'`, those characters escaped.
+/// words with control or other invisible characters, or a command of a log, are in `$'…'`, those
+/// characters escaped.
 #[must_use]
 pub fn word_of(word: &str) -> String {
-    if word.chars().any(is_invisible) {
+    if word.chars().any(is_invisible) || word.contains(LOG_COMMAND) {
         let mut quoted = String::from("$'");
         for c in word.chars() {
             match c {
                 '\'' | '\\' => quoted.extend(['\\', c]),
+                '[' if quoted.ends_with("##") => quoted.push_str("\\x5b"),
                 '\n' => quoted.push_str("\\n"),
                 '\t' => quoted.push_str("\\t"),
                 '\r' => quoted.push_str("\\r"),
@@ -41,13 +46,16 @@ pub fn word_of(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// Text of several lines for people: lines stay, everything else invisible is escaped.
+/// Text of several lines for people: lines stay, everything else invisible and every command of a log
+/// is escaped.
 #[must_use]
 pub fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if is_invisible(c) && c != '\n' {
             shown.extend(c.escape_default())
+        } else if c == '[' && shown.ends_with("##") {
+            shown.extend(c.escape_unicode())
         } else {
             shown.push(c)
         }
@@ -180,17 +188,20 @@ pub(crate) mod tests {
             ("\u{1b}[31m'\\", "$'\\x1b[31m\\'\\\\'"),
             ("\u{202e}x", "$'\\U0000202ex'"),
             ("é", "'é'"),
+            ("##[a]", "$'##\\x5ba]'"),
         ] {
             assert_eq!(word_of(word), quoted);
         }
         assert_eq!(visible("a\tb\nc\u{1b}"), "a\\tb\nc\\u{1b}");
+        assert_eq!(visible("##[a] #["), "##\\u{5b}a] #[");
         assert_eq!(visible_line("a\nb"), "a\\nb");
     }
 
     proptest::proptest! {
         #[test]
-        fn every_line_reads_back_to_its_words(argv in proptest::collection::vec("(?s).{0,12}", 1..6)) {
+        fn every_line_reads_back_to_its_words(argv in proptest::collection::vec("(?s)(##\\[)?.{0,12}", 1..6)) {
             let line = command_line(&argv);
+            proptest::prop_assert!(!line.contains(LOG_COMMAND));
             proptest::prop_assert!(!line.chars().any(is_invisible));
             proptest::prop_assert_eq!(split(&line), Some(argv));
         }

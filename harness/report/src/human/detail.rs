@@ -14,12 +14,14 @@ use assay_wire::program::Pass;
 use super::page::{Colour, Page};
 use super::{HumanOptions, changes};
 use crate::words::{
-    cell_title, ended, headline, last_lines, op_in_words, pass_of, phase, plural, row_in_words,
-    seconds, selection, serde_word, step_in_words,
+    cell_title, ended, fallbacks, headline, last_lines, op_in_words, pass_of, phase, plural,
+    row_in_words, seconds, selection, serde_word, step_in_words,
 };
 
 /// Lines of output shown, and shown when verbose.
 const OUTPUT_LINES: (usize, usize) = (12, 100);
+/// Most characters of a line of a fallback, before it is wrapped.
+const FALLBACK: usize = 2000;
 /// Gaps named.
 const GAPS: usize = 10;
 /// Unseen paths named.
@@ -124,12 +126,10 @@ fn failure(
         performed(op, known.performance(pass), page)?;
     }
     page.field("because", &failure.message)?;
-    let planned = &cell.facts.planned.plan.steps;
-    let of_it = planned
-        .iter()
-        .filter(|step| failure.steps.contains(&step.step));
-    for fallback in of_it.filter_map(|step| step.fallback.as_ref()) {
-        page.field("fallback", fallback)?;
+    for lines in fallbacks(cell, failure, FALLBACK) {
+        for (index, line) in lines.iter().enumerate() {
+            page.field(if index == 0 { "fallback" } else { "" }, line)?;
+        }
     }
     match failure.reason {
         Reason::NotIdempotent => changes::of_second(cell, options, page)?,

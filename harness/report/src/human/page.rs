@@ -1,10 +1,9 @@
 //! Writing lines of bounded width: sanitised, wrapped or cut, coloured last.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
 use crate::human::HumanOptions;
-use crate::sanitise;
+use crate::sanitise::{self, inert};
 
 /// A colour around words of our own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +166,7 @@ impl<'a> Page<'a> {
 const MAX_PARAGRAPH: usize = 4000;
 
 /// Breaks a sanitised text at spaces into lines of at most `width` characters; a longer word is
-/// broken where it must be.
+/// broken where it must be. Any word may come to stand first in its line, and none is a command there.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let text = sanitise::line(text, MAX_PARAGRAPH);
     let mut lines = vec![String::new()];
@@ -197,15 +196,6 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
-}
-
-/// A word that no reader of a log takes for a command: a line of a GitHub job's log is obeyed when
-/// `::` is the first in it, and any word may come to stand first.
-fn inert(word: &str) -> Cow<'_, str> {
-    match word.strip_prefix("::") {
-        Some(rest) => Cow::Owned(format!("\\x3a:{rest}")),
-        None => Cow::Borrowed(word),
-    }
 }
 
 #[cfg(test)]

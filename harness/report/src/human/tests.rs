@@ -8,7 +8,7 @@ use assay_wire::plan::OpId;
 
 use super::*;
 use crate::sample;
-use crate::sanitise::is_hidden;
+use crate::sanitise::{self, is_hidden};
 use crate::words::seconds;
 
 fn rendered(record: &Record, color: bool, width: usize, verbose: bool) -> String {
@@ -54,19 +54,20 @@ fn a_run_where_all_is_well_is_short() {
 
 #[test]
 fn what_the_author_says_to_do_stands_beside_the_failure_and_nowhere_else() {
-    let text = |ending: Ending| {
-        let mut plan = PlanBuilder::new("arch", "jq").install("jq").build();
-        plan.steps[0].fallback = Some("Build it:\n\tsee the \u{1b}[2Jmanual.".to_owned());
-        let log = Log::new().cell("arch:jq", plan).attempt(1).op(1, ending);
-        let record = fold(log.closes().end().envelopes()).expect("a good log");
-        rendered(&record, false, 80, true)
-    };
+    let text = |ending| rendered(&sample::with_fallback(ending), false, 80, true);
     let failed = text(Ending::Exited(1));
+    insta::assert_snapshot!("fallback", failed);
     assert!(
-        failed.contains("fallback") && failed.contains("see the"),
+        !failed.chars().any(|c| c != '\n' && is_hidden(c)),
         "{failed}"
     );
-    assert!(!failed.contains('\u{1b}'), "{failed}");
+    assert!(!failed.contains(sanitise::LOG_COMMAND), "{failed}");
+    assert!(
+        !failed
+            .lines()
+            .any(|line| line.trim_start().starts_with("::")),
+        "{failed}"
+    );
     assert!(!text(Ending::Exited(0)).contains("fallback"));
 }
 

@@ -5,6 +5,8 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
 use super::*;
+use assay_wire::event::Ending;
+
 use crate::sample;
 use crate::sanitise::is_hidden;
 use crate::words::Counts;
@@ -190,6 +192,38 @@ fn every_outcome_is_counted_as_what_it_is() {
         number("skipped"),
         counts.failed_as_expected + counts.unsupported + counts.manual + counts.not_run
     );
+}
+
+#[test]
+fn what_the_author_says_to_do_stands_in_the_failure_and_is_no_markup() {
+    let text = rendered(&sample::with_fallback(Ending::Exited(1)));
+    let root = read(&text);
+    check(&root);
+    let [failure] = root.all("failure")[..] else {
+        panic!("one cell failed: {text}");
+    };
+    for line in [
+        "  fallback:\n    Build it: 100%%0A\n        see the manual.\n",
+        "\n    \\x3a:error file=x::y ##\\x5badd-mask]z\n",
+        "\n    ]]&gt;&lt;/failure&gt;&amp;amp;<U+FFFE>\n"
+            .replace('<', "&lt;")
+            .replace("U+FFFE>", "U+FFFE&gt;")
+            .as_str(),
+    ] {
+        assert!(
+            failure.text.contains(line),
+            "{line:?} in {:?}",
+            failure.text
+        );
+    }
+    // The document itself may be shown in the log of a job.
+    assert!(!text.contains(sanitise::LOG_COMMAND), "{text}");
+    assert!(
+        !text.lines().any(|line| line.trim_start().starts_with("::")),
+        "{text}"
+    );
+    let passed = rendered(&sample::with_fallback(Ending::Exited(0)));
+    assert!(!passed.contains("fallback"), "{passed}");
 }
 
 #[test]

@@ -21,8 +21,30 @@ fn the_sample() {
 }
 
 #[test]
+fn what_the_author_says_to_do_stands_beside_the_failure() {
+    let text = rendered(&sample::with_fallback(Ending::Exited(1)));
+    // Longer than any run of backticks in it.
+    let shown = "\nfallback:\n\n````\nBuild it: 100%%0A\n    see the manual.\n\\x3a:error file=x::y \
+                 ##\\x5badd-mask]z\n]]></failure>&amp;<U+FFFE>\n```\n</details>`|b|` @everyone \
+                 [a](https://b.test)\n````\n";
+    assert!(text.contains(shown), "{text}");
+    let passed = rendered(&sample::with_fallback(Ending::Exited(0)));
+    assert!(!passed.contains("fallback"), "{passed}");
+}
+
+#[test]
 fn nothing_hostile_is_markup() {
-    let text = rendered(&sample::record());
+    let record = [sample::record(), sample::with_fallback(Ending::Exited(1))];
+    record.iter().for_each(no_markup);
+}
+
+fn no_markup(record: &Record) {
+    let text = rendered(record);
+    assert!(!text.contains(sanitise::LOG_COMMAND), "{text}");
+    assert!(
+        !text.lines().any(|line| line.trim_start().starts_with("::")),
+        "{text}"
+    );
     assert!(!text.chars().any(|c| c != '\n' && is_hidden(c)));
     // Outside of fenced blocks and inline code nothing of the sample's hostile text is left.
     let mut fence: Option<String> = None;
