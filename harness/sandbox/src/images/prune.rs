@@ -163,6 +163,22 @@ pub async fn prune(
     Ok(pruned)
 }
 
+/// The targets that have an image of ours, with a definition or without.
+///
+/// # Errors
+///
+/// [`BuildError::Engine`].
+pub async fn targets(engine: &Engine) -> Result<BTreeSet<TargetId>, BuildError> {
+    let labelled = engine.labelled_images(Label::Target.key()).await?;
+    let brought = engine.named_images(BROUGHT).await?;
+    let of_labels = labelled.into_iter().filter_map(FoundImage::of_foreign);
+    let of_names = brought.into_iter().flat_map(|image| image.tags);
+    Ok(of_labels
+        .map(|found| found.target)
+        .chain(of_names.filter_map(|name| brought_for(&name)))
+        .collect())
+}
+
 /// Every image of ours, each once.
 async fn gather(
     engine: &Engine,
