@@ -123,13 +123,14 @@ const VERIFY_EXAMPLES: &str = "\
 Examples:
   assay images verify                   every image of a target with a definition
   assay images verify debian-12         those of one target
+  assay images verify --remove          and remove what is not what it claims to be
   assay images verify --format json     with what differs
 
 The engine is made to read every layer (some seconds an image), and id, configuration and layers
 must prove each other; labels, digests, architecture and os-release must be what the definition
 says. `differs` is exit 4, `unknown` (it could not be told) exit 8. Prepared images are a cache made
-of these and are not looked at. To replace one that differs, remove it (`docker image rm ID`) and
-build or pull it again.";
+of these and are not looked at. An engine keeps a damaged layer as long as anything has it, so that
+building again mends nothing: `--remove`, then `assay images build` or `pull`.";
 
 /// Shown below the help of `assay images prune`.
 const PRUNE_EXAMPLES: &str = "\
@@ -519,6 +520,9 @@ pub(crate) enum ImagesVerb {
         /// Targets, such as `debian-12`; all with a definition without any
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
+        /// Remove what differs, and all that was made of it
+        #[arg(long)]
+        remove: bool,
     },
     /// Remove the images that nothing needs any more
     #[command(after_help = PRUNE_EXAMPLES)]

@@ -86,7 +86,9 @@ pub(crate) async fn run(terminal: &Terminal, verb: &ImagesVerb) -> Result<(), Cl
                 Ok(())
             }
         }
-        ImagesVerb::Verify { targets } => verify::run(terminal, &project, targets).await,
+        ImagesVerb::Verify { targets, remove } => {
+            verify::run(terminal, &project, targets, *remove).await
+        }
         ImagesVerb::Prune {
             targets,
             all,

@@ -1,5 +1,6 @@
 //! `assay images verify`: whether the images are what they claim to be, to the last byte.
 
+use assay_sandbox::images::prune::remove_false;
 use assay_sandbox::images::{FoundImage, ImageRow, Verdict, Verified, list, verify};
 use assay_wire::name::TargetId;
 use schemars::JsonSchema;
@@ -30,20 +31,31 @@ struct Row {
     name: Option<String>,
     verdict: &'static str,
     findings: Vec<String>,
+    /// True if it was removed, with all that was made of it.
+    removed: bool,
     /// How many layers it has, and their bytes; null unless each was proved.
     layers: Option<usize>,
     bytes: Option<u64>,
 }
 
-/// Looks at the images of the chosen targets, each in full.
+/// An image, what came of looking at it, and whether it was then removed.
+struct LookedAt<'a> {
+    image: &'a FoundImage,
+    verified: Verified,
+    removed: bool,
+}
+
+/// Looks at the images of the chosen targets, each in full, and removes what differs if asked to.
 pub(crate) async fn run(
     terminal: &Terminal,
     project: &Project,
     words: &[String],
+    remove: bool,
 ) -> Result<(), CliError> {
     let chosen = chosen(project, words)?;
     let engine = connect().await?;
-    let rows = list(&engine, &project.definitions, &cache::folder()?, today()?)
+    let cache = cache::folder()?;
+    let rows = list(&engine, &project.definitions, &cache, today()?)
         .await
         .map_err(CliError::infrastructure)?;
     let of_chosen = |row: &&ImageRow| chosen.contains(&row.target);
@@ -64,10 +76,26 @@ pub(crate) async fn run(
             image.size / 1_000_000,
             super::words(image)
         ));
-        let verified = verify(&engine, placed, image)
+        let mut verified = verify(&engine, placed, image)
             .await
             .map_err(super::of_build)?;
-        looked_at.push((image, verified));
+        let mut removed = false;
+        if remove && verified.verdict == Verdict::Differs {
+            let mut progress = |line: &str| terminal.progress(&plain(line));
+            let gone = remove_false(&engine, &project.definitions, &cache, image, &mut progress)
+                .await
+                .map_err(super::of_build)?;
+            let kept = gone.iter().filter_map(|one| one.kept.as_deref());
+            verified
+                .findings
+                .extend(kept.map(|why| format!("kept: {why}")));
+            removed = !gone.is_empty() && gone.iter().all(|one| one.kept.is_none());
+        }
+        looked_at.push(LookedAt {
+            image,
+            verified,
+            removed,
+        });
     }
     for target in &missing {
         terminal.error(
@@ -75,7 +103,7 @@ pub(crate) async fn run(
                 .hint(format!("`assay images build {target}` makes it")),
         );
     }
-    let verdicts: Vec<Verdict> = looked_at.iter().map(|(_, it)| it.verdict).collect();
+    let verdicts: Vec<Verdict> = looked_at.iter().map(|it| it.verified.verdict).collect();
     show(terminal, looked_at)?;
     if verdicts.contains(&Verdict::Differs) {
         Err(CliError::said(ErrorKind::Content))
@@ -96,7 +124,7 @@ fn chosen(project: &Project, words: &[String]) -> Result<Vec<TargetId>, CliError
     Ok(chosen.into_iter().map(|target| target.id).collect())
 }
 
-fn show(terminal: &Terminal, images: Vec<(&FoundImage, Verified)>) -> Result<(), CliError> {
+fn show(terminal: &Terminal, images: Vec<LookedAt<'_>>) -> Result<(), CliError> {
     if terminal.is_json() {
         return terminal.json(&Document {
             schema: "assay-verified",
@@ -109,7 +137,12 @@ fn show(terminal: &Terminal, images: Vec<(&FoundImage, Verified)>) -> Result<(),
             return writeln!(out, "there is no image; `assay images build` makes them");
         }
         writeln!(out, "{:<16} {:<19} {:<14} verdict", "target", "kind", "id")?;
-        for (image, verified) in &images {
+        for LookedAt {
+            image,
+            verified,
+            removed,
+        } in &images
+        {
             let what = match (verified.verdict, verified.proved) {
                 (Verdict::Verified, Some(proved)) => format!(
                     "verified: {}, {} MB",
@@ -122,20 +155,32 @@ fn show(terminal: &Terminal, images: Vec<(&FoundImage, Verified)>) -> Result<(),
             writeln!(
                 out,
                 "{:<16} {:<19} {id:<14} {what}{}",
-                image.target,
+                image.target.as_str(),
                 words(image),
                 if image.is_current() { "" } else { " (stale)" }
             )?;
             for finding in &verified.findings {
                 writeln!(out, "  {}", plain(finding))?;
             }
+            if *removed {
+                let target = &image.target;
+                writeln!(
+                    out,
+                    "  removed; `assay images build {target}` makes it anew"
+                )?;
+            }
         }
         Ok(())
     })
 }
 
-impl From<(&FoundImage, Verified)> for Row {
-    fn from((image, verified): (&FoundImage, Verified)) -> Self {
+impl From<LookedAt<'_>> for Row {
+    fn from(looked_at: LookedAt<'_>) -> Self {
+        let LookedAt {
+            image,
+            verified,
+            removed,
+        } = looked_at;
         Self {
             target: image.target.to_string(),
             variant: image.variant.as_str(),
@@ -145,6 +190,7 @@ impl From<(&FoundImage, Verified)> for Row {
             name: image.name.clone(),
             verdict: verified.verdict.word(),
             findings: verified.findings,
+            removed,
             layers: verified.proved.map(|proved| proved.layers),
             bytes: verified.proved.map(|proved| proved.bytes),
         }

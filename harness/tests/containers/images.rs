@@ -329,6 +329,21 @@ fn damage_in_the_engine_and_false_labels_are_found() {
         "{}",
         ran.stdout
     );
+    // Building it again takes the damaged layer as it is; it has to go, and what was made of it.
+    let labels = json!({
+        "assay.prepared": id, "assay.executor": "another",
+        "assay.target": "", "assay.kind": "", "assay.definition": "", "assay.content": "",
+    });
+    let prepared = engine.commit(id, &[], &labels);
+    let ran = shop.images("build", &["--rebuild"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let removed = shop.document("verify", &["--remove"], 4);
+    assert_eq!(removed["images"][0]["removed"], true, "{removed}");
+    assert!(!has(engine, id) && !has(engine, &prepared));
+    let ran = shop.images("build", &[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let anew = shop.document("verify", &[], 0);
+    assert_eq!(anew["images"][0]["id"], id, "the same bytes, the same id");
     shop.undefine();
     assert_eq!(shop.images("prune", &[]).code, Some(0));
     assert!(!has(engine, id));

@@ -71,6 +71,8 @@ pub enum Because {
     BaseNotNeeded,
     /// Another executor is in it.
     OtherExecutor,
+    /// It is not what it claims to be.
+    Differs,
 }
 
 impl Because {
@@ -83,6 +85,7 @@ impl Because {
             Self::Unnamed => "no definition names its digest",
             Self::BaseNotNeeded => "what it was made of is not needed",
             Self::OtherExecutor => "another executor is in it",
+            Self::Differs => "it is not what it claims to be",
         }
     }
 }
@@ -145,8 +148,58 @@ pub async fn prune(
     if options.dry_run {
         return Ok(pruned);
     }
+    remove_all(engine, &images, &mut pruned).await?;
+    drop(locks);
+    Ok(pruned)
+}
+
+/// Removes an image of a target that is not what it claims to be, after all that was made of it;
+/// answers with all of it, in that order. Nothing, if the image is none of ours.
+///
+/// # Errors
+///
+/// As [`prune`].
+pub async fn remove_false(
+    engine: &Engine,
+    definitions: &Definitions,
+    cache: &Path,
+    image: &FoundImage,
+    progress: &mut (dyn FnMut(&str) + Send),
+) -> Result<Vec<Pruned>, BuildError> {
+    let _alone = match definitions.get(&image.target) {
+        Some(placed) => Some(alone(cache, &placed.definition, progress).await?),
+        None => None,
+    };
+    let mut images = gather(engine, definitions, cache).await?;
+    for ours in &mut images {
+        ours.because = (ours.image.id == image.id).then_some(Because::Differs);
+    }
+    let by_id = by_id(&images);
+    let falls = |ours: &&Ours| {
+        let mut at = Some(*ours);
+        while let Some(one) = at {
+            if one.because.is_some() {
+                return true;
+            }
+            at = one.parent.as_deref().and_then(|id| by_id.get(id).copied());
+        }
+        false
+    };
+    let because = |ours: &Ours| ours.because.unwrap_or(Because::BaseNotNeeded);
+    let falling = images.iter().filter(falls);
+    let mut pruned = sorted(falling.map(|ours| ours.told(&by_id, because(ours))));
+    remove_all(engine, &images, &mut pruned).await?;
+    Ok(pruned)
+}
+
+/// Removes images in their order; what is kept says so, and keeps what it was made of.
+async fn remove_all(
+    engine: &Engine,
+    images: &[Ours],
+    pruned: &mut [Pruned],
+) -> Result<(), BuildError> {
     let mut children_kept: BTreeSet<&str> = BTreeSet::new();
-    for one in &mut pruned {
+    for one in pruned {
         let Some(ours) = images.iter().find(|ours| ours.image.id == one.id) else {
             continue;
         };
@@ -159,8 +212,7 @@ pub async fn prune(
             children_kept.extend(ours.parent.as_deref());
         }
     }
-    drop(locks);
-    Ok(pruned)
+    Ok(())
 }
 
 /// The targets that have an image of ours, with a definition or without.
@@ -321,32 +373,43 @@ impl Scope {
     }
 }
 
-/// What is not needed, prepared images first, then variants, then minimal ones.
+impl Ours {
+    fn told(&self, by_id: &BTreeMap<&str, &Self>, because: Because) -> Pruned {
+        let below = self.parent.as_deref().and_then(|id| by_id.get(id));
+        let below = below.map_or(0, |below| below.image.size);
+        Pruned {
+            target: self.target.clone(),
+            role: self.role,
+            id: self.image.id.clone(),
+            name: self.image.tags.first().cloned(),
+            bytes: self.image.size.saturating_sub(below),
+            because,
+            kept: None,
+        }
+    }
+}
+
+fn by_id(images: &[Ours]) -> BTreeMap<&str, &Ours> {
+    let pairs = images.iter().map(|ours| (ours.image.id.as_str(), ours));
+    pairs.collect()
+}
+
+/// Prepared images first, then variants, then minimal ones.
+fn sorted(pruned: impl Iterator<Item = Pruned>) -> Vec<Pruned> {
+    let mut pruned: Vec<Pruned> = pruned.collect();
+    pruned.sort_by(|a, b| (a.role, &a.target, &a.id).cmp(&(b.role, &b.target, &b.id)));
+    pruned
+}
+
+/// What is not needed, in the order in which it goes.
 fn unneeded(images: &[Ours], definitions: &Definitions, options: &PruneOptions) -> Vec<Pruned> {
-    let by_id: BTreeMap<&str, &Ours> = images
+    let by_id = by_id(images);
+    let in_scope = images
         .iter()
-        .map(|ours| (ours.image.id.as_str(), ours))
-        .collect();
-    let mut found: Vec<Pruned> = images
-        .iter()
-        .filter(|ours| options.scope.has(ours, definitions))
-        .filter_map(|ours| {
-            let because = because(ours, &by_id, options.executor)?;
-            let below = ours.parent.as_deref().and_then(|id| by_id.get(id));
-            let below = below.map_or(0, |below| below.image.size);
-            Some(Pruned {
-                target: ours.target.clone(),
-                role: ours.role,
-                id: ours.image.id.clone(),
-                name: ours.image.tags.first().cloned(),
-                bytes: ours.image.size.saturating_sub(below),
-                because,
-                kept: None,
-            })
-        })
-        .collect();
-    found.sort_by(|a, b| (a.role, &a.target, &a.id).cmp(&(b.role, &b.target, &b.id)));
-    found
+        .filter(|ours| options.scope.has(ours, definitions));
+    sorted(in_scope.filter_map(|ours| {
+        because(ours, &by_id, options.executor).map(|because| ours.told(&by_id, because))
+    }))
 }
 
 fn because(ours: &Ours, by_id: &BTreeMap<&str, &Ours>, executor: Digest) -> Option<Because> {
@@ -361,6 +424,8 @@ fn because(ours: &Ours, by_id: &BTreeMap<&str, &Ours>, executor: Digest) -> Opti
         {
             Some(Because::BaseNotNeeded)
         }
+        // Two processes may have prepared one image at once; only the named one is ever found.
+        (Role::Prepared, _) if ours.image.tags.is_empty() => Some(Because::Superseded),
         (Role::Prepared, _) => {
             let label = ours.image.labels.get(LABEL_EXECUTOR);
             let same = label.is_some_and(|label| *label == executor.to_string());

@@ -98,7 +98,9 @@ fn what_another_executor_prepared_goes_and_what_this_one_did_stays() {
         ours("mine", Role::Prepared, "debian-12", Some("base"), None),
         ours("other", Role::Prepared, "debian-12", Some("base"), None),
         ours("none", Role::Prepared, "debian-12", Some("base"), None),
+        ours("twice", Role::Prepared, "debian-12", Some("base"), None),
     ];
+    images[4].image.tags.clear();
     let label = |executor: &[u8]| Digest::of(executor).to_string();
     let labels = &mut images[2].image.labels;
     labels.insert(LABEL_EXECUTOR.to_owned(), label(b"another"));
@@ -107,7 +109,8 @@ fn what_another_executor_prepared_goes_and_what_this_one_did_stays() {
         ids(&images, Scope::Defined),
         [
             "none 4: another executor is in it",
-            "other 4: another executor is in it"
+            "other 4: another executor is in it",
+            "twice 4: a newer one has its name",
         ]
     );
 }

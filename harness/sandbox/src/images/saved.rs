@@ -289,7 +289,7 @@ impl Saved {
         let bytes = bytes
             .as_ref()
             .ok_or_else(|| unreadable(format!("it holds {size} bytes")))?;
-        serde_json::from_slice(bytes).map_err(|error| unreadable(error.to_string()))
+        serde_json::from_slice(bytes).map_err(|error| unreadable(shown(&error.to_string())))
     }
 
     fn entry(&self, path: &[u8]) -> Result<(&Digest, &u64, &Option<Vec<u8>>), SavedError> {

@@ -2,6 +2,10 @@
 
 use super::*;
 
+/// The ids of the images in the seeds.
+const OLDER: &str = "sha256:829457d014dd62070549b68f6a9bf7df24153077f840dc222f60a8de6ddc1701";
+const NEWER: &str = "sha256:f675788aa9a4f381048b5698cabd644a424cf1ede609e7d7023708e226613e6e";
+
 /// An entry: its path, and its content or where it leads.
 enum Part {
     File(String, Vec<u8>),
@@ -209,4 +213,19 @@ fn entries_without_end_are_refused() {
         .collect();
     let error = read_saved(tar_of(&parts).as_slice()).expect_err("too many");
     assert!(error.to_string().contains("10000 entries"), "{error}");
+}
+
+#[test]
+fn the_seeds_of_its_fuzz_target_are_whole_images() {
+    for (seed, id) in [
+        (
+            include_bytes!("../../../fuzz/seeds/saved/older.tar").as_slice(),
+            OLDER,
+        ),
+        (include_bytes!("../../../fuzz/seeds/saved/newer.tar"), NEWER),
+    ] {
+        let saved = read_saved(seed).expect("a tar");
+        let proved = saved.prove(id, &[]).expect("a whole image");
+        assert!(proved.layers > 0 && proved.bytes > 0);
+    }
 }
