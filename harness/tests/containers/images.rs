@@ -92,6 +92,34 @@ fn an_image_is_pulled_by_digest_listed_verified_and_pruned_when_nothing_names_it
 }
 
 #[test]
+fn an_image_somebody_else_has_named_too_keeps_that_name() {
+    let Some(shop) = Shop::start("named") else {
+        return;
+    };
+    let registry = Registry::start();
+    let engine = &shop.world.engine;
+    let name = registry.name("assay-test/named");
+    let digest = registry.push(engine, "assay-test/named", &root(MADE_UP, &shop.target));
+    let by_digest = format!("{name}@sha256:{digest}");
+    shop.refer(&name, &digest);
+    assert_eq!(shop.images("pull", &[]).code, Some(0));
+    let theirs = format!("assay-test-{}", shop.target);
+    let tag = format!("/images/{by_digest}/tag?repo={theirs}&tag=mine");
+    let (status, said) = engine.request("POST", &tag, "text/plain", b"");
+    assert_eq!(status, 201, "{}", String::from_utf8_lossy(&said));
+    shop.undefine();
+    let kept = shop.document("prune", &[], 0);
+    let why = kept["images"][0]["kept"].as_str().unwrap_or_default();
+    assert!(why.contains(&format!("`{theirs}:mine`")), "{kept}");
+    assert!(has(engine, &format!("{theirs}:mine")));
+    // It is nobody's but theirs from then on.
+    let again = shop.images("prune", &[]);
+    assert_eq!(again.code, Some(2), "{}{}", again.stdout, again.stderr);
+    engine.remove_image(&format!("{theirs}:mine"));
+    engine.remove_image(&by_digest);
+}
+
+#[test]
 fn an_image_somebody_else_pulled_is_used_and_never_removed() {
     let Some(shop) = Shop::start("theirs") else {
         return;
@@ -147,6 +175,13 @@ fn what_a_registry_does_not_give_is_told_with_what_to_do() {
         refused(&ran, 4, &["`VERSION_ID` is `2`, not `1`"]);
     }
     assert!(!has(engine, &format!("{name}@sha256:{other}")));
+
+    let lab = root(MADE_UP, &format!("a stand-in for {}", shop.target));
+    let lab = registry.push_labelled(engine, "assay-test/refused", &lab, "assay.kind=lab");
+    shop.refer(&name, &lab);
+    let ran = shop.images("pull", &[]);
+    refused(&ran, 4, &["is a stand-in made by `assay-lab`"]);
+    assert!(!has(engine, &format!("{name}@sha256:{lab}")));
 
     // A bit of the layer, then of the configuration, is another.
     let manifest = registry.manifest(&digest);

@@ -74,8 +74,19 @@ impl Registry {
 
     /// Takes a root file system in as `name` and lets the engine forget it; answers with its digest.
     pub(crate) fn push(&self, engine: &Engine, rest: &str, root: &[u8]) -> String {
+        self.push_labelled(engine, rest, root, "assay-test=1")
+    }
+
+    /// As [`Registry::push`], with this label in the image.
+    pub(crate) fn push_labelled(
+        &self,
+        engine: &Engine,
+        rest: &str,
+        root: &[u8],
+        label: &str,
+    ) -> String {
         let name = self.name(rest);
-        let create = format!("/images/create?fromSrc=-&repo={name}&tag=1");
+        let create = format!("/images/create?fromSrc=-&repo={name}&tag=1&changes=LABEL%20{label}");
         let (status, said) = engine.request("POST", &create, "application/x-tar", root);
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&said));
         let push = format!("/images/{name}/push?tag=1");

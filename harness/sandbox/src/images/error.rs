@@ -136,6 +136,12 @@ pub enum BuildError {
         /// The image's names by digest.
         found: Vec<String>,
     },
+    /// A registry gave an image of the lab.
+    #[error("`{reference}` is a stand-in made by `assay-lab`, not the distribution's own image")]
+    StandIn {
+        /// The definition's reference.
+        reference: String,
+    },
     /// A file or folder of the cache cannot be used.
     #[error("`{}` in the cache cannot be used: {cause}", path.display())]
     Cache {
@@ -165,6 +171,9 @@ impl BuildError {
                 Some("add such a `[[source]]` to the definition".to_owned())
             }
             Self::NotPulled { reference, refusal, cause } => Some(refusal.hint(reference, cause)),
+            Self::StandIn { .. } => Some(
+                "name the distribution's own image, or use the lab's through a `[[source]]` of kind `lab`".to_owned(),
+            ),
             Self::PulledDigest { .. } => {
                 Some("the engine did not hold to the digest: see what it is, and its own log".to_owned())
             }
@@ -211,6 +220,7 @@ impl BuildError {
         match self {
             Self::DigestMismatch { .. }
             | Self::PulledDigest { .. }
+            | Self::StandIn { .. }
             | Self::Platform { .. }
             | Self::OsReleaseDiffers(_)
             | Self::OsReleaseMissing
@@ -270,6 +280,7 @@ impl BuildError {
             | Self::OsReleaseDiffers(_)
             | Self::Platform { .. }
             | Self::PulledDigest { .. }
+            | Self::StandIn { .. }
             | Self::Cache { .. } => false,
         }
     }

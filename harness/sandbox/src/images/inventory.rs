@@ -14,7 +14,7 @@ use super::date::Date;
 use super::definition::Definition;
 use super::error::BuildError;
 use super::lab::LabManifest;
-use super::pull::platform;
+use super::pull::{is_stand_in, platform};
 use super::rootfs::{self, RepositoryHost};
 use super::set::{Definitions, Placed};
 use super::source::{RegistryReference, Source, SourceKind};
@@ -327,8 +327,11 @@ pub(super) async fn ask(
         .collect();
     for reference in definition.registry_references() {
         match engine.inspect_image(&reference.by_digest()).await {
-            // One for other machines is none of this target, whoever put it there.
-            Ok(image) if platform(definition, &image).is_ok() => {
+            // One for other machines is none of this target, whoever put it there, and a stand-in
+            // is known by its labels alone.
+            Ok(image) if platform(definition, &image).is_ok() && !is_stand_in(&image) => {
+                // One that was made here and came back by way of a registry is the same image.
+                images.retain(|found| found.id != image.id);
                 images.push(image_of_registry(definition, reference, image));
             }
             Ok(_) | Err(EngineError::ImageMissing { .. }) => {}

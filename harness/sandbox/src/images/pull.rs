@@ -12,7 +12,7 @@ use assay_wire::name::TargetId;
 use super::build::check_distribution;
 use super::definition::Definition;
 use super::error::BuildError;
-use super::inventory::{FoundImage, image_of_registry};
+use super::inventory::{FoundImage, Label, image_of_registry};
 use super::rootfs::{self, Facts};
 use super::source::{RegistryReference, SourceKind};
 use crate::docker::engine::{Engine, EngineError};
@@ -215,8 +215,8 @@ fn refused(reference: &RegistryReference, error: EngineError) -> BuildError {
 ///
 /// # Errors
 ///
-/// [`BuildError::PulledDigest`], [`BuildError::Platform`] and those of the image's os-release when
-/// it is not, [`BuildError::Engine`] when it cannot be told.
+/// [`BuildError::PulledDigest`], [`BuildError::Platform`], [`BuildError::StandIn`] and those of the
+/// image's os-release when it is not, [`BuildError::Engine`] when it cannot be told.
 pub(super) async fn check(
     engine: &Engine,
     definition: &Definition,
@@ -230,6 +230,11 @@ pub(super) async fn check(
         });
     }
     platform(definition, image)?;
+    if is_stand_in(image) {
+        return Err(BuildError::StandIn {
+            reference: reference.to_string(),
+        });
+    }
     check_distribution(definition, &facts(engine, &image.id).await?)
 }
 
@@ -251,6 +256,12 @@ pub(super) fn platform(definition: &Definition, image: &EngineImage) -> Result<(
         expected: format!("{os}/{architecture}"),
         found: format!("{}/{}", image.os, image.architecture),
     })
+}
+
+/// Whether an image is one of the lab's, whoever gave it: it must not pass for the distribution.
+pub(super) fn is_stand_in(image: &EngineImage) -> bool {
+    let kind = image.labels.get(Label::Kind.key());
+    kind.and_then(|kind| kind.parse().ok()) == Some(SourceKind::Lab)
 }
 
 /// What the files of an image the engine has say.
