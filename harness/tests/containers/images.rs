@@ -72,9 +72,7 @@ fn an_image_is_pulled_by_digest_listed_verified_and_pruned_when_nothing_names_it
     assert!(!has(engine, &first_name) && has(engine, &second_name));
 
     // What a container uses stays, and is told; also where no definition is left.
-    let made = json!({ "Image": second_name, "Cmd": ["true"] });
-    let made = engine.json("POST", "/containers/create", &made);
-    let container = made["Id"].as_str().expect("an id");
+    let container = shop.container(&second_name);
     shop.undefine();
     let kept = shop.images("prune", &[]);
     assert_eq!(kept.code, Some(0), "{}", kept.stderr);
@@ -85,7 +83,7 @@ fn an_image_is_pulled_by_digest_listed_verified_and_pruned_when_nothing_names_it
     );
     assert!(kept.stdout.contains("0 images removed"), "{}", kept.stdout);
     assert!(has(engine, &second_name));
-    engine.remove_container(container);
+    engine.remove_container(&container);
     let gone = shop.images("prune", &[]);
     assert!(gone.stdout.contains("1 image removed"), "{}", gone.stdout);
     assert!(!has(engine, &second_name));
@@ -286,9 +284,7 @@ fn a_superseded_image_goes_after_what_was_prepared_of_it() {
         "assay.sources": "", "assay.note": "",
     });
     let prepared = engine.commit(&first, &[], &labels);
-    let made = json!({ "Image": prepared, "Cmd": ["true"] });
-    let made = engine.json("POST", "/containers/create", &made);
-    let container = made["Id"].as_str().expect("an id");
+    let container = shop.container(&prepared);
     lab(&shop, &root(MADE_UP, &format!("second {}", shop.target)));
     let second = build();
     assert_ne!(first, second);
@@ -306,7 +302,7 @@ fn a_superseded_image_goes_after_what_was_prepared_of_it() {
         "{kept}"
     );
     assert_eq!(kept["freed_bytes"], 0);
-    engine.remove_container(container);
+    engine.remove_container(&container);
     let gone = shop.document("prune", &[], 0);
     let what = |at: usize, key: &str| gone["images"][at][key].as_str().unwrap_or_default();
     assert_eq!(

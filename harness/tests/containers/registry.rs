@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::engine::Engine;
 use crate::world::{Ran, Running, World};
@@ -232,13 +232,26 @@ impl Shop {
             .cloned()
             .collect()
     }
+
+    /// A container of an image, which is never started; removed with the shop at the latest.
+    pub(crate) fn container(&self, image: &str) -> String {
+        let labels = json!({ "assay.owner": self.world.owner() });
+        let body = json!({ "Image": image, "Cmd": ["true"], "Labels": labels });
+        let made = self.world.engine.json("POST", "/containers/create", &body);
+        made["Id"].as_str().expect("an id").to_owned()
+    }
 }
 
 impl Drop for Shop {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.world.remove_containers();
+            let _ = fs::remove_file(self.definition());
+        }
         // A test that ended well has nothing left to be removed.
         let left = Running::start(self.world.assay(&["images", "prune", &self.target])).end();
         if !std::thread::panicking() {
+            self.world.assert_clean();
             assert!(
                 left.stdout == "every image is needed\n" || left.code == Some(2),
                 "{}{}",

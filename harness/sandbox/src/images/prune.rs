@@ -148,7 +148,7 @@ pub async fn prune(
     if options.dry_run {
         return Ok(pruned);
     }
-    remove_all(engine, &images, &mut pruned).await?;
+    remove_all(engine, &images, &mut pruned, progress).await?;
     drop(locks);
     Ok(pruned)
 }
@@ -188,21 +188,26 @@ pub async fn remove_false(
     let because = |ours: &Ours| ours.because.unwrap_or(Because::BaseNotNeeded);
     let falling = images.iter().filter(falls);
     let mut pruned = sorted(falling.map(|ours| ours.told(&by_id, because(ours))));
-    remove_all(engine, &images, &mut pruned).await?;
+    remove_all(engine, &images, &mut pruned, progress).await?;
     Ok(pruned)
 }
 
-/// Removes images in their order; what is kept says so, and keeps what it was made of.
+/// Removes images in their order, which may take a second each; what is kept says so, and keeps what it was made of.
 async fn remove_all(
     engine: &Engine,
     images: &[Ours],
     pruned: &mut [Pruned],
+    progress: &mut (dyn FnMut(&str) + Send),
 ) -> Result<(), BuildError> {
     let mut children_kept: BTreeSet<&str> = BTreeSet::new();
     for one in pruned {
         let Some(ours) = images.iter().find(|ours| ours.image.id == one.id) else {
             continue;
         };
+        progress(&format!(
+            "removing `{}`",
+            one.name.as_deref().unwrap_or(&one.id)
+        ));
         one.kept = if children_kept.contains(one.id.as_str()) {
             Some("what was made of it is kept".to_owned())
         } else {
