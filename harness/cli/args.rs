@@ -17,7 +17,7 @@ Exit codes, the first that applies:
     2  wrong command line or project file
     3  a recipe is invalid or cannot be planned
     7  an undeclared privileged operation, or a gap in capture
-    4  fetched content does not have its declared hash
+    4  content is not what its hash, or the definition of an image, says
     6  consent missing or violated
     5  a snapshot is missing or different
     1  a recipe failed (requires, install, verify, idempotence)
@@ -96,6 +96,57 @@ Examples:
   assay migrate old.toml --write   do it; comments and layout stay
 Commands of package managers become typed actions, everything else a `manual`
 step with its text. Nothing is run.";
+
+/// Shown below the help of `assay images`.
+const IMAGES_EXAMPLES: &str = "\
+Examples:
+  assay images build                 what is missing, from the first source that gives it
+  assay images pull ubuntu-24.04     the distribution's own, by the digest of its definition
+  assay images verify                every byte of what is there
+  assay images prune --dry-run       what nothing needs any more, and how much it holds
+
+Images are the engine's: all projects of a machine share them. What each target's image is made of
+stands in its definition; `base-images/TARGET.toml` of a project replaces a built-in one.";
+
+/// Shown below the help of `assay images pull`.
+const PULL_EXAMPLES: &str = "\
+Examples:
+  assay images pull                 for every target whose definition names a registry's image
+  assay images pull 'debian-*'      for those among these
+
+An image is pulled by its digest alone, through the engine's own pull. It is then held against the
+definition: the digest, the architecture, the distribution. One that is something else is refused
+(exit 4) and does not stay; a registry that does not give it is exit 8. No credentials are sent: log
+in and `docker pull` the same reference yourself, and it is used from then on.
+A registry of your own is named by the definition: copy it into the project's `base-images/` and
+write `reference = \"HOST:PORT/NAME:TAG@sha256:…\"`. Engines speak plain http to localhost alone.";
+
+/// Shown below the help of `assay images verify`.
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  assay images verify                   every image of a target with a definition
+  assay images verify debian-12         those of one target
+  assay images verify --remove          and remove what is not what it claims to be
+  assay images verify --format json     with what differs
+
+The engine is made to read every layer (some seconds an image), and id, configuration and layers
+must prove each other; labels, digests, architecture and os-release must be what the definition
+says. `differs` is exit 4, `unknown` (it could not be told) exit 8. Prepared images are a cache made
+of these and are not looked at. An engine keeps a damaged layer as long as anything has it, so that
+building again mends nothing: `--remove`, then `assay images build` or `pull`.";
+
+/// Shown below the help of `assay images prune`.
+const PRUNE_EXAMPLES: &str = "\
+Examples:
+  assay images prune --dry-run      what would go, and why
+  assay images prune                of the targets with a definition here
+  assay images prune old-target     of these alone, with a definition or without
+  assay images prune --all          of all targets, those of other projects among them
+
+What goes: images whose definition has changed or that a newer build replaced, variants and prepared
+images made of them, images that another version of assay prepared, and pulled images that no
+definition names any more. What a container uses, or somebody else has named or built upon, stays
+and is told. An image without our labels, or that you pulled yourself, is never touched.";
 
 /// Shown below the help of `assay completions`.
 const COMPLETIONS_EXAMPLES: &str = "\
@@ -306,6 +357,7 @@ pub(crate) enum Verb {
     /// The images that sandboxes are made of
     #[command(
         subcommand,
+        after_help = IMAGES_EXAMPLES,
         subcommand_help_heading = "Verbs",
         subcommand_value_name = "VERB"
     )]
@@ -462,6 +514,36 @@ pub(crate) enum ImagesVerb {
     },
     /// List the images and where they came from
     List,
+    /// Pull the images that definitions name by digest in a registry
+    #[command(after_help = PULL_EXAMPLES)]
+    Pull {
+        /// Targets, such as `ubuntu-24.04`; all that have a registry's image without any
+        #[arg(value_name = "TARGET")]
+        targets: Vec<String>,
+    },
+    /// Say whether the images are what they claim to be, to the last byte
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify {
+        /// Targets, such as `debian-12`; all with a definition without any
+        #[arg(value_name = "TARGET")]
+        targets: Vec<String>,
+        /// Remove what differs, and all that was made of it
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Remove the images that nothing needs any more
+    #[command(after_help = PRUNE_EXAMPLES)]
+    Prune {
+        /// Targets, such as `debian-12`; all with a definition without any
+        #[arg(value_name = "TARGET", conflicts_with = "all")]
+        targets: Vec<String>,
+        /// Also images of targets that have no definition here
+        #[arg(long)]
+        all: bool,
+        /// Only say what would be removed
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ pub(crate) enum ErrorKind {
     Usage,
     /// 3: a recipe is invalid or cannot be planned.
     Recipe,
+    /// 4: content is not what its hash, or the definition of an image, says.
+    Content,
     /// 5: a snapshot is missing or different.
     Snapshot,
     /// 8: the world: no engine, no image, no host, no disk.
@@ -28,6 +30,7 @@ impl ErrorKind {
             Self::Interrupted => 130,
             Self::Usage => 2,
             Self::Recipe => 3,
+            Self::Content => 4,
             Self::Snapshot => 5,
             Self::Infrastructure => 8,
         }

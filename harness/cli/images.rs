@@ -1,20 +1,27 @@
-//! `assay images`: build what is missing, list what is there.
+//! `assay images`: build or pull what is missing, list what is there. What verifies and what removes
+//! images stands in [`verify`] and [`prune`].
 
 use std::time::Duration;
 
+use assay_plan::Target;
 use assay_sandbox::docker::engine::Engine;
-use assay_sandbox::images::{BuildOptions, Date, FoundImage, ImageRow, build, list};
+use assay_sandbox::images::{
+    BuildError, BuildOptions, Date, FoundImage, ImageRow, SourceKind, build, list,
+};
 use assay_wire::name::{TargetId, Variant};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::args::{ImagesVerb, VariantWord};
 use crate::cache;
-use crate::error::CliError;
+use crate::error::{CliError, ErrorKind};
 use crate::project::Project;
 use crate::terminal::Terminal;
 use crate::world::World;
 use crate::{time, variants};
+
+pub(crate) mod prune;
+pub(crate) mod verify;
 
 /// The images of targets.
 #[derive(Serialize, JsonSchema)]
@@ -48,7 +55,8 @@ pub(crate) async fn run(terminal: &Terminal, verb: &ImagesVerb) -> Result<(), Cl
             variant,
             rebuild,
         } => {
-            build_images(terminal, &project, targets, *rebuild).await?;
+            let chosen = to_build(&project, targets)?;
+            make(terminal, &project, &chosen, None, *rebuild).await?;
             if let Some(variant) = variant {
                 let variant = match variant {
                     VariantWord::Systemd => Variant::Systemd,
@@ -62,6 +70,30 @@ pub(crate) async fn run(terminal: &Terminal, verb: &ImagesVerb) -> Result<(), Cl
             }
         }
         ImagesVerb::List => list_images(terminal, &project).await,
+        ImagesVerb::Pull { targets } => {
+            let chosen = to_pull(&project, targets)?;
+            make(
+                terminal,
+                &project,
+                &chosen,
+                Some(SourceKind::Registry),
+                false,
+            )
+            .await?;
+            if terminal.is_json() {
+                list_images(terminal, &project).await
+            } else {
+                Ok(())
+            }
+        }
+        ImagesVerb::Verify { targets, remove } => {
+            verify::run(terminal, &project, targets, *remove).await
+        }
+        ImagesVerb::Prune {
+            targets,
+            all,
+            dry_run,
+        } => prune::run(terminal, &project, targets, *all, *dry_run).await,
     }
 }
 
@@ -82,16 +114,11 @@ pub(crate) fn today() -> Result<Date, CliError> {
         .map_err(|_| CliError::infrastructure("the clock of this machine is out of range"))
 }
 
-async fn build_images(
-    terminal: &Terminal,
-    project: &Project,
-    targets: &[String],
-    rebuild: bool,
-) -> Result<(), CliError> {
+/// The targets whose images are to be built.
+fn to_build(project: &Project, targets: &[String]) -> Result<Vec<Target>, CliError> {
     let mut chosen = project.targets(targets)?;
     // What is only planned for is left out, unless it is asked for by its name.
-    let named = |id: &TargetId| targets.iter().any(|word| word == id.as_str());
-    chosen.retain(|target| !project.is_plan_only(&target.id) || named(&target.id));
+    chosen.retain(|target| !project.is_plan_only(&target.id) || named(targets, &target.id));
     let without: Vec<&str> = chosen
         .iter()
         .filter(|target| {
@@ -111,14 +138,71 @@ async fn build_images(
             ),
         );
     }
+    Ok(chosen)
+}
+
+/// The targets whose images are to be pulled.
+fn to_pull(project: &Project, targets: &[String]) -> Result<Vec<Target>, CliError> {
+    let sources = |id: &TargetId| {
+        let placed = project.definitions.get(id);
+        let sources = placed.into_iter().flat_map(|it| &it.definition.sources);
+        sources.map(|source| source.kind()).collect::<Vec<_>>()
+    };
+    let mut chosen = project.targets(targets)?;
+    for target in chosen.iter().filter(|target| named(targets, &target.id)) {
+        let kinds = sources(&target.id);
+        if kinds.contains(&SourceKind::Registry) {
+            continue;
+        }
+        let words: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
+        let has = if words.is_empty() {
+            "it has none, it is only planned for".to_owned()
+        } else {
+            format!("it has {}", words.join(", "))
+        };
+        let error = format!("the definition of `{}` names no registry: {has}", target.id);
+        let mut error = CliError::usage(error);
+        if !words.is_empty() {
+            error = error.hint(format!(
+                "`assay images build {}` makes its image",
+                target.id
+            ));
+        }
+        return Err(error.hint(
+            "a `[[source]]` of kind `registry` with a `reference` by digest names one, in the project's `base-images/`",
+        ));
+    }
+    // A pattern takes what there is.
+    chosen.retain(|target| sources(&target.id).contains(&SourceKind::Registry));
+    if chosen.is_empty() {
+        let error = "no definition of these targets names a registry";
+        return Err(CliError::usage(error).hint("`assay images build` takes their other sources"));
+    }
+    Ok(chosen)
+}
+
+/// True if a target was asked for by its whole name.
+fn named(words: &[String], id: &TargetId) -> bool {
+    words.iter().any(|word| word == id.as_str())
+}
+
+/// Makes the images of targets, from one kind of source or from the first that gives them.
+async fn make(
+    terminal: &Terminal,
+    project: &Project,
+    chosen: &[Target],
+    source: Option<SourceKind>,
+    rebuild: bool,
+) -> Result<(), CliError> {
     let engine = connect().await?;
     let options = BuildOptions {
         cache: cache::folder()?,
-        source: None,
+        source,
         rebuild,
     };
     let mut failed = Vec::new();
-    for target in &chosen {
+    let mut kind = ErrorKind::Infrastructure;
+    for target in chosen {
         let Some(placed) = project.definitions.get(&target.id) else {
             continue;
         };
@@ -128,8 +212,11 @@ async fn build_images(
                 say(terminal, &built.image, built.made, built.elapsed);
             }
             Err(error) => {
-                let hint = error.hint();
-                terminal.error(&CliError::infrastructure(error).hints(hint));
+                let error = of_build(error);
+                terminal.error(&error);
+                if error.kind == ErrorKind::Content {
+                    kind = ErrorKind::Content;
+                }
                 failed.push(target.id.to_string());
             }
         }
@@ -137,10 +224,19 @@ async fn build_images(
     if failed.is_empty() {
         return Ok(());
     }
-    Err(CliError::infrastructure(format!(
-        "no image could be had for {}",
-        failed.join(", ")
-    )))
+    let error = format!("no image could be had for {}", failed.join(", "));
+    Err(CliError::new(kind, error))
+}
+
+/// A fault of making an image: content that is not what was declared, or the world.
+fn of_build(error: BuildError) -> CliError {
+    let kind = if error.is_content_mismatch() {
+        ErrorKind::Content
+    } else {
+        ErrorKind::Infrastructure
+    };
+    let hint = error.hint();
+    CliError::new(kind, error).hints(hint)
 }
 
 /// Derives a variant of each target whose image is there.
@@ -196,6 +292,11 @@ fn words(image: &FoundImage) -> String {
     }
 }
 
+/// The id of an image as far as people read it.
+fn short(id: &str) -> String {
+    id.trim_start_matches("sha256:").chars().take(12).collect()
+}
+
 async fn list_images(terminal: &Terminal, project: &Project) -> Result<(), CliError> {
     let engine = connect().await?;
     let rows = list(&engine, &project.definitions, &cache::folder()?, today()?)
@@ -224,14 +325,7 @@ async fn list_images(terminal: &Terminal, project: &Project) -> Result<(), CliEr
             let megabytes = row
                 .bytes
                 .map_or_else(|| "-".to_owned(), |bytes| (bytes / 1_000_000).to_string());
-            let id: String = row
-                .id
-                .as_deref()
-                .unwrap_or("-")
-                .trim_start_matches("sha256:")
-                .chars()
-                .take(12)
-                .collect();
+            let id = row.id.as_deref().map_or_else(|| "-".to_owned(), short);
             let eol = if row.eol_passed {
                 "past its end of life; "
             } else {

@@ -44,7 +44,7 @@ const SCHEMAS: &[Known] = &[
     },
     Known {
         name: "assay-images",
-        what: "`assay images list`",
+        what: "`assay images list`, `build` and `pull`",
         make: SchemaGenerator::into_root_schema_for::<images::Document>,
     },
     Known {
@@ -61,6 +61,11 @@ const SCHEMAS: &[Known] = &[
         name: "assay-plan",
         what: "`assay plan`",
         make: |generator| generator.into_root_schema_for::<plan::Document<'_>>(),
+    },
+    Known {
+        name: "assay-pruned",
+        what: "`assay images prune`",
+        make: SchemaGenerator::into_root_schema_for::<images::prune::Document>,
     },
     Known {
         name: "assay-record",
@@ -81,6 +86,11 @@ const SCHEMAS: &[Known] = &[
         name: "assay-snapshots",
         what: "`assay snapshot`",
         make: SchemaGenerator::into_root_schema_for::<snapshot::Document>,
+    },
+    Known {
+        name: "assay-verified",
+        what: "`assay images verify`",
+        make: SchemaGenerator::into_root_schema_for::<images::verify::Document>,
     },
 ];
 

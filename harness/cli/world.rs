@@ -22,7 +22,7 @@ use crate::terminal::Terminal;
 use crate::{cache, images};
 
 /// The executor, built for this architecture by the build script.
-static EXECUTOR: &[u8] = include_bytes!(env!("ASSAY_EXECUTOR"));
+pub(crate) static EXECUTOR: &[u8] = include_bytes!(env!("ASSAY_EXECUTOR"));
 
 /// The executor's architecture, in an image definition's words.
 pub(crate) const ARCHITECTURE: &str = match env!("ASSAY_EXECUTOR_ARCH").as_bytes() {

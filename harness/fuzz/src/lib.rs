@@ -47,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     ("repeated", recipe::repeated),
     ("rootfs", machine::rootfs),
     ("sanitise", show::sanitise),
+    ("saved", machine::saved),
     ("session", session::session),
     ("snapshot", show::snapshot),
     ("urls", network::urls),

@@ -1,9 +1,12 @@
-//! What images and machines say of themselves: os-release, definitions, root file systems.
+//! What images and machines say of themselves: os-release, definitions, root file systems, saved
+//! images.
 
 use assay_plan::{Distro, Target};
 use assay_recipe::when::Arch;
 use assay_sandbox::images::os_release::{LIMIT, OsRelease};
+use assay_sandbox::images::saved::{SavedError, read_saved};
 use assay_sandbox::images::{Definition, rootfs};
+use assay_wire::digest::Digest;
 
 use super::{assert_showable, folder, text};
 
@@ -118,5 +121,31 @@ pub fn rootfs(bytes: &[u8]) {
     for host in &read.facts.repository_hosts {
         assert!(!host.host.contains(['@', '/']), "{host}");
         assert_eq!(host.to_string().parse().ok().as_ref(), Some(host));
+    }
+}
+
+/// The archive an engine saves an image as: only the image it holds is proved by it, and only by
+/// the id that its own bytes have.
+pub fn saved(bytes: &[u8]) {
+    let Ok(saved) = read_saved(bytes) else {
+        return;
+    };
+    let nothing = format!("sha256:{}", Digest::of(b"an image nobody has"));
+    let other = saved.prove(&nothing, &[]);
+    let error = other.expect_err("no bytes prove an id they do not have");
+    assert_showable(&error.to_string());
+    // Every word of 64 hex digits in it may be an id; whichever is, its layers are not those of
+    // another, and the same is said again.
+    let text = text(bytes);
+    let hex = |word: &&str| word.len() == 64 && word.parse::<Digest>().is_ok();
+    let words = text.split(|c: char| !c.is_ascii_hexdigit()).filter(hex);
+    for id in words.take(20).map(|word| format!("sha256:{word}")) {
+        let proved = saved.prove(&id, &[]);
+        assert_eq!(saved.prove(&id, &[]), proved, "asked twice");
+        if proved.is_ok() {
+            let layers = [nothing.clone()];
+            let differs = matches!(saved.prove(&id, &layers), Err(SavedError::Differs(_)));
+            assert!(differs, "layers the image does not have");
+        }
     }
 }

@@ -9,6 +9,9 @@ fn no_engine_is_exit_8_with_advice() {
         ("test", "test"),
         ("list", "images list"),
         ("build", "images build arch"),
+        ("pull", "images pull arch"),
+        ("verify", "images verify arch"),
+        ("prune", "images prune arch"),
         ("shell", "shell debian-12:jq"),
         ("test-json", "test --format json"),
     ] {
@@ -37,6 +40,11 @@ fn so_does_a_wrong_name() {
         "shell nowhere",
         "shell :",
         "images build nowhere",
+        "images pull nowhere",
+        "images pull debian-12",
+        "images verify nowhere",
+        "images prune Nowhere",
+        "images prune arch --all",
     ] {
         assert_eq!(env.run(line).code, Some(2), "{line}");
     }

@@ -8,8 +8,10 @@
 mod engine;
 mod faults;
 mod hostile;
+mod images;
 mod lifecycle;
 mod outcomes;
+mod registry;
 mod root_child;
 mod services;
 mod shell;

@@ -1,4 +1,4 @@
-//! An engine's images: load one from a root file system, pull, list, inspect, remove.
+//! An engine's images: load one from a root file system, list, inspect, read, remove.
 //!
 //! An image is loaded as an archive made here from one layer and a fixed configuration, not by the
 //! engine's `import`: the same root file system and labels then give the same image id on every
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bollard::models::{ContainerCreateBody, ImageInspect};
 use bollard::query_parameters::{
-    CreateContainerOptions, CreateImageOptions, DownloadFromContainerOptions, ImportImageOptions,
-    ListImagesOptions, RemoveContainerOptions, RemoveImageOptions,
+    CreateContainerOptions, DownloadFromContainerOptions, ImportImageOptions,
+    ListContainersOptions, ListImagesOptions, RemoveContainerOptions, RemoveImageOptions,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -23,10 +23,6 @@ use super::engine::{Engine, EngineError};
 
 /// How long an engine may take to unpack an image of a few hundred megabytes.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(900);
-
-/// How long a pull may show no progress before it is given up. A registry that cannot be reached
-/// is told within this time, one that is slow is waited for.
-const PULL_SILENCE: Duration = Duration::from_secs(20);
 
 /// Bytes read from the layer at a time.
 const CHUNK: usize = 256 * 1024;
@@ -68,8 +64,12 @@ pub struct EngineImage {
     pub size: u64,
     /// When the engine got it, RFC 3339, where the engine knows; else when it says it was made.
     pub since: Option<String>,
+    /// Operating system in Go's words; empty if the engine does not say.
+    pub os: String,
     /// Architecture in Go's words; empty if the engine does not say.
     pub architecture: String,
+    /// Its layers from the bottom up, each `sha256:` of its uncompressed tar.
+    pub layers: Vec<String>,
 }
 
 impl Engine {
@@ -106,53 +106,31 @@ impl Engine {
             .await
     }
 
-    /// Pulls an image by its digest. `progress` gets the engine's lines as they come.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError::TimedOut`] when nothing moves for 20 s, any other of the request.
-    pub async fn pull_image(
-        &self,
-        reference: &str,
-        architecture: &str,
-        progress: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<EngineImage, EngineError> {
-        let operation = format!("pull `{reference}`");
-        let silent = || EngineError::TimedOut {
-            operation: operation.clone(),
-            seconds: PULL_SILENCE.as_secs(),
-        };
-        let options = CreateImageOptions {
-            from_image: Some(reference.to_owned()),
-            platform: format!("linux/{architecture}"),
-            ..CreateImageOptions::default()
-        };
-        let client = self.docker_within(PULL_SILENCE);
-        let mut answers = Box::pin(client.create_image(Some(options), None, None));
-        loop {
-            match tokio::time::timeout(PULL_SILENCE, answers.next()).await {
-                Err(_) => return Err(silent()),
-                Ok(None) => break,
-                Ok(Some(Err(bollard::errors::Error::RequestTimeoutError))) => return Err(silent()),
-                Ok(Some(Err(error))) => return Err(self.fault(&operation, error)),
-                Ok(Some(Ok(answer))) => {
-                    if let Some(status) = answer.status {
-                        progress(&status);
-                    }
-                }
-            }
-        }
-        self.inspect_image(reference).await
-    }
-
-    /// Every image that carries `label` (`key` or `key=value`), in the order of their ids.
+    /// Every image that carries `label` (`key` or `key=value`), in the order of their ids, those
+    /// among them that have lost their names and are kept by others made of them.
     ///
     /// # Errors
     ///
     /// Any [`EngineError`] of the request.
     pub async fn labelled_images(&self, label: &str) -> Result<Vec<EngineImage>, EngineError> {
+        self.images_with("label", label).await
+    }
+
+    /// Every image that has a name of this pattern (`assay/*:registry-*`), in the order of their
+    /// ids. Engines put a host before such a name or leave it out, so it is for the caller to look.
+    ///
+    /// # Errors
+    ///
+    /// Any [`EngineError`] of the request.
+    pub async fn named_images(&self, pattern: &str) -> Result<Vec<EngineImage>, EngineError> {
+        self.images_with("reference", pattern).await
+    }
+
+    async fn images_with(&self, filter: &str, word: &str) -> Result<Vec<EngineImage>, EngineError> {
         let options = ListImagesOptions {
-            filters: Some([("label".to_owned(), vec![label.to_owned()])].into()),
+            // Else an engine leaves out nameless images that others are made of.
+            all: true,
+            filters: Some([(filter.to_owned(), vec![word.to_owned()])].into()),
             ..ListImagesOptions::default()
         };
         let listed = self
@@ -184,6 +162,49 @@ impl Engine {
             Ok(image) => Ok(engine_image(image)),
             Err(error) => Err(self.image_fault("inspect the image", name, error)),
         }
+    }
+
+    /// The ids of the images that were made of another, as far as the engine keeps count.
+    ///
+    /// # Errors
+    ///
+    /// Any [`EngineError`] of the request.
+    pub async fn images_made_of(&self, id: &str) -> Result<Vec<String>, EngineError> {
+        let options = ListImagesOptions {
+            all: true,
+            ..ListImagesOptions::default()
+        };
+        let listed = self
+            .docker()
+            .list_images(Some(options))
+            .await
+            .map_err(|error| self.fault("list the images", error))?;
+        let made = listed.into_iter().filter(|image| image.parent_id == id);
+        Ok(made.map(|image| image.id).collect())
+    }
+
+    /// The names of the containers, running or not, that were made of an image or of one that was
+    /// made of it.
+    ///
+    /// # Errors
+    ///
+    /// Any [`EngineError`] of the request.
+    pub async fn containers_of_image(&self, id: &str) -> Result<Vec<String>, EngineError> {
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some([("ancestor".to_owned(), vec![id.to_owned()])].into()),
+            ..ListContainersOptions::default()
+        };
+        let listed = self
+            .docker()
+            .list_containers(Some(options))
+            .await
+            .map_err(|error| self.fault("list the containers of an image", error))?;
+        let names = listed.into_iter().flat_map(|one| one.names);
+        Ok(names
+            .flatten()
+            .map(|name| name.trim_start_matches('/').to_owned())
+            .collect())
     }
 
     /// Removes one image by name or id; one that is gone already is no fault.
@@ -292,7 +313,7 @@ impl Engine {
     }
 
     /// As [`Engine::fault`], with a 404 told as the missing image it means.
-    fn image_fault(
+    pub(in crate::docker) fn image_fault(
         &self,
         operation: &str,
         image: &str,
@@ -339,7 +360,12 @@ fn engine_image(image: ImageInspect) -> EngineImage {
             // An image that was never tagged here has the zero of Go's clock.
             .filter(|time| !time.starts_with("0001-"))
             .or(image.created),
+        os: image.os.unwrap_or_default(),
         architecture: image.architecture.unwrap_or_default(),
+        layers: image
+            .root_fs
+            .and_then(|root| root.layers)
+            .unwrap_or_default(),
     }
 }
 

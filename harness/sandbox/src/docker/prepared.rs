@@ -23,10 +23,10 @@ use crate::session::{SandboxSpec, SandboxUse};
 const REPOSITORY: &str = "assay/prepared";
 
 /// Label of the image that was prepared, its id.
-const LABEL_PREPARED: &str = "assay.prepared";
+pub(crate) const LABEL_PREPARED: &str = "assay.prepared";
 
 /// Label of the executor, its sha256.
-const LABEL_EXECUTOR: &str = "assay.executor";
+pub(crate) const LABEL_EXECUTOR: &str = "assay.executor";
 
 /// How long one of another executor is spared: two versions may be in use side by side.
 const SPARED_FOR: Duration = Duration::from_secs(24 * 60 * 60);

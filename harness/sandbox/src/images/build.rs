@@ -13,12 +13,13 @@ use assay_wire::digest::Digest;
 use super::bootstrap::bootstrap;
 use super::definition::Definition;
 use super::error::BuildError;
-use super::inventory::{FoundImage, Label, ask, image_of_registry};
+use super::inventory::{FoundImage, Label, ask};
 use super::lab::{RootFile, lab_file, verified};
 use super::os_release::OsRelease;
+use super::pull::{check, has_digest, pull};
 use super::rootfs::{self, Facts};
 use super::set::Placed;
-use super::source::{RegistryReference, Source, SourceKind};
+use super::source::{Source, SourceKind};
 use crate::docker::engine::{Engine, EngineError};
 use crate::docker::image::NewImage;
 
@@ -84,6 +85,9 @@ pub async fn build(
                 image.is_current() && options.source.is_none_or(|kind| kind == image.kind)
             });
         if let Some(image) = there {
+            if image.kind == SourceKind::Registry {
+                still_right(engine, definition, &image).await?;
+            }
             return Ok(BuiltImage {
                 image,
                 made: false,
@@ -92,6 +96,7 @@ pub async fn build(
         }
     }
     let mut attempts = Vec::new();
+    let chosen = options.source.is_some() && sources.len() == 1;
     for source in sources {
         let made = match source {
             Source::Registry(reference) => pull(engine, definition, reference, progress).await,
@@ -128,7 +133,7 @@ pub async fn build(
                     elapsed: begun.elapsed(),
                 });
             }
-            Err(error) if error.lies_in_the_source() => {
+            Err(error) if error.lies_in_the_source() && !chosen => {
                 let words = error.to_string();
                 let first = words.lines().next().unwrap_or_default();
                 progress(&format!(
@@ -146,41 +151,19 @@ pub async fn build(
     })
 }
 
-async fn pull(
+/// An image of a registry may have been put there by somebody else, whom nobody told what it
+/// should be.
+async fn still_right(
     engine: &Engine,
     definition: &Definition,
-    reference: &RegistryReference,
-    progress: &mut (dyn FnMut(&str) + Send),
-) -> Result<FoundImage, BuildError> {
-    progress(&format!("pulling `{reference}`"));
-    let asked = reference.by_digest();
-    let pulled = engine
-        .pull_image(&asked, definition.architecture.word(), progress)
-        .await?;
-    // Some engines leave the field empty; what they say must be right.
-    let expected = definition.architecture.word();
-    if !pulled.architecture.is_empty() && pulled.architecture != expected {
-        return Err(BuildError::Architecture {
-            expected: expected.to_owned(),
-            found: pulled.architecture,
-        });
+    found: &FoundImage,
+) -> Result<(), BuildError> {
+    let image = engine.inspect_image(&found.id).await?;
+    let references = definition.registry_references();
+    for reference in references.filter(|reference| has_digest(&image, reference)) {
+        check(engine, definition, reference, &image).await?;
     }
-    let contents = engine
-        .read_from_image(&pulled.id, &["/usr/lib/os-release", "/etc/os-release"])
-        .await?;
-    let mut facts = Facts::default();
-    for (content, prefix) in contents.iter().zip(["usr/lib/", "etc/"]) {
-        if let (Some(content), None) = (content, &facts.os_release) {
-            facts = rootfs::read_tar(content.as_slice(), prefix).map_err(|error| {
-                EngineError::Protocol {
-                    operation: format!("read `{asked}`"),
-                    cause: error.to_string(),
-                }
-            })?;
-        }
-    }
-    verify(definition, &facts)?;
-    Ok(image_of_registry(definition, pulled))
+    Ok(())
 }
 
 async fn from_bootstrap(
@@ -256,7 +239,7 @@ async fn load(
         })
     })
     .await?;
-    verify(definition, &rootfs.facts)?;
+    check_distribution(definition, &rootfs.facts)?;
     progress(&format!(
         "loading {} MB into the engine",
         rootfs.size / 1_000_000
@@ -313,8 +296,8 @@ async fn load(
     Ok(found)
 }
 
-/// Removes images of the same target and kind that lost their name to the one just loaded. One
-/// that a container still uses stays until its container is gone.
+/// Removes images of the same target and kind that lost their name to the one just loaded, those
+/// made of others first. One that a container still uses stays until its container is gone.
 pub(super) async fn remove_superseded(
     engine: &Engine,
     definition: &Definition,
@@ -322,12 +305,15 @@ pub(super) async fn remove_superseded(
     kept: &str,
 ) -> Result<(), BuildError> {
     let label = format!("{}={}", Label::Target.key(), definition.id);
-    for image in engine.labelled_images(&label).await? {
+    let mut images = engine.labelled_images(&label).await?;
+    images.sort_by_key(|image| !image.labels.contains_key(Label::Base.key()));
+    for image in images {
         let same_kind = image
             .labels
             .get(Label::Kind.key())
             .is_some_and(|it| it == kind.word());
-        if image.id == kept || !same_kind || !image.tags.is_empty() {
+        let named = !image.tags.is_empty() || !image.digests.is_empty();
+        if image.id == kept || !same_kind || named {
             continue;
         }
         engine.remove_prepared(&image.id).await?;
@@ -345,7 +331,8 @@ fn plan_only(definition: &Definition) -> BuildError {
     }
 }
 
-fn verify(definition: &Definition, facts: &Facts) -> Result<(), BuildError> {
+/// Whether a root file system is the distribution the definition says.
+pub(super) fn check_distribution(definition: &Definition, facts: &Facts) -> Result<(), BuildError> {
     let bytes = facts
         .os_release
         .as_deref()

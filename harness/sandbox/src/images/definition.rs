@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::date::Date;
 use super::os_release::OsRelease;
 use super::read::read;
-use super::source::{Source, Word};
+use super::source::{RegistryReference, Source, Word};
 
 /// The most a definition may hold, in bytes.
 pub const LIMIT: usize = 256 * 1024;
@@ -202,6 +202,14 @@ impl Definition {
     /// Whether the target is only planned for: no image of it is ever made or run.
     pub fn is_plan_only(&self) -> bool {
         self.sources.is_empty()
+    }
+
+    /// The references of its registries, in order of preference.
+    pub fn registry_references(&self) -> impl Iterator<Item = &RegistryReference> {
+        self.sources.iter().filter_map(|source| match source {
+            Source::Registry(reference) => Some(reference),
+            Source::Bootstrap(_) | Source::Lab { .. } | Source::Tarball { .. } => None,
+        })
     }
 
     /// Whether the distribution has stopped serving updates on that day.

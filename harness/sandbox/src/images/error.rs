@@ -9,6 +9,7 @@ use assay_wire::name::TargetId;
 
 use super::command::CommandError;
 use super::os_release::{Disagreement, OsReleaseError};
+use super::pull::Refusal;
 use super::source::SourceKind;
 use crate::docker::engine::EngineError;
 
@@ -106,13 +107,40 @@ pub enum BuildError {
     /// The image is another distribution than its definition says.
     #[error("the image is not what its definition says: {}", differences(.0))]
     OsReleaseDiffers(Vec<Disagreement>),
-    /// The image has another architecture than its definition says.
-    #[error("the image has the architecture `{found}`, not `{expected}`")]
-    Architecture {
-        /// The definition's.
+    /// The image is for other machines than its definition says.
+    #[error("the image is for `{found}`, not for `{expected}`")]
+    Platform {
+        /// The definition's operating system and architecture, `linux/amd64`.
         expected: String,
         /// The image's.
         found: String,
+    },
+    /// A registry did not give its image.
+    #[error("`{reference}` was not pulled: {refusal}: {cause}")]
+    NotPulled {
+        /// The definition's reference.
+        reference: String,
+        /// What that means.
+        refusal: Refusal,
+        /// The engine's own words.
+        cause: String,
+    },
+    /// The engine has another image under the name it was asked to pull.
+    #[error(
+        "`{reference}` was pulled, and the engine has it as {}",
+        digests(found)
+    )]
+    PulledDigest {
+        /// The definition's reference.
+        reference: String,
+        /// The image's names by digest.
+        found: Vec<String>,
+    },
+    /// A registry gave an image of the lab.
+    #[error("`{reference}` is a stand-in made by `assay-lab`, not the distribution's own image")]
+    StandIn {
+        /// The definition's reference.
+        reference: String,
     },
     /// A file or folder of the cache cannot be used.
     #[error("`{}` in the cache cannot be used: {cause}", path.display())]
@@ -140,7 +168,14 @@ impl BuildError {
             }
             Self::Command(CommandError::Unrunnable { .. }) => None,
             Self::SourceNotDefined { .. } => {
-                Some("leave out `--source`, or add such a `[[source]]` to the definition".to_owned())
+                Some("add such a `[[source]]` to the definition".to_owned())
+            }
+            Self::NotPulled { reference, refusal, cause } => Some(refusal.hint(reference, cause)),
+            Self::StandIn { .. } => Some(
+                "name the distribution's own image, or use the lab's through a `[[source]]` of kind `lab`".to_owned(),
+            ),
+            Self::PulledDigest { .. } => {
+                Some("the engine did not hold to the digest: see what it is, and its own log".to_owned())
             }
             // The last source is the one meant for machines like this one.
             Self::NoSource { attempts, .. } => {
@@ -166,7 +201,7 @@ impl BuildError {
             Self::OsReleaseDiffers(_)
             | Self::OsReleaseMissing
             | Self::OsReleaseUnreadable(_)
-            | Self::Architecture { .. } => {
+            | Self::Platform { .. } => {
                 Some("correct the definition, or the source it names".to_owned())
             }
             Self::Cache { .. } => {
@@ -176,6 +211,35 @@ impl BuildError {
                 "`assay plan` and `assay snapshot` take it; no sandbox of it is ever started".to_owned(),
             ),
             Self::File { .. } => None,
+        }
+    }
+
+    /// Whether what came, or what is there, is not what was declared: wrong bytes, another
+    /// distribution, another kind of machine.
+    pub fn is_content_mismatch(&self) -> bool {
+        match self {
+            Self::DigestMismatch { .. }
+            | Self::PulledDigest { .. }
+            | Self::StandIn { .. }
+            | Self::Platform { .. }
+            | Self::OsReleaseDiffers(_)
+            | Self::OsReleaseMissing
+            | Self::OsReleaseUnreadable(_) => true,
+            Self::NotPulled { refusal, .. } => {
+                matches!(refusal, Refusal::WrongBytes | Refusal::WrongPlatform)
+            }
+            Self::Engine(_)
+            | Self::Command(_)
+            | Self::PlanOnly { .. }
+            | Self::SourceNotDefined { .. }
+            | Self::NoSource { .. }
+            | Self::LabMissing { .. }
+            | Self::LabManifest { .. }
+            | Self::File { .. }
+            | Self::FileWithoutFolder { .. }
+            | Self::KeyringMissing { .. }
+            | Self::Mirror { .. }
+            | Self::Cache { .. } => false,
         }
     }
 
@@ -197,6 +261,13 @@ impl BuildError {
             | Self::LabMissing { .. }
             | Self::KeyringMissing { .. }
             | Self::FileWithoutFolder { .. } => true,
+            Self::NotPulled { refusal, .. } => match refusal {
+                Refusal::Unreachable
+                | Refusal::Unauthorised
+                | Refusal::Unknown
+                | Refusal::Other => true,
+                Refusal::WrongBytes | Refusal::WrongPlatform => false,
+            },
             Self::PlanOnly { .. }
             | Self::SourceNotDefined { .. }
             | Self::NoSource { .. }
@@ -207,9 +278,24 @@ impl BuildError {
             | Self::OsReleaseUnreadable(_)
             | Self::OsReleaseMissing
             | Self::OsReleaseDiffers(_)
-            | Self::Architecture { .. }
+            | Self::Platform { .. }
+            | Self::PulledDigest { .. }
+            | Self::StandIn { .. }
             | Self::Cache { .. } => false,
         }
+    }
+}
+
+fn digests(names: &[String]) -> String {
+    let names: Vec<String> = names
+        .iter()
+        .take(8)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if names.is_empty() {
+        "no image of a registry".to_owned()
+    } else {
+        names.join(", ")
     }
 }
 

@@ -14,9 +14,10 @@ use super::date::Date;
 use super::definition::Definition;
 use super::error::BuildError;
 use super::lab::LabManifest;
+use super::pull::{is_stand_in, platform};
 use super::rootfs::{self, RepositoryHost};
 use super::set::{Definitions, Placed};
-use super::source::{Source, SourceKind};
+use super::source::{RegistryReference, Source, SourceKind};
 use super::variant::{variant_of_word, variants_of};
 use crate::docker::engine::{Engine, EngineError};
 use crate::docker::image::EngineImage;
@@ -80,7 +81,7 @@ pub struct FoundImage {
     pub kind: SourceKind,
     /// The engine's id.
     pub id: String,
-    /// Its name, `assay/<target>:<kind>-<definition>`, or the registry's by digest.
+    /// Its name, `assay/<target>:<kind>-<definition>`, or the reference of its definition.
     pub name: Option<String>,
     /// Its size in bytes, unpacked.
     pub size: u64,
@@ -169,13 +170,17 @@ impl FoundImage {
 }
 
 /// A registry's image, which is current by its digest alone.
-pub(super) fn image_of_registry(definition: &Definition, image: EngineImage) -> FoundImage {
+pub(super) fn image_of_registry(
+    definition: &Definition,
+    reference: &RegistryReference,
+    image: EngineImage,
+) -> FoundImage {
     FoundImage {
         target: definition.id.clone(),
         variant: Variant::Minimal,
         kind: SourceKind::Registry,
         id: image.id,
-        name: image.digests.into_iter().next(),
+        name: Some(reference.to_string()),
         size: image.size,
         since: image.since,
         state: State::Current,
@@ -320,13 +325,17 @@ pub(super) async fn ask(
             FoundImage::of_labels(definition, image, lab_content.filter(|_| is_lab))
         })
         .collect();
-    for source in &definition.sources {
-        if let Source::Registry(reference) = source {
-            match engine.inspect_image(&reference.by_digest()).await {
-                Ok(image) => images.push(image_of_registry(definition, image)),
-                Err(EngineError::ImageMissing { .. }) => {}
-                Err(error) => return Err(error.into()),
+    for reference in definition.registry_references() {
+        match engine.inspect_image(&reference.by_digest()).await {
+            // One for other machines is none of this target, whoever put it there, and a stand-in
+            // is known by its labels alone.
+            Ok(image) if platform(definition, &image).is_ok() && !is_stand_in(&image) => {
+                // One that was made here and came back by way of a registry is the same image.
+                images.retain(|found| found.id != image.id);
+                images.push(image_of_registry(definition, reference, image));
             }
+            Ok(_) | Err(EngineError::ImageMissing { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     sort(definition, &mut images);
@@ -381,7 +390,9 @@ mod tests {
                 .collect(),
             size: 1,
             since: None,
+            os: "linux".to_owned(),
             architecture: "amd64".to_owned(),
+            layers: Vec::new(),
         }
     }
 

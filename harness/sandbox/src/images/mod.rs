@@ -9,8 +9,8 @@
 //!
 //! In reading order: [`definition`] with [`source`], [`os_release`] and [`date`]; `read`;
 //! [`set`];
-//! [`build`](build()) with `bootstrap`, [`lab`], `command`, [`rootfs`] and [`error`];
-//! [`inventory`]; [`variant`]; [`mod@diagnose`].
+//! [`build`](build()) with `bootstrap`, [`lab`], [`pull`], `command`, [`rootfs`] and [`error`];
+//! [`inventory`]; [`variant`]; [`mod@verify`] with [`saved`]; [`mod@prune`]; [`mod@diagnose`].
 
 pub mod date;
 pub mod definition;
@@ -25,11 +25,15 @@ pub mod build;
 pub mod command;
 pub mod error;
 pub mod lab;
+pub mod pull;
 pub mod rootfs;
 
 pub mod diagnose;
 pub mod inventory;
+pub mod prune;
+pub mod saved;
 pub mod variant;
+pub mod verify;
 
 #[cfg(test)]
 mod container_tests;
@@ -40,7 +44,9 @@ pub use definition::{Definition, DefinitionError};
 pub use diagnose::{Finding, Level, diagnose};
 pub use error::BuildError;
 pub use inventory::{FoundImage, ImageRow, State, find, list, repository_hosts};
+pub use prune::{PruneOptions, Pruned, Scope, prune};
 pub use rootfs::RepositoryHost;
 pub use set::{Definitions, Placed};
 pub use source::{Source, SourceKind};
 pub use variant::{Derivation, derivation, find_variant, keep_derived};
+pub use verify::{Verdict, Verified, verify};

@@ -201,7 +201,9 @@ mod tests {
             labels,
             size: 1,
             since: None,
+            os: "linux".to_owned(),
             architecture: "amd64".to_owned(),
+            layers: Vec::new(),
         }
     }
 
@@ -210,7 +212,11 @@ mod tests {
         let definitions = Definitions::load(None).expect("the built-in definitions");
         let id = "debian-12".parse().expect("a target");
         let definition = &definitions.get(&id).expect("debian").definition;
-        let base = image_of_registry(definition, engine_image("sha256:1", BTreeMap::new()));
+        let hex = "0".repeat(64);
+        let reference = format!("r.test/x@sha256:{hex}");
+        let reference = reference.parse().expect("a reference");
+        let image = engine_image("sha256:1", BTreeMap::new());
+        let base = image_of_registry(definition, &reference, image);
         let derived = derivation(definition, base.clone(), Variant::Systemd);
         assert_eq!(derived.packages, ["dbus", "systemd"]);
         assert!(derived.image.name.starts_with("assay/debian-12:registry-"));
