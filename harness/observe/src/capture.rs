@@ -206,6 +206,9 @@ const BOOT_PATHS: &[&str] = &[
     // systemd-journald.service(8), a folder named after the machine
     "/var/log/journal/*",
     "/var/log/journal/*/system.journal",
+    // … and what it lays aside, a file that was not closed cleanly or is from later than now
+    "/var/log/journal/*/system@*.journal",
+    "/var/log/journal/*/system@*.journal~",
     // systemd.exec(5), `PrivateTmp=`: named after the boot and by chance
     "/var/tmp/systemd-private-*",
     "/var/tmp/systemd-private-*/tmp",

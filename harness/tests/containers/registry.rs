@@ -216,12 +216,18 @@ impl Shop {
         Running::start(self.world.assay(&words)).end()
     }
 
-    /// As [`Shop::images`], with the document it prints.
+    /// As [`Shop::images`], with the document it prints, which is of the schema it names.
     pub(crate) fn document(&self, verb: &str, options: &[&str], code: i32) -> Value {
         let options = [options, &["--format", "json"]].concat();
         let ran = self.images(verb, &options);
         assert_eq!(ran.code, Some(code), "{}{}", ran.stdout, ran.stderr);
-        ran.record()
+        let document = ran.record();
+        let name = document["schema"].as_str().expect("a document is named");
+        let schema = Running::start(self.world.assay(&["schema", name])).end();
+        let validator = jsonschema::draft202012::new(&schema.record()).expect("a good schema");
+        let fault = validator.validate(&document).err();
+        assert!(fault.is_none(), "{fault:?}: {document}");
+        document
     }
 
     /// The target's rows of `assay images list`.
