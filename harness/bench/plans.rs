@@ -95,7 +95,7 @@ fn twenty(
         &format!("`assay plan` of the suite on {targets} targets"),
         &format!("{:.0} ms", all.ms),
         &format!(
-            "{repeats} runs from {:.0} to {:.0} ms; {plans} plans, {:.2} × of them in {:.2} × of the time",
+            "{repeats} runs from {:.0} to {:.0} ms; {plans} plans: {:.2} × as many in {:.2} × the time",
             all.range.0,
             all.range.1,
             count(plans) / count(fewer),

@@ -186,7 +186,7 @@ fn table(record: &Record, out: &mut dyn io::Write) -> Result<(), Failure> {
     let sum: f64 = whole.ms.iter().sum();
     writeln!(
         out,
-        "    the run took {:.1} s; its cells' times add up to {:.2} × of that",
+        "    wall: first start to last end, targets at once; the run: {:.1} s, its cells add up to {:.2} × of that",
         to_f64(record.run.duration_ms) / 1e3,
         sum / to_f64(record.run.duration_ms.max(1)),
     )?;
