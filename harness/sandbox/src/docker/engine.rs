@@ -348,7 +348,7 @@ fn cause_of(error: &dyn std::error::Error) -> String {
 }
 
 /// An engine's words as they may be shown: one line, no control characters, at most 600 of them.
-fn bounded(text: &str) -> String {
+pub(in crate::docker) fn bounded(text: &str) -> String {
     let mut shown: String = text
         .trim()
         .chars()
