@@ -114,18 +114,13 @@ impl Engine {
 
     /// The id of the systemd variant of a target.
     pub(crate) fn variant_of(&self, target: &str) -> String {
-        let labels = [
-            format!("assay.target={target}"),
-            "assay.variant=systemd".to_owned(),
-        ];
-        let filters = json!({ "label": labels }).to_string();
-        let path = format!("/images/json?filters={}", percent(&filters));
-        let listed = self.json("GET", &path, &Value::Null);
-        let image = listed.as_array().and_then(|images| images.first());
-        let image = image.unwrap_or_else(|| {
+        let variant = self
+            .images_with(&format!("assay.target={target}"))
+            .into_iter()
+            .find(|id| self.inspect_image(id)["Config"]["Labels"]["assay.variant"] == "systemd");
+        variant.unwrap_or_else(|| {
             panic!("no systemd variant: run `assay images build {target} --variant systemd`")
-        });
-        image["Id"].as_str().expect("an id").to_owned()
+        })
     }
 
     /// An image of another with these files (folder, name, content, mode) and labels beside its own.

@@ -36,6 +36,8 @@ struct State {
     containers: Vec<Container>,
     /// Names of images made by a commit. Every image with an id is there.
     images: Vec<String>,
+    /// The labels the last commit asked for.
+    labels: BTreeMap<String, String>,
     requests: Vec<String>,
     fault: Option<Fault>,
     dead: bool,
@@ -112,9 +114,30 @@ impl FakeEngine {
     }
 }
 
-/// Serves one connection until it ends; an attached one becomes a plain stream.
+/// Labels in the instructions of a commit, as they are in its address.
+fn labels_of(changes: &str) -> BTreeMap<String, String> {
+    let plain = [
+        ("%0A", "\n"),
+        ("%22", "\""),
+        ("%3D", "="),
+        ("%3A", ":"),
+        ("+", " "),
+    ];
+    let text = plain.iter().fold(changes.to_owned(), |text, (from, to)| {
+        text.replace(from, to)
+    });
+    text.lines()
+        .filter_map(|line| line.strip_prefix("LABEL ")?.split_once('='))
+        .map(|(label, value)| (label.to_owned(), value.trim_matches('"').to_owned()))
+        .collect()
+}
+
+/// Serves one connection until it ends, an old one after one answer; an attached one becomes a plain
+/// stream.
 async fn serve(mut stream: UnixStream, state: Arc<Mutex<State>>) {
-    while let Some((line, body)) = request(&mut stream).await {
+    let mut ended = false;
+    while !ended && let Some((line, body, last)) = request(&mut stream).await {
+        ended = last;
         state.lock().expect("no panic").requests.push(line.clone());
         let fault = state.lock().expect("no panic").fault.clone();
         match fault {
@@ -206,13 +229,21 @@ fn answer(line: &str, body: &[u8], state: &Mutex<State>) -> (u16, String) {
             let [repository, tag] = ["repo", "tag"].map(|key| query(key).expect("a name"));
             let image = format!("{}:{tag}", repository.replace("%2F", "/"));
             state.images.push(image);
+            state.labels = labels_of(&query("changes").expect("instructions"));
             (201, r#"{"Id":"sha256:01"}"#.to_owned())
         }
         ("GET", ["images", "json"]) => (200, "[]".to_owned()),
         ("GET", ["images", name @ .., "json"]) => {
             let name = name.join("/");
             if name.starts_with("sha256:") || state.images.contains(&name) {
-                (200, serde_json::json!({ "Id": "sha256:00" }).to_string())
+                let labels = if name == "sha256:01" {
+                    state.labels.clone()
+                } else {
+                    BTreeMap::new()
+                };
+                let image =
+                    serde_json::json!({ "Id": "sha256:00", "Config": { "Labels": labels } });
+                (200, image.to_string())
             } else {
                 (404, r#"{"message":"No such image"}"#.to_owned())
             }
@@ -272,14 +303,14 @@ fn answer(line: &str, body: &[u8], state: &Mutex<State>) -> (u16, String) {
     }
 }
 
-/// Reads one request: `METHOD target` and its body.
-async fn request(stream: &mut UnixStream) -> Option<(String, Vec<u8>)> {
+/// Reads one request: `METHOD target`, its body, and whether it is the connection's last (HTTP/1.0).
+async fn request(stream: &mut UnixStream) -> Option<(String, Vec<u8>, bool)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
     let head = String::from_utf8(head).ok()?;
-    let line = head.lines().next()?.strip_suffix(" HTTP/1.1")?.to_owned();
+    let (line, version) = head.lines().next()?.rsplit_once(" HTTP/")?;
     let length = head
         .to_ascii_lowercase()
         .lines()
@@ -288,7 +319,7 @@ async fn request(stream: &mut UnixStream) -> Option<(String, Vec<u8>)> {
         .unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some((line, body))
+    Some((line.to_owned(), body, version == "1.0"))
 }
 
 async fn respond(stream: &mut UnixStream, status: u16, body: &str) {
