@@ -38,6 +38,9 @@ const REMOVED_WITHIN: Duration = Duration::from_secs(30);
 /// What a look at a sandbox is for, for its faults.
 const LOOK: &str = "inspect the sandbox";
 
+/// The code of a container whose first process was ended by SIGKILL: 128 and the signal's number.
+const KILLED: i64 = 137;
+
 /// How often a prepared image is made for one start.
 const MAKINGS: u32 = 3;
 
@@ -222,6 +225,8 @@ impl DockerSession {
             return self.lost(match (state.running, state.oom_killed, state.exit_code) {
                 (true, _, _) => "its stream was cut while it still ran".to_owned(),
                 (_, true, _) => "it ran out of memory".to_owned(),
+                // Not every engine notices why.
+                (_, _, Some(KILLED)) => "it was killed, as what runs out of memory is".to_owned(),
                 (_, _, Some(code)) => format!("its executor ended with code {code}"),
                 (_, _, None) => "its executor ended".to_owned(),
             });
