@@ -21,6 +21,10 @@ pub(crate) enum Fault {
     DieAfterStart,
     /// Does as asked, and tells afterwards that it did not find the container.
     VanishOn(&'static str),
+    /// Refuses to kill, as Podman does, because everything has just ended by itself.
+    EndedAlready,
+    /// Makes images without the labels asked for.
+    ForgetsLabels,
 }
 
 /// A container.
@@ -150,6 +154,14 @@ async fn serve(mut stream: UnixStream, state: Arc<Mutex<State>>) {
                 respond(&mut stream, status, &body).await;
                 continue;
             }
+            Some(Fault::EndedAlready) if line.contains("/kill") => {
+                for container in &mut state.lock().expect("no panic").containers {
+                    container.running = false;
+                }
+                let body = r#"{"message":"can only kill running containers"}"#;
+                respond(&mut stream, 500, body).await;
+                continue;
+            }
             _ => {}
         }
         if line.contains("/attach") {
@@ -225,11 +237,14 @@ fn answer(line: &str, body: &[u8], state: &Mutex<State>) -> (u16, String) {
                 serde_json::json!({ "Id": name, "Warnings": [] }).to_string(),
             )
         }
+        ("DELETE", ["images", ..]) => (200, "[]".to_owned()),
         ("POST", ["commit"]) => {
             let [repository, tag] = ["repo", "tag"].map(|key| query(key).expect("a name"));
             let image = format!("{}:{tag}", repository.replace("%2F", "/"));
             state.images.push(image);
-            state.labels = labels_of(&query("changes").expect("instructions"));
+            if !matches!(state.fault, Some(Fault::ForgetsLabels)) {
+                state.labels = labels_of(&query("changes").expect("instructions"));
+            }
             (201, r#"{"Id":"sha256:01"}"#.to_owned())
         }
         ("GET", ["images", "json"]) => (200, "[]".to_owned()),
@@ -257,7 +272,8 @@ fn answer(line: &str, body: &[u8], state: &Mutex<State>) -> (u16, String) {
                         "Id": container.name,
                         "Names": [format!("/{}", container.name)],
                         "Labels": container.labels,
-                        "State": if container.running { "running" } else { "exited" },
+                        // Podman's word for what Docker calls `exited`.
+                        "State": if container.running { "running" } else { "stopped" },
                     })
                 })
                 .collect();
@@ -294,7 +310,11 @@ fn answer(line: &str, body: &[u8], state: &Mutex<State>) -> (u16, String) {
                 }
                 ("GET", ["json"]) => {
                     let running = state.containers[at].running;
-                    (200, serde_json::json!({ "State": { "Running": running, "ExitCode": 137, "OOMKilled": true } }).to_string())
+                    let status = if running { "running" } else { "stopped" };
+                    let state = serde_json::json!({
+                        "Status": status, "Running": running, "ExitCode": 137, "OOMKilled": true,
+                    });
+                    (200, serde_json::json!({ "State": state }).to_string())
                 }
                 _ => (500, r#"{"message":"not served here"}"#.to_owned()),
             }
