@@ -28,11 +28,23 @@ const ANSWER: u16 = 2;
 /// What `/etc/hosts` says on every machine (hosts(5)).
 const NAMES: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 
-/// Writes the names of loopback into an `/etc/hosts` that is empty or not there; true if so. An
-/// engine puts an empty one into a container without a network, as into its images.
+/// Where those names are.
+const HOSTS: &str = "/etc/hosts";
+
+/// Where the mounts of this process are listed (proc(5)).
+const MOUNTS: &str = "/proc/self/mountinfo";
+
+/// Writes the names of loopback into an `/etc/hosts` that is empty or not there, or that the engine
+/// has mounted; true if so. Docker puts an empty one into a container without a network, as into its
+/// images; Podman mounts one with the names its own machine knows, which are no part of any image.
 pub(crate) fn ensure_names() -> io::Result<bool> {
-    let path = Path::new("/etc/hosts");
+    let path = Path::new(HOSTS);
     match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() && is_mounted() => {
+            // A mount is written, not replaced: its file is the engine's, one for each sandbox.
+            fs::write(path, NAMES)?;
+            return Ok(true);
+        }
         Ok(found) if !found.is_file() || found.len() > 0 => return Ok(false),
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -47,6 +59,17 @@ pub(crate) fn ensure_names() -> io::Result<bool> {
             content: NAMES.as_bytes().into(),
         },
     )
+}
+
+/// Whether the file is a mount of its own. Without a list of mounts there is none to be found.
+fn is_mounted() -> bool {
+    let mounts = fs::read_to_string(MOUNTS).unwrap_or_default();
+    mounts.lines().any(|line| mount_point(line) == Some(HOSTS))
+}
+
+/// The fifth word of a line of mountinfo, where it is mounted.
+fn mount_point(line: &str) -> Option<&str> {
+    line.split(' ').nth(4)
 }
 
 /// True if something on loopback can be reached: connecting a datagram socket looks for a route
@@ -107,6 +130,20 @@ mod tests {
         let request = request();
         assert_eq!(request.len(), 32);
         assert_eq!(request[..4], 32_u32.to_ne_bytes());
+    }
+
+    #[test]
+    fn a_mount_is_known_by_where_it_is() {
+        let hosts = "82 76 254:0 /run/userdata/hosts /etc/hosts rw,relatime - ext4 /dev/vda rw";
+        assert_eq!(mount_point(hosts), Some(HOSTS));
+        for other in [
+            "76 50 0:40 / / rw,relatime - overlay overlay rw",
+            "82 76 254:0 /etc/hosts /srv/hosts rw - ext4 /dev/vda rw",
+            "82 76",
+            "",
+        ] {
+            assert_ne!(mount_point(other), Some(HOSTS), "{other}");
+        }
     }
 
     #[test]

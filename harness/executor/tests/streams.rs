@@ -266,6 +266,29 @@ fn loopback_is_brought_up_where_the_engine_left_it_down() {
 }
 
 #[test]
+fn an_engines_own_hosts_file_is_made_to_say_loopback_alone() {
+    let place = Root::new();
+    std::fs::write(place.join("/etc/hosts"), "192.0.2.7 the-engines-machine\n").expect("written");
+    let program = || program(vec![root("cat /etc/hosts")]);
+    // As part of the image it stays.
+    let mut session = Session::with_program(&place, program());
+    assert_eq!(session.ok(), "192.0.2.7 the-engines-machine\n");
+    session.stop();
+    let mount =
+        "cp \"$0/etc/hosts\" \"$0/dev/hosts\"; mount --bind \"$0/dev/hosts\" \"$0/etc/hosts\"";
+    let before = format!("ip link set lo up; {mount}");
+    let mut session = Session::start_with(&place, &before, common::CAPABILITIES);
+    session.send_program(program());
+    assert_eq!(
+        session.ok(),
+        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+    );
+    session.stop();
+    let kept = std::fs::read_to_string(place.join("/etc/hosts")).expect("readable");
+    assert_eq!(kept, "192.0.2.7 the-engines-machine\n");
+}
+
+#[test]
 fn a_shell_is_a_login_shell_on_a_terminal_of_the_given_size() {
     let place = Root::new();
     std::fs::write(place.join("/etc/profile"), "PS1=prompt: HELLO=profile\n").expect("written");

@@ -127,7 +127,8 @@ pub struct CellFacts {
     pub booted: Option<BootFact>,
     /// The unprivileged user, once the sandbox was ready.
     pub user: Option<UserFact>,
-    /// True if the harness wrote the names of loopback into an empty `/etc/hosts`.
+    /// True if the harness wrote the names of loopback into an `/etc/hosts` that was empty, or that
+    /// the engine had mounted.
     pub hosts_added: bool,
     /// One for every op of the plan, in order.
     pub ops: Vec<OpFacts>,

@@ -22,15 +22,21 @@ impl Engine {
     pub(crate) fn of_environment() -> Self {
         let host =
             std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into());
-        let socket = host
-            .strip_prefix("unix://")
-            .expect("a Unix socket in DOCKER_HOST");
+        Self::at(&host)
+    }
+
+    /// The engine at an address.
+    ///
+    /// # Panics
+    /// If none answers.
+    pub(crate) fn at(host: &str) -> Self {
+        let socket = host.strip_prefix("unix://");
         let engine = Self {
-            socket: socket.into(),
+            socket: socket.expect("the address of a Unix socket").into(),
         };
         assert!(
             engine.answers(),
-            "ASSAY_CONTAINER_TESTS=1 needs an engine that answers at {host}"
+            "the container tests are on, and no engine answers at {host}"
         );
         engine
     }
@@ -79,17 +85,8 @@ impl Engine {
 
     /// Removes an image, if it is there, after what was prepared of it.
     pub(crate) fn remove_image(&self, id: &str) {
-        let filters = json!({ "label": [format!("assay.prepared={id}")] }).to_string();
-        let prepared = self.json(
-            "GET",
-            &format!("/images/json?filters={}", percent(&filters)),
-            &Value::Null,
-        );
-        let prepared = prepared.as_array().into_iter().flatten();
-        for id in prepared
-            .filter_map(|image| image["Id"].as_str())
-            .chain([id])
-        {
+        let prepared = self.images_with(&format!("assay.prepared={id}"));
+        for id in prepared.iter().map(String::as_str).chain([id]) {
             let _ = self.request(
                 "DELETE",
                 &format!("/images/{}?force=1", percent(id)),
@@ -117,18 +114,13 @@ impl Engine {
 
     /// The id of the systemd variant of a target.
     pub(crate) fn variant_of(&self, target: &str) -> String {
-        let labels = [
-            format!("assay.target={target}"),
-            "assay.variant=systemd".to_owned(),
-        ];
-        let filters = json!({ "label": labels }).to_string();
-        let path = format!("/images/json?filters={}", percent(&filters));
-        let listed = self.json("GET", &path, &Value::Null);
-        let image = listed.as_array().and_then(|images| images.first());
-        let image = image.unwrap_or_else(|| {
+        let variant = self
+            .images_with(&format!("assay.target={target}"))
+            .into_iter()
+            .find(|id| self.inspect_image(id)["Config"]["Labels"]["assay.variant"] == "systemd");
+        variant.unwrap_or_else(|| {
             panic!("no systemd variant: run `assay images build {target} --variant systemd`")
-        });
-        image["Id"].as_str().expect("an id").to_owned()
+        })
     }
 
     /// An image of another with these files (folder, name, content, mode) and labels beside its own.
@@ -157,10 +149,41 @@ impl Engine {
             }
         }
         let tag: String = container.chars().take(12).collect();
-        let path = format!("/commit?container={container}&repo=assay/test&tag={tag}");
-        let image = self.json("POST", &path, &json!({ "Labels": labels }));
+        // Instructions, because not every engine reads labels in the body.
+        let labels = labels.as_object().expect("labels").iter();
+        let labels: Vec<String> = labels
+            .map(|(label, value)| format!("LABEL {label}={value}"))
+            .collect();
+        let path = format!(
+            "/commit?container={container}&repo=assay/test&tag={tag}&changes={}",
+            percent(&labels.join("\n"))
+        );
+        let image = self.json("POST", &path, &json!({}));
         self.remove_container(&container);
-        image["Id"].as_str().expect("an id").to_owned()
+        self.inspect_image(image["Id"].as_str().expect("an id"))["Id"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
+    }
+
+    /// What the engine says of an image.
+    pub(crate) fn inspect_image(&self, id: &str) -> Value {
+        self.json(
+            "GET",
+            &format!("/images/{}/json", percent(id)),
+            &Value::Null,
+        )
+    }
+
+    /// The ids of the images with a label (`key` or `key=value`).
+    pub(crate) fn images_with(&self, label: &str) -> Vec<String> {
+        let filters = json!({ "label": [label] }).to_string();
+        let path = format!("/images/json?filters={}", percent(&filters));
+        let listed = self.json("GET", &path, &Value::Null);
+        let images = listed.as_array().into_iter().flatten();
+        images
+            .map(|image| image["Id"].as_str().expect("an id").to_owned())
+            .collect()
     }
 
     /// Whether a container's processes live.

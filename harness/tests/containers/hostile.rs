@@ -24,7 +24,8 @@ fn beside_a_neighbour(world: &World, recipe: &str) -> Ran {
     assert_eq!(
         ran.ending(recipe, 2),
         r#"{"exited":0}"#,
-        "the check after it is asked"
+        "the check after it is asked: {}",
+        ran.detail(recipe)
     );
     assert_eq!(ran.cell(recipe)["gaps"], Value::Array(Vec::new()));
     world.assert_clean();

@@ -4,6 +4,9 @@
 //! cache, and by that an owner, of its own, sweeps nobody else's sandboxes, and ends by asserting
 //! that it left nothing behind ([`world`]). No test needs the network: recipes are made of checks
 //! and groups, and what needs root misbehaves in an image whose `groupadd` does ([`root_child`]).
+//!
+//! Which engine they use is `DOCKER_HOST`'s to say, Podman's socket like any other
+//! (`ci/prove podman`); those of [`podman`] use that socket whatever the others do.
 
 mod engine;
 mod faults;
@@ -11,6 +14,7 @@ mod hostile;
 mod images;
 mod lifecycle;
 mod outcomes;
+mod podman;
 mod registry;
 mod root_child;
 mod services;

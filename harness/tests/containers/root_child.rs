@@ -47,7 +47,7 @@ impl Hostile {
     fn start() -> Option<Self> {
         let world = World::start()?;
         let engine = &world.engine;
-        let target = format!("hostile-{}", std::process::id());
+        let target = crate::world::target_of_its_own("hostile");
         let from = engine.image_of(TARGET);
         let files = [
             ("/usr/sbin", "groupadd", GROUPADD, 0o755),

@@ -67,7 +67,7 @@ impl Services {
     /// Images in which `systemd` is the distribution's own, or this script in place of it.
     fn start(systemd: Option<&str>) -> Option<Self> {
         let world = World::start()?;
-        let target = format!("services-{}", std::process::id());
+        let target = crate::world::target_of_its_own("services");
         let engine = &world.engine;
         let minimal = engine.commit(
             &engine.image_of(BASE),

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,13 @@ use crate::engine::Engine;
 
 /// The target most tests use.
 pub(crate) const TARGET: &str = "debian-12";
+
+/// The id of a target that no other test makes images of.
+pub(crate) fn target_of_its_own(word: &str) -> String {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let made = MADE.fetch_add(1, Ordering::Relaxed);
+    format!("{word}-{}-{made}", std::process::id())
+}
 
 /// A folder of recipes, a cache of its own, and an engine.
 pub(crate) struct World {

@@ -294,8 +294,8 @@ pub enum ExecutorEvent {
         gid: u32,
         /// True if the user had to be added.
         user_added: bool,
-        /// True if `/etc/hosts` was empty and got the lines of loopback. These two are all the
-        /// harness writes.
+        /// True if `/etc/hosts` was empty, or a mount of the engine's, and got the lines of loopback.
+        /// These two are all the harness writes.
         hosts_added: bool,
     },
     /// The guard of an op was asked.

@@ -293,7 +293,7 @@ fn harness(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
         let hosts = cell
             .facts
             .hosts_added
-            .then(|| "localhost in the empty /etc/hosts".to_owned());
+            .then(|| "localhost in /etc/hosts".to_owned());
         for line in user
             .into_iter()
             .chain(hosts)

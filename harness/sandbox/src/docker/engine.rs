@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use bollard::models::SystemInfo;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
 /// Where Docker listens when `DOCKER_HOST` is not set (`dockerd(8)`, `--host`).
@@ -104,6 +105,7 @@ impl Engine {
             .map_err(|error| self.fault("ask for the version", error))?;
         // Some engines answer `info` with shapes the client cannot read; the version alone serves.
         let info = self.docker.info().await.unwrap_or_default();
+        let unbounded = unbounded(&info);
         let product = version
             .components
             .unwrap_or_default()
@@ -120,6 +122,7 @@ impl Engine {
             data_root: info.docker_root_dir,
             storage_driver: info.driver,
             cgroup_version: info.cgroup_version.map(|version| version.to_string()),
+            unbounded,
             rootless: info
                 .security_options
                 .unwrap_or_default()
@@ -219,8 +222,22 @@ pub struct About {
     pub storage_driver: Option<String>,
     /// `1` or `2`.
     pub cgroup_version: Option<String>,
+    /// What it says it cannot bound for a container, in words such as `memory`.
+    pub unbounded: Vec<&'static str>,
     /// Whether it runs without root.
     pub rootless: bool,
+}
+
+/// What an engine says it cannot bound; of what it does not speak, it is not known.
+fn unbounded(info: &SystemInfo) -> Vec<&'static str> {
+    [
+        ("memory", info.memory_limit),
+        ("processors", info.cpu_cfs_quota),
+        ("processes", info.pids_limit),
+    ]
+    .into_iter()
+    .filter_map(|(what, bounded)| (bounded == Some(false)).then_some(what))
+    .collect()
 }
 
 /// What can go wrong between us and the engine. Each message fits after "failed to …: ".
@@ -348,7 +365,7 @@ fn cause_of(error: &dyn std::error::Error) -> String {
 }
 
 /// An engine's words as they may be shown: one line, no control characters, at most 600 of them.
-fn bounded(text: &str) -> String {
+pub(in crate::docker) fn bounded(text: &str) -> String {
     let mut shown: String = text
         .trim()
         .chars()
@@ -483,6 +500,18 @@ mod tests {
             engine.fault("wait", Client::APIVersionParseError {}),
             EngineError::Protocol { .. }
         ));
+    }
+
+    #[test]
+    fn what_an_engine_does_not_deny_it_may_bound() {
+        let info = |memory_limit| SystemInfo {
+            memory_limit,
+            pids_limit: Some(true),
+            ..SystemInfo::default()
+        };
+        assert_eq!(unbounded(&info(Some(false))), ["memory"]);
+        assert_eq!(unbounded(&info(Some(true))), [""; 0]);
+        assert_eq!(unbounded(&info(None)), [""; 0]);
     }
 
     #[test]

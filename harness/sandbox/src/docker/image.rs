@@ -312,7 +312,8 @@ impl Engine {
         Ok(Some(content))
     }
 
-    /// As [`Engine::fault`], with a 404 told as the missing image it means.
+    /// As [`Engine::fault`], with a 404 told as the missing image it means; Podman may have found
+    /// it and then not find it any more, and tells that with another status.
     pub(in crate::docker) fn image_fault(
         &self,
         operation: &str,
@@ -320,9 +321,13 @@ impl Engine {
         error: bollard::errors::Error,
     ) -> EngineError {
         match self.fault(operation, error) {
-            EngineError::Api { status: 404, .. } => EngineError::ImageMissing {
-                image: image.to_owned(),
-            },
+            EngineError::Api {
+                status, message, ..
+            } if status == 404 || message.contains("image not known") => {
+                EngineError::ImageMissing {
+                    image: image.to_owned(),
+                }
+            }
             fault @ (EngineError::HostUnsupported { .. }
             | EngineError::Unreachable { .. }
             | EngineError::ImageMissing { .. }

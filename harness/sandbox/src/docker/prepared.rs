@@ -9,8 +9,7 @@
 use std::time::{Duration, SystemTime};
 
 use assay_wire::digest::Digest;
-use bollard::models::ContainerConfig;
-use bollard::query_parameters::{CommitContainerOptions, WaitContainerOptions};
+use bollard::query_parameters::WaitContainerOptions;
 use futures_util::StreamExt as _;
 use tokio::sync::Mutex;
 
@@ -111,12 +110,6 @@ impl Prepared {
                 seconds: LEARNED_WITHIN.as_secs(),
             });
         }
-        let options = CommitContainerOptions {
-            container: Some(name.clone()),
-            repo: Some(REPOSITORY.to_owned()),
-            tag: Some(self.tag.clone()),
-            ..CommitContainerOptions::default()
-        };
         // An image inherits the labels of its container and, through it, those of its image. None
         // of them is true of it, but when it was made.
         let image = engine.inspect_image(&spec.image).await?;
@@ -127,16 +120,10 @@ impl Prepared {
             (LABEL_EXECUTOR.to_owned(), self.executor.to_string()),
         ];
         let labels = untrue.map(|label| (label, String::new())).chain(own);
-        let config = ContainerConfig {
-            labels: Some(labels.collect()),
-            ..ContainerConfig::default()
-        };
         engine
-            .docker()
-            .commit_container(options, config)
+            .commit(name, &self.name(), &labels.collect(), &[])
             .await
             .map(|_| ())
-            .map_err(|error| engine.fault("keep the prepared image", error))
     }
 
     /// Removes those of other executors that were made some time ago.

@@ -35,6 +35,12 @@ const END_NOTICED_WITHIN: Duration = Duration::from_secs(1);
 /// else has begun.
 const REMOVED_WITHIN: Duration = Duration::from_secs(30);
 
+/// What a look at a sandbox is for, for its faults.
+const LOOK: &str = "inspect the sandbox";
+
+/// The code of a container whose first process was ended by SIGKILL: 128 and the signal's number.
+const KILLED: i64 = 137;
+
 /// How often a prepared image is made for one start.
 const MAKINGS: u32 = 3;
 
@@ -182,10 +188,7 @@ impl DockerSession {
         let deadline = tokio::time::Instant::now() + END_NOTICED_WITHIN;
         // What is asked next is answered once the engine knows of the end; it is told by then.
         while tokio::time::Instant::now() < deadline {
-            let inspected = engine.docker().inspect_container(name, None).await;
-            let inspected =
-                inspected.map_err(|error| engine.fault("inspect the sandbox", error))?;
-            if inspected.state.unwrap_or_default().running != Some(true) {
+            if !engine.runs(name).await? {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -205,10 +208,9 @@ impl DockerSession {
         }
         let deadline = tokio::time::Instant::now() + END_NOTICED_WITHIN;
         loop {
-            let state = match engine.docker().inspect_container(name, None).await {
-                Ok(answer) => answer.state.unwrap_or_default(),
+            let state = match engine.look_at(LOOK, name).await {
+                Ok(inspected) => inspected.state,
                 Err(error) => {
-                    let error = engine.fault("inspect the sandbox", error);
                     return if status(&error) == Some(404) {
                         self.lost("somebody removed it".to_owned())
                     } else {
@@ -216,13 +218,15 @@ impl DockerSession {
                     };
                 }
             };
-            if state.running == Some(true) && tokio::time::Instant::now() < deadline {
+            if state.running && tokio::time::Instant::now() < deadline {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
             return self.lost(match (state.running, state.oom_killed, state.exit_code) {
-                (Some(true), _, _) => "its stream was cut while it still ran".to_owned(),
-                (_, Some(true), _) => "it ran out of memory".to_owned(),
+                (true, _, _) => "its stream was cut while it still ran".to_owned(),
+                (_, true, _) => "it ran out of memory".to_owned(),
+                // Not every engine notices why.
+                (_, _, Some(KILLED)) => "it was killed, as what runs out of memory is".to_owned(),
                 (_, _, Some(code)) => format!("its executor ended with code {code}"),
                 (_, _, None) => "its executor ended".to_owned(),
             });
@@ -440,32 +444,32 @@ impl Engine {
     async fn wait_until_gone(&self, name: &str, conflict: EngineError) -> Result<(), EngineError> {
         let deadline = tokio::time::Instant::now() + REMOVED_WITHIN;
         while tokio::time::Instant::now() < deadline {
-            match self.docker().inspect_container(name, None).await {
+            match self.look_at(LOOK, name).await {
                 Ok(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-                Err(error) => {
-                    let error = self.fault("inspect the sandbox", error);
-                    return if status(&error) == Some(404) {
-                        Ok(())
-                    } else {
-                        Err(error)
-                    };
-                }
+                Err(EngineError::Api { status: 404, .. }) => return Ok(()),
+                Err(error) => return Err(error),
             }
         }
         Err(conflict)
     }
 
-    /// Kills whatever runs in a container. One that does not run is as wanted.
+    /// Kills whatever runs in a container. One that does not run is as wanted; engines refuse to
+    /// kill it with different statuses, so that a refusal is a question.
     pub(crate) async fn stop_sandbox(&self, name: &str) -> Result<(), EngineError> {
-        let killed = self
-            .docker()
-            .kill_container(name, None)
-            .await
-            .map_err(|error| self.fault("stop the sandbox", error));
-        match killed {
-            Ok(()) | Err(EngineError::Api { status: 409, .. }) => Ok(()),
-            Err(error) => Err(error),
+        let killed = self.docker().kill_container(name, None).await;
+        let refused = match killed.map_err(|error| self.fault("stop the sandbox", error)) {
+            Err(refused @ EngineError::Api { .. }) => refused,
+            other => return other,
+        };
+        if self.runs(name).await? {
+            return Err(refused);
         }
+        Ok(())
+    }
+
+    /// Whether a container's processes live.
+    async fn runs(&self, name: &str) -> Result<bool, EngineError> {
+        Ok(self.look_at(LOOK, name).await?.state.running)
     }
 
     async fn rename_sandbox(&self, from: &str, to: &str) -> Result<(), EngineError> {

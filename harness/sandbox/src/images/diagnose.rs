@@ -87,6 +87,7 @@ pub async fn diagnose(
                 Err(error) => findings.push(Finding::fail(error.to_string(), error.hint())),
                 Ok(about) => {
                     findings.push(engine_finding(engine.host(), &about));
+                    findings.extend(bounds_finding(&about));
                     findings.extend(about.data_root.as_deref().and_then(|root| {
                         disk_finding("the engine's data folder", Path::new(root))
                     }));
@@ -126,10 +127,21 @@ fn engine_finding(host: &str, about: &About) -> Finding {
                 "{what}, but its API {} is older than 1.41",
                 about.api_version
             ),
-            Some("install Docker 20.10 or newer".to_owned()),
+            Some("install Docker 20.10, or Podman 4, or newer".to_owned()),
         ),
         None => Finding::warn(format!("{what}, but names no API version"), None),
     }
+}
+
+/// What a hostile or broken recipe could take of the machine.
+fn bounds_finding(about: &About) -> Option<Finding> {
+    let unbounded = about.unbounded.join(", ");
+    (!unbounded.is_empty()).then(|| {
+        Finding::warn(
+            format!("the engine cannot bound {unbounded}: a sandbox may take all the machine has"),
+            Some("run the engine as root, or on a machine with cgroups v2".to_owned()),
+        )
+    })
 }
 
 fn api_version(text: &str) -> Option<(u32, u32)> {
@@ -296,6 +308,7 @@ mod tests {
             data_root: None,
             storage_driver: Some("overlay2".to_owned()),
             cgroup_version: Some("1".to_owned()),
+            unbounded: Vec::new(),
             rootless: true,
         }
     }
@@ -322,6 +335,22 @@ mod tests {
             engine_finding("unix:///x", &about("1.41")).what,
             "Docker 20.10.24 answers at `unix:///x`, storage overlay2, cgroups v1, rootless"
         );
+    }
+
+    #[test]
+    fn podman_is_named_and_what_it_cannot_bound_is_a_warning() {
+        let podman = About {
+            product: Product::Podman,
+            version: "4.3.1".to_owned(),
+            unbounded: vec!["memory", "processes"],
+            ..about("1.41")
+        };
+        let named = engine_finding("unix:///x", &podman).what;
+        assert!(named.starts_with("Podman 4.3.1 answers"), "{named}");
+        let finding = bounds_finding(&podman).expect("a warning");
+        assert_eq!(finding.level, Level::Warn);
+        assert!(finding.what.contains("memory, processes"), "{finding:?}");
+        assert_eq!(bounds_finding(&about("1.41")), None);
     }
 
     #[test]

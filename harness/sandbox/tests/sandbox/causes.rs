@@ -77,6 +77,42 @@ async fn a_refused_start_is_told_with_the_engines_words_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn an_image_the_engine_lost_between_two_looks_is_missing() {
+    let said = "locating image with ID \"00\": image not known";
+    let (error, engine) = failure(Fault::Refuse("GET /images/", 500, said)).await;
+    assert_eq!(error.cause(), InfraCause::ImageMissing, "{error}");
+    assert_eq!(engine.names(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_image_without_its_labels_is_not_used() {
+    let (error, engine) = failure(Fault::ForgetsLabels).await;
+    assert_eq!(error.cause(), InfraCause::EngineRefused, "{error}");
+    assert!(error.to_string().contains("its labels"), "{error}");
+    assert_eq!(engine.names(), Vec::<String>::new());
+    let requests = engine.requests();
+    let removed = requests
+        .iter()
+        .any(|line| line.starts_with("DELETE /images/"));
+    assert!(removed, "{requests:?}");
+}
+
+#[tokio::test]
+async fn what_has_ended_need_not_be_killed_whatever_the_engine_says_of_it() {
+    let engine = FakeEngine::start(Some(Fault::EndedAlready));
+    let session = Session::start(&engine.backend().await, &spec()).await;
+    let session = session.expect("a session");
+    session.halt().await.expect("as wanted");
+
+    // What still runs was not killed.
+    let engine = FakeEngine::start(Some(Fault::Refuse("/kill", 500, "busy")));
+    let session = Session::start(&engine.backend().await, &spec()).await;
+    let error = session.expect("a session").halt().await;
+    let error = error.expect_err("it runs");
+    assert!(error.to_string().contains("busy"), "{error}");
+}
+
+#[tokio::test]
 async fn an_engine_that_dies_at_any_request_died() {
     for at in [
         "/containers/create",

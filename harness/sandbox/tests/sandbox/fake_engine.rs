@@ -21,6 +21,10 @@ pub(crate) enum Fault {
     DieAfterStart,
     /// Does as asked, and tells afterwards that it did not find the container.
     VanishOn(&'static str),
+    /// Refuses to kill, as Podman does, because everything has just ended by itself.
+    EndedAlready,
+    /// Makes images without the labels asked for.
+    ForgetsLabels,
 }
 
 /// A container.
@@ -36,6 +40,8 @@ struct State {
     containers: Vec<Container>,
     /// Names of images made by a commit. Every image with an id is there.
     images: Vec<String>,
+    /// The labels the last commit asked for.
+    labels: BTreeMap<String, String>,
     requests: Vec<String>,
     fault: Option<Fault>,
     dead: bool,
@@ -112,9 +118,30 @@ impl FakeEngine {
     }
 }
 
-/// Serves one connection until it ends; an attached one becomes a plain stream.
+/// Labels in the instructions of a commit, as they are in its address.
+fn labels_of(changes: &str) -> BTreeMap<String, String> {
+    let plain = [
+        ("%0A", "\n"),
+        ("%22", "\""),
+        ("%3D", "="),
+        ("%3A", ":"),
+        ("+", " "),
+    ];
+    let text = plain.iter().fold(changes.to_owned(), |text, (from, to)| {
+        text.replace(from, to)
+    });
+    text.lines()
+        .filter_map(|line| line.strip_prefix("LABEL ")?.split_once('='))
+        .map(|(label, value)| (label.to_owned(), value.trim_matches('"').to_owned()))
+        .collect()
+}
+
+/// Serves one connection until it ends, an old one after one answer; an attached one becomes a plain
+/// stream.
 async fn serve(mut stream: UnixStream, state: Arc<Mutex<State>>) {
-    while let Some((line, body)) = request(&mut stream).await {
+    let mut ended = false;
+    while !ended && let Some((line, body, last)) = request(&mut stream).await {
+        ended = last;
         state.lock().expect("no panic").requests.push(line.clone());
         let fault = state.lock().expect("no panic").fault.clone();
         match fault {
@@ -125,6 +152,14 @@ async fn serve(mut stream: UnixStream, state: Arc<Mutex<State>>) {
             Some(Fault::Refuse(at, status, message)) if line.contains(at) => {
                 let body = serde_json::json!({ "message": message }).to_string();
                 respond(&mut stream, status, &body).await;
+                continue;
+            }
+            Some(Fault::EndedAlready) if line.contains("/kill") => {
+                for container in &mut state.lock().expect("no panic").containers {
+                    container.running = false;
+                }
+                let body = r#"{"message":"can only kill running containers"}"#;
+                respond(&mut stream, 500, body).await;
                 continue;
             }
             _ => {}
@@ -202,17 +237,28 @@ fn answer(line: &str, body: &[u8], state: &Mutex<State>) -> (u16, String) {
                 serde_json::json!({ "Id": name, "Warnings": [] }).to_string(),
             )
         }
+        ("DELETE", ["images", ..]) => (200, "[]".to_owned()),
         ("POST", ["commit"]) => {
             let [repository, tag] = ["repo", "tag"].map(|key| query(key).expect("a name"));
             let image = format!("{}:{tag}", repository.replace("%2F", "/"));
             state.images.push(image);
+            if !matches!(state.fault, Some(Fault::ForgetsLabels)) {
+                state.labels = labels_of(&query("changes").expect("instructions"));
+            }
             (201, r#"{"Id":"sha256:01"}"#.to_owned())
         }
         ("GET", ["images", "json"]) => (200, "[]".to_owned()),
         ("GET", ["images", name @ .., "json"]) => {
             let name = name.join("/");
             if name.starts_with("sha256:") || state.images.contains(&name) {
-                (200, serde_json::json!({ "Id": "sha256:00" }).to_string())
+                let labels = if name == "sha256:01" {
+                    state.labels.clone()
+                } else {
+                    BTreeMap::new()
+                };
+                let image =
+                    serde_json::json!({ "Id": "sha256:00", "Config": { "Labels": labels } });
+                (200, image.to_string())
             } else {
                 (404, r#"{"message":"No such image"}"#.to_owned())
             }
@@ -226,7 +272,8 @@ fn answer(line: &str, body: &[u8], state: &Mutex<State>) -> (u16, String) {
                         "Id": container.name,
                         "Names": [format!("/{}", container.name)],
                         "Labels": container.labels,
-                        "State": if container.running { "running" } else { "exited" },
+                        // Podman's word for what Docker calls `exited`.
+                        "State": if container.running { "running" } else { "stopped" },
                     })
                 })
                 .collect();
@@ -263,7 +310,11 @@ fn answer(line: &str, body: &[u8], state: &Mutex<State>) -> (u16, String) {
                 }
                 ("GET", ["json"]) => {
                     let running = state.containers[at].running;
-                    (200, serde_json::json!({ "State": { "Running": running, "ExitCode": 137, "OOMKilled": true } }).to_string())
+                    let status = if running { "running" } else { "stopped" };
+                    let state = serde_json::json!({
+                        "Status": status, "Running": running, "ExitCode": 137, "OOMKilled": true,
+                    });
+                    (200, serde_json::json!({ "State": state }).to_string())
                 }
                 _ => (500, r#"{"message":"not served here"}"#.to_owned()),
             }
@@ -272,14 +323,14 @@ fn answer(line: &str, body: &[u8], state: &Mutex<State>) -> (u16, String) {
     }
 }
 
-/// Reads one request: `METHOD target` and its body.
-async fn request(stream: &mut UnixStream) -> Option<(String, Vec<u8>)> {
+/// Reads one request: `METHOD target`, its body, and whether it is the connection's last (HTTP/1.0).
+async fn request(stream: &mut UnixStream) -> Option<(String, Vec<u8>, bool)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
     let head = String::from_utf8(head).ok()?;
-    let line = head.lines().next()?.strip_suffix(" HTTP/1.1")?.to_owned();
+    let (line, version) = head.lines().next()?.rsplit_once(" HTTP/")?;
     let length = head
         .to_ascii_lowercase()
         .lines()
@@ -288,7 +339,7 @@ async fn request(stream: &mut UnixStream) -> Option<(String, Vec<u8>)> {
         .unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some((line, body))
+    Some((line.to_owned(), body, version == "1.0"))
 }
 
 async fn respond(stream: &mut UnixStream, status: u16, body: &str) {

@@ -4,13 +4,10 @@
 //! seconds since 1970 say when it was kept; no run's name holds a dot. Whose a container is and of which run is read from
 //! its labels, never from its name. What is done with what is found is [`crate::sweep`]'s.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use assay_wire::name::{CellId, RunId};
-use bollard::models::ContainerSummaryStateEnum;
-use bollard::query_parameters::ListContainersOptions;
 
 use super::body::{LABEL_CELL, LABEL_OWNER, LABEL_RUN};
 use crate::docker::engine::{Engine, EngineError};
@@ -40,16 +37,9 @@ impl Engine {
     /// not. One whose run is no run's name was not made by this program and is left out.
     pub(crate) async fn leftovers(&self, owner: &OwnerId) -> Result<Vec<Leftover>, EngineError> {
         let filter = format!("{LABEL_OWNER}={owner}");
-        let options = ListContainersOptions {
-            all: true,
-            filters: Some(HashMap::from([("label".to_owned(), vec![filter])])),
-            ..ListContainersOptions::default()
-        };
         let listed = self
-            .docker()
-            .list_containers(Some(options))
-            .await
-            .map_err(|error| self.fault("list the sandboxes", error))?;
+            .labelled_containers("list the sandboxes", &filter)
+            .await?;
         let mut found: Vec<Leftover> = listed
             .into_iter()
             .filter_map(|container| {
@@ -58,7 +48,7 @@ impl Engine {
                 if labels.get(LABEL_OWNER) != Some(&owner.to_string()) {
                     return None;
                 }
-                let id = container.id?;
+                let id = container.id;
                 let name = container
                     .names
                     .and_then(|names| names.into_iter().next())
@@ -70,7 +60,7 @@ impl Engine {
                     run: labels.get(LABEL_RUN)?.parse().ok()?,
                     cell: labels.get(LABEL_CELL).and_then(|cell| cell.parse().ok()),
                     kept: kept_time(&name),
-                    runs: container.state == Some(ContainerSummaryStateEnum::RUNNING),
+                    runs: container.state == "running",
                     id,
                     name,
                 })
