@@ -2,22 +2,26 @@
 //!
 //! It refuses an answer for one word it does not know, and Podman says `stopped` of a container that
 //! has ended and was not tidied up yet, where Docker knows only `exited`. One such container would
-//! hide every other in a list. Here only what is used is read, and any word for a state is one. The
-//! requests are HTTP/1.0, so that an answer ends with its connection and has no chunks (RFC 9112,
-//! 7.1), and bounded in bytes and time.
+//! hide every other in a list. Here only what is used is read, and any word for a state is one.
+//! Answers are bounded in bytes and time.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::client::conn::http1::handshake;
+use hyper::header::HOST;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
 use super::engine::{Engine, EngineError, bounded};
 
 /// The longest answer that is read, in bytes. A container takes a few kilobytes.
-const ANSWER_LIMIT: u64 = 64 << 20;
+const ANSWER_LIMIT: usize = 64 << 20;
 
 /// How long an answer may take. A healthy engine needs milliseconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(120);
@@ -101,74 +105,58 @@ impl Engine {
         operation: &str,
         path: &str,
     ) -> Result<T, EngineError> {
-        let answer = match tokio::time::timeout(ANSWER_WITHIN, self.get(operation, path)).await {
-            Ok(answer) => answer?,
-            Err(_) => {
-                return Err(EngineError::TimedOut {
-                    operation: operation.to_owned(),
-                    seconds: ANSWER_WITHIN.as_secs(),
-                });
-            }
-        };
-        read_answer(operation, &answer)
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.get(operation, path));
+        let (status, body) = answer.await.map_err(|_| EngineError::TimedOut {
+            operation: operation.to_owned(),
+            seconds: ANSWER_WITHIN.as_secs(),
+        })??;
+        read_answer(operation, status, &body)
     }
 
-    /// The whole answer, head and body.
-    async fn get(&self, operation: &str, path: &str) -> Result<Vec<u8>, EngineError> {
-        let socket = self.host().strip_prefix("unix://").unwrap_or_default();
-        let mut stream =
-            UnixStream::connect(socket)
-                .await
-                .map_err(|error| EngineError::Unreachable {
-                    host: self.host().to_owned(),
-                    cause: bounded(&error.to_string()),
-                })?;
-        let asked = async {
-            let head = format!("GET {path} HTTP/1.0\r\nHost: engine\r\n\r\n");
-            stream.write_all(head.as_bytes()).await?;
-            let mut answer = Vec::new();
-            stream
-                .take(ANSWER_LIMIT + 1)
-                .read_to_end(&mut answer)
-                .await?;
-            Ok::<_, std::io::Error>(answer)
+    /// The status and the whole body of an answer.
+    async fn get(&self, operation: &str, path: &str) -> Result<(StatusCode, Bytes), EngineError> {
+        let (host, operation) = (self.host().to_owned(), operation.to_owned());
+        let socket = host.strip_prefix("unix://").unwrap_or_default();
+        let stream = match UnixStream::connect(socket).await {
+            Ok(stream) => TokioIo::new(stream),
+            Err(error) => {
+                let cause = bounded(&error.to_string());
+                return Err(EngineError::Unreachable { host, cause });
+            }
         };
-        let answer = asked.await.map_err(|error| EngineError::Died {
-            operation: operation.to_owned(),
-            host: self.host().to_owned(),
-            cause: bounded(&error.to_string()),
-        })?;
-        if answer.is_empty() {
-            return Err(EngineError::Died {
-                operation: operation.to_owned(),
-                host: self.host().to_owned(),
-                cause: "it closed the connection without an answer".to_owned(),
-            });
-        }
-        Ok(answer)
+        let asked = async {
+            let (mut sender, connection) = handshake(stream).await?;
+            // It ends when its sender does.
+            tokio::spawn(connection);
+            let request = Request::get(path)
+                .header(HOST, "engine")
+                .body(Empty::<Bytes>::new())?;
+            let answer = sender.send_request(request).await?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), ANSWER_LIMIT).collect();
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((status, body.await?.to_bytes()))
+        };
+        asked.await.map_err(|error| {
+            let cause = bounded(&error.to_string());
+            match error.downcast_ref::<hyper::Error>() {
+                Some(broken) if !broken.is_parse() => EngineError::Died {
+                    operation,
+                    host,
+                    cause,
+                },
+                Some(_) | None => EngineError::Protocol { operation, cause },
+            }
+        })
     }
 }
 
 /// What an answer says, or the engine's refusal.
-fn read_answer<T: DeserializeOwned>(operation: &str, answer: &[u8]) -> Result<T, EngineError> {
-    let unreadable = |cause: String| EngineError::Protocol {
-        operation: operation.to_owned(),
-        cause: bounded(&cause),
-    };
-    if answer.len() as u64 > ANSWER_LIMIT {
-        return Err(unreadable(format!("it has more than {ANSWER_LIMIT} bytes")));
-    }
-    let no_http = || unreadable("it is no HTTP".to_owned());
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
-    let (head, body) = answer.split_at(end.ok_or_else(no_http)?);
-    let status: u16 = std::str::from_utf8(head)
-        .ok()
-        .filter(|head| head.starts_with("HTTP/"))
-        .and_then(|head| head.split(' ').nth(1))
-        .and_then(|status| status.get(..3)?.parse().ok())
-        .ok_or_else(no_http)?;
-    let body = body.get(4..).unwrap_or_default();
-    if !(200..300).contains(&status) {
+fn read_answer<T: DeserializeOwned>(
+    operation: &str,
+    status: StatusCode,
+    body: &[u8],
+) -> Result<T, EngineError> {
+    if !status.is_success() {
         #[derive(Deserialize)]
         struct Refusal {
             message: String,
@@ -179,11 +167,14 @@ fn read_answer<T: DeserializeOwned>(operation: &str, answer: &[u8]) -> Result<T,
         };
         return Err(EngineError::Api {
             operation: operation.to_owned(),
-            status,
+            status: status.as_u16(),
             message: bounded(&message),
         });
     }
-    serde_json::from_slice(body).map_err(|error| unreadable(error.to_string()))
+    serde_json::from_slice(body).map_err(|error| EngineError::Protocol {
+        operation: operation.to_owned(),
+        cause: bounded(&error.to_string()),
+    })
 }
 
 /// Text as one part of an address (RFC 3986, 2.3).
@@ -201,41 +192,40 @@ fn percent(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read<T: DeserializeOwned>(answer: &str) -> Result<T, EngineError> {
-        read_answer("look", answer.as_bytes())
+    fn read<T: DeserializeOwned>(status: u16, body: &str) -> Result<T, EngineError> {
+        let status = StatusCode::from_u16(status).expect("a status");
+        read_answer("look", status, body.as_bytes())
     }
 
     #[test]
     fn a_word_nobody_knows_is_a_state_like_another() {
-        let list = "HTTP/1.0 200 OK\r\nServer: x\r\n\r\n\
-            [{\"Id\":\"1\",\"Names\":[\"/a\"],\"State\":\"stopped\",\"Labels\":{\"l\":\"v\"}},{\"Id\":\"2\",\"Labels\":null}]";
-        let listed: Vec<Listed> = read(list).expect("a list");
+        let list = r#"[{"Id":"1","Names":["/a"],"State":"stopped","Labels":{"l":"v"}},
+            {"Id":"2","Labels":null}]"#;
+        let listed: Vec<Listed> = read(200, list).expect("a list");
         assert_eq!((listed[0].id.as_str(), listed[1].id.as_str()), ("1", "2"));
         assert_eq!(listed[0].state, "stopped");
-        let one = "HTTP/1.0 200 OK\r\n\r\n{\"State\":{\"Status\":\"stopped\",\"Running\":false,\
-            \"OOMKilled\":true,\"ExitCode\":137},\"Config\":{\"Labels\":{\"l\":\"v\"}}}";
-        let inspected: Inspected = read(one).expect("a container");
+        let one = r#"{"State":{"Status":"stopped","Running":false,"OOMKilled":true,"ExitCode":137},
+            "Config":{"Labels":{"l":"v"}}}"#;
+        let inspected: Inspected = read(200, one).expect("a container");
         assert!(!inspected.state.running && inspected.state.oom_killed);
         assert_eq!(inspected.state.exit_code, Some(137));
-        assert_eq!(
-            inspected.into_labels(),
-            [("l".to_owned(), "v".to_owned())].into()
-        );
-        let bare: Inspected = read("HTTP/1.0 200 OK\r\n\r\n{}").expect("nothing is said");
+        let labels = inspected.into_labels();
+        assert_eq!(labels, [("l".to_owned(), "v".to_owned())].into());
+        let bare: Inspected = read(200, "{}").expect("nothing is said");
         assert!(!bare.state.running && bare.into_labels().is_empty());
     }
 
     #[test]
     fn a_refusal_has_the_engines_words_and_status() {
-        for (answer, status, said) in [
+        for (status, body, said) in [
             (
-                "HTTP/1.0 404 Not Found\r\n\r\n{\"message\":\"no such\\ncontainer\"}",
                 404,
+                "{\"message\":\"no such\\ncontainer\"}",
                 "no such container",
             ),
-            ("HTTP/1.1 500\r\n\r\nplain words", 500, "plain words"),
+            (500, "plain words", "plain words"),
         ] {
-            let error = read::<Inspected>(answer).expect_err("refused");
+            let error = read::<Inspected>(status, body).expect_err("refused");
             let expected = EngineError::Api {
                 operation: "look".to_owned(),
                 status,
@@ -247,15 +237,8 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_is_told_as_such() {
-        for answer in [
-            "x",
-            "HTTP/1.0 200 OK\r\n",
-            "HTTP/1.0 OK\r\n\r\n{}",
-            "SSH-2.0 200 x\r\n\r\n{}",
-            "HTTP/1.0 200 OK\r\n\r\n",
-            "HTTP/1.0 200 OK\r\n\r\n[1]",
-        ] {
-            let error = read::<Inspected>(answer).expect_err("no answer");
+        for body in ["", "x", "[1]", "{\"State\":1}"] {
+            let error = read::<Inspected>(200, body).expect_err("no answer");
             assert!(matches!(error, EngineError::Protocol { .. }), "{error:?}");
         }
     }

@@ -136,12 +136,9 @@ fn labels_of(changes: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Serves one connection until it ends, an old one after one answer; an attached one becomes a plain
-/// stream.
+/// Serves one connection until it ends; an attached one becomes a plain stream.
 async fn serve(mut stream: UnixStream, state: Arc<Mutex<State>>) {
-    let mut ended = false;
-    while !ended && let Some((line, body, last)) = request(&mut stream).await {
-        ended = last;
+    while let Some((line, body)) = request(&mut stream).await {
         state.lock().expect("no panic").requests.push(line.clone());
         let fault = state.lock().expect("no panic").fault.clone();
         match fault {
@@ -323,14 +320,14 @@ fn answer(line: &str, body: &[u8], state: &Mutex<State>) -> (u16, String) {
     }
 }
 
-/// Reads one request: `METHOD target`, its body, and whether it is the connection's last (HTTP/1.0).
-async fn request(stream: &mut UnixStream) -> Option<(String, Vec<u8>, bool)> {
+/// Reads one request: `METHOD target` and its body.
+async fn request(stream: &mut UnixStream) -> Option<(String, Vec<u8>)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
     let head = String::from_utf8(head).ok()?;
-    let (line, version) = head.lines().next()?.rsplit_once(" HTTP/")?;
+    let line = head.lines().next()?.strip_suffix(" HTTP/1.1")?.to_owned();
     let length = head
         .to_ascii_lowercase()
         .lines()
@@ -339,7 +336,7 @@ async fn request(stream: &mut UnixStream) -> Option<(String, Vec<u8>, bool)> {
         .unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some((line.to_owned(), body, version == "1.0"))
+    Some((line, body))
 }
 
 async fn respond(stream: &mut UnixStream, status: u16, body: &str) {
