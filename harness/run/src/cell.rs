@@ -174,7 +174,8 @@ impl Context {
                 let booting = job.planned.plan.boots && !driver.is_ready();
                 if let (Fault::Lost { message }, true) = (&fault, booting) {
                     // Where PID 1 ends, so does everything: systemd has not told why.
-                    let message = format!("systemd did not start: {message}");
+                    let message =
+                        format!("systemd did not start on {}: {message}", session.engine());
                     return Err(Fault::not_booted(message));
                 }
                 return Err(fault);

@@ -167,7 +167,7 @@ impl Session {
         }
     }
 
-    /// What runs it, such as `docker 20.10.24`.
+    /// What runs it, such as `docker 20.10.24 (cgroups v2)`.
     #[must_use]
     pub fn engine(&self) -> &str {
         match self {
@@ -184,7 +184,7 @@ pub enum Backend {
     Docker {
         /// The engine.
         engine: Engine,
-        /// Its name and version, such as `docker 20.10.24`.
+        /// Its name and version, such as `docker 20.10.24 (cgroups v2)`.
         version: String,
     },
     /// Scripts.
@@ -210,11 +210,14 @@ impl Backend {
             Product::Docker => "docker",
             Product::Podman => "podman",
         };
-        let version = format!("{product} {}", about.version).trim_end().to_owned();
+        let mut version = format!("{product} {}", about.version).trim_end().to_owned();
+        if let Some(cgroups) = about.cgroup_version {
+            version.push_str(&format!(" (cgroups v{cgroups})"));
+        }
         Ok(Self::Docker { engine, version })
     }
 
-    /// Its name and version, such as `docker 20.10.24`.
+    /// Its name and version, such as `docker 20.10.24 (cgroups v2)`.
     #[must_use]
     pub fn version(&self) -> &str {
         match self {

@@ -88,6 +88,7 @@ pub async fn diagnose(
                 Ok(about) => {
                     findings.push(engine_finding(engine.host(), &about));
                     findings.extend(bounds_finding(&about));
+                    findings.extend(cgroups_finding(&about));
                     findings.extend(about.data_root.as_deref().and_then(|root| {
                         disk_finding("the engine's data folder", Path::new(root))
                     }));
@@ -140,6 +141,16 @@ fn bounds_finding(about: &About) -> Option<Finding> {
         Finding::warn(
             format!("the engine cannot bound {unbounded}: a sandbox may take all the machine has"),
             Some("run the engine as root, or on a machine with cgroups v2".to_owned()),
+        )
+    })
+}
+
+/// What cannot boot there (systemd's NEWS, version 258: "Support for cgroup v1 … has been removed").
+fn cgroups_finding(about: &About) -> Option<Finding> {
+    (about.cgroup_version.as_deref() == Some("1")).then(|| {
+        Finding::warn(
+            "on cgroups v1 systemd 258 and newer do not boot: services of the newest distributions are not run",
+            Some("run the engine on a machine with cgroups v2".to_owned()),
         )
     })
 }
@@ -351,6 +362,17 @@ mod tests {
         assert_eq!(finding.level, Level::Warn);
         assert!(finding.what.contains("memory, processes"), "{finding:?}");
         assert_eq!(bounds_finding(&about("1.41")), None);
+    }
+
+    #[test]
+    fn what_cannot_boot_is_told_beforehand() {
+        let mut about = about("1.41");
+        let finding = cgroups_finding(&about).expect("a warning");
+        assert_eq!(finding.level, Level::Warn);
+        for version in [Some("2".to_owned()), None] {
+            about.cgroup_version = version;
+            assert_eq!(cgroups_finding(&about), None);
+        }
     }
 
     #[test]
