@@ -52,7 +52,7 @@ pub(crate) fn measure(binary: &Path, project: &Path, repeats: usize) -> Result<(
         ),
         &format!("{:.0} ms", all.ms),
         &format!(
-            "{repeats} runs from {:.0} to {:.0} ms; {:.0} × of `cat`'s {:.0} ms",
+            "{repeats} runs from {:.0} to {:.0} ms; {:.1} × of `cat`'s {:.0} ms",
             all.range.0,
             all.range.1,
             all.ms / read.ms,
