@@ -15,7 +15,7 @@ use crate::cache;
 use crate::error::{CliError, ErrorKind};
 use crate::images;
 use crate::project::Project;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, plain};
 
 /// What this machine can run.
 #[derive(Serialize, JsonSchema)]
@@ -64,16 +64,21 @@ pub(crate) async fn run(terminal: &Terminal, sweep_all: bool) -> Result<(), CliE
             findings: rows,
         })?;
     } else {
+        let stdout = std::io::stdout();
         terminal.result(|out| {
             for row in &rows {
+                let level = format!("{:<5} ", row.level);
                 writeln!(
                     out,
-                    "{:<5} {}",
-                    row.level,
-                    crate::terminal::plain(&row.what)
+                    "{}",
+                    terminal.hanging(&stdout, &level, &plain(&row.what))
                 )?;
                 if let Some(mend) = &row.mend {
-                    writeln!(out, "      mend: {}", crate::terminal::plain(mend))?;
+                    writeln!(
+                        out,
+                        "{}",
+                        terminal.hanging(&stdout, "      mend: ", &plain(mend))
+                    )?;
                 }
             }
             Ok(())

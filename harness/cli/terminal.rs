@@ -1,7 +1,7 @@
 //! The two streams of the command line: results on standard output, everything else on standard
 //! error. The only module that prints.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 
@@ -111,7 +111,7 @@ impl Terminal {
         if error.source.is_some() {
             let text = plain_lines(&error.to_string());
             let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-            let text = self.hanging("error: ", first);
+            let text = self.hanging(&io::stderr(), "error: ", first);
             let text = text.strip_prefix("error:").unwrap_or(&text);
             self.message(&format!("{red}error{reset}{bold}:{reset}{text}"));
             for line in rest.lines() {
@@ -120,13 +120,14 @@ impl Terminal {
             }
         }
         for hint in &error.hints {
-            self.message(&self.hanging("  hint: ", &plain(hint)));
+            self.message(&self.hanging(&io::stderr(), "  hint: ", &plain(hint)));
         }
     }
 
-    /// A text beside a name, wrapped on a terminal; what programs read keeps its lines.
-    fn hanging(&self, name: &str, text: &str) -> String {
-        if !io::stderr().is_terminal() {
+    /// A text beside a name, wrapped if the stream it goes to is a terminal; what programs read keeps
+    /// its lines.
+    pub(crate) fn hanging(&self, to: &impl IsTerminal, name: &str, text: &str) -> String {
+        if !to.is_terminal() {
             return format!("{name}{text}");
         }
         let room = self.width().saturating_sub(name.len());
@@ -134,7 +135,7 @@ impl Terminal {
         format!("{name}{}", wrap(text, room).join(&between))
     }
 
-    fn colors(&self, stream: &(impl anstream::stream::RawStream + io::IsTerminal)) -> bool {
+    fn colors(&self, stream: &(impl anstream::stream::RawStream + IsTerminal)) -> bool {
         match self.choice {
             ColorChoice::Auto => !matches!(AutoStream::choice(stream), ColorChoice::Never),
             ColorChoice::Always | ColorChoice::AlwaysAnsi => true,
