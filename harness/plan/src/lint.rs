@@ -16,16 +16,10 @@ use crate::target::Target;
 /// taken away: its author wrote the other for the near one.
 #[must_use]
 pub fn lint(recipe: &Recipe, targets: &[Target]) -> Vec<Fault> {
-    let mut faults: Vec<Fault> = Vec::new();
-    for target in targets {
-        if let Some(fault) = taken_away(recipe, target)
-            && !faults
-                .iter()
-                .any(|known| known.places == fault.places && known.message == fault.message)
-        {
-            faults.push(fault);
-        }
-    }
+    let taken = targets
+        .iter()
+        .filter_map(|target| taken_away(recipe, target));
+    let mut faults: Vec<Fault> = taken.collect();
     let mut lost = unreachable(recipe, targets);
     // What a nearer distribution takes away everywhere is said already, and why.
     let said = |span| {
@@ -215,6 +209,25 @@ mod tests {
             ["no step of `a` applies to any of the targets"]
         );
         assert_eq!(on(&[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_taken_away_everywhere_is_told_once() {
+        let steps = [
+            step("apt_install", "\"debian\""),
+            step("group_add", "\"ubuntu\""),
+            step("group_add", "\"gentoo\""),
+        ]
+        .concat();
+        let targets = ["ubuntu-24.04", "mint-22"].map(target);
+        assert_eq!(
+            found(&steps, &targets, FaultCode::ALL),
+            [
+                "on ubuntu-24.04 naming `ubuntu` takes away `1` (apt_install)",
+                "on mint-22 naming `ubuntu` takes away `1` (apt_install)",
+                "step `3` (group_add) applies to none of the targets",
+            ]
+        );
     }
 
     #[test]
