@@ -248,6 +248,8 @@ mod tests {
             "Accept the licence | choose a shell",
             "the shell sh is needed; curl is not",
             "curl https://example.org/x | jq .",
+            "bash -c \"$(cat x)\"",
+            "echo $(curl https://example.org/x)",
         ] {
             assert_eq!(manual(text), [], "{text}");
         }

@@ -75,9 +75,7 @@ impl ServiceName {
 /// Where a suffix begins that looks like one and is none: a unit's own name may hold dots.
 fn wrong_suffix(text: &str) -> Option<usize> {
     let (stem, suffix) = text.rsplit_once('.')?;
-    let near = |kind: &str| {
-        kind != suffix && strsim::damerau_levenshtein(kind, suffix) == 1 && suffix.len() > 3
-    };
+    let near = |kind: &str| suffix.len() > 3 && strsim::damerau_levenshtein(kind, suffix) == 1;
     let mistyped = !UNIT_SUFFIXES.contains(&suffix) && UNIT_SUFFIXES.iter().any(|kind| near(kind));
     (stem.is_empty() || suffix.is_empty() || mistyped).then_some(stem.len())
 }
@@ -247,12 +245,15 @@ mod tests {
             "getty@tty1.service",
             "fstrim.timer",
             "org.example.App",
+            "php8.2-fpm",
+            "a.pat",
             "dev-disk-by\\x2dlabel.device",
         ] {
             assert_eq!(code::<ServiceName>(good), None, "{good}");
         }
         for (bad, wanted) in [
             ("docker.servce", Code::InvalidService),
+            ("docker.paths", Code::InvalidService),
             ("docker.", Code::InvalidService),
             (".service", Code::InvalidService),
             ("a/b", Code::InvalidService),

@@ -213,4 +213,18 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_step_without_an_id_is_called_by_its_number() {
+        let step = "[[steps]]\naction = \"group_add\"\ngroup = \"x\"\n";
+        let named = step.replace("group = ", "id = \"own\"\ngroup = ");
+        let text = ["[metadata]\nname = \"a\"\n", step, &named, step].concat();
+        let recipe = crate::parse(Some("a"), &text).value.expect("a recipe");
+        let ids: Vec<&str> = recipe
+            .steps
+            .iter()
+            .map(|step| step.id.value.as_str())
+            .collect();
+        assert_eq!(ids, ["1", "own", "3"]);
+    }
 }
