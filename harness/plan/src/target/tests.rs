@@ -129,6 +129,7 @@ fn a_machine_is_named_by_what_it_states() {
         ("ID=x\nVERSION_ID=1.0-RC1\n", "x-1.0-rc1"),
         ("ID=x\nVERSION_ID=1-\n", "x-1"),
         ("ID=x\nVERSION_ID=../1\n", "x"),
+        ("ID=x-\n", "x"),
         ("ID=../x\n", "linux"),
         ("", "linux"),
     ] {
