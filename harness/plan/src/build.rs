@@ -401,17 +401,7 @@ fn add_ops(
     let order = order(&runs);
     let at = |(recipe, step): &At| &applied[*recipe][*step];
     let wanted = |steps: &[At]| {
-        let wanted = steps.iter().filter_map(|place| match at(place).1 {
-            Applied::Install(_, wanted) => Some(wanted),
-            Applied::Repository(_)
-            | Applied::GroupAdd(_)
-            | Applied::Service(..)
-            | Applied::Download(..)
-            | Applied::Extract(_)
-            | Applied::InstallBinaries(_)
-            | Applied::RequireCommand(_)
-            | Applied::Manual(_) => None,
-        });
+        let wanted = steps.iter().filter_map(|place| at(place).1.wanted());
         wanted.collect::<Vec<_>>()
     };
     if let Some(manager) = manager {
@@ -495,6 +485,21 @@ fn add_repository(
 }
 
 impl Applied<'_> {
+    /// What it installs, if it is an install.
+    fn wanted(&self) -> Option<&Wanted> {
+        match self {
+            Self::Install(_, wanted) => Some(wanted),
+            Self::Repository(_)
+            | Self::GroupAdd(_)
+            | Self::Service(..)
+            | Self::Download(..)
+            | Self::Extract(_)
+            | Self::InstallBinaries(_)
+            | Self::RequireCommand(_)
+            | Self::Manual(_) => None,
+        }
+    }
+
     fn kind(&self) -> Kind {
         match self {
             Self::Install(_, wanted) if wanted.unless_command.is_none() => Kind::Install,

@@ -6,7 +6,7 @@ use assay_recipe::package::Manager;
 use assay_wire::name::StepRef;
 use assay_wire::source::Span;
 
-use super::{Applied, Considered, find_step};
+use super::{Considered, find_step};
 use crate::fault::{Fault, FaultCode, Place};
 use crate::request::{Contradiction, Request, contradictions};
 use crate::target::Target;
@@ -19,18 +19,8 @@ pub(super) fn range_faults(recipes: &[Considered<'_>], target: &Target) -> Vec<F
     let requests: Vec<Request> = recipes
         .iter()
         .flat_map(Considered::applied)
-        .filter_map(|(_, applied)| match applied {
-            Applied::Install(_, wanted) => Some(wanted.requests.clone()),
-            Applied::Repository(_)
-            | Applied::GroupAdd(_)
-            | Applied::Service(..)
-            | Applied::Download(..)
-            | Applied::Extract(_)
-            | Applied::InstallBinaries(_)
-            | Applied::RequireCommand(_)
-            | Applied::Manual(_) => None,
-        })
-        .flatten()
+        .filter_map(|(_, applied)| applied.wanted())
+        .flat_map(|wanted| wanted.requests.clone())
         .collect();
     let fault = |found: Contradiction| {
         let Contradiction {

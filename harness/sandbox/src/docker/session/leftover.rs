@@ -38,7 +38,7 @@ impl Engine {
     pub(crate) async fn leftovers(&self, owner: &OwnerId) -> Result<Vec<Leftover>, EngineError> {
         let filter = format!("{LABEL_OWNER}={owner}");
         let listed = self
-            .labelled_containers("list the sandboxes", &filter)
+            .containers_with("list the sandboxes", "label", &filter)
             .await?;
         let mut found: Vec<Leftover> = listed
             .into_iter()
