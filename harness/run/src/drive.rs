@@ -34,7 +34,7 @@ use crate::output::Capture;
 const ANSWER: Duration = Duration::from_secs(120);
 
 /// How long past an op's own time limit the runner waits for the executor to enforce it.
-const GRACE: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(60);
 
 /// Most paths of a comparison that are recorded.
 const MAX_UNSEEN: usize = 1000;

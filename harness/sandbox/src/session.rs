@@ -285,12 +285,12 @@ pub struct SandboxLimits {
 }
 
 impl Default for SandboxLimits {
-    /// 4 GiB of memory, 2 processors, 4096 processes, files of 8 GiB.
+    /// 4 GiB of memory, 2 processors, 2048 processes, files of 8 GiB.
     fn default() -> Self {
         Self {
             memory_bytes: 4 << 30,
             milli_cpus: 2000,
-            pids: 4096,
+            pids: 2048,
             file_bytes: 8 << 30,
         }
     }

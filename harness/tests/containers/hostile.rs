@@ -61,7 +61,7 @@ fn one_that_forks_without_end() {
         "exec perl -e \"while (1) { fork }\"",
         "2s",
         "time_limit",
-        Duration::from_secs(60),
+        Duration::from_secs(150),
     );
 }
 

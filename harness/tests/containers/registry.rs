@@ -180,20 +180,10 @@ impl Shop {
         Some(Self { world, target })
     }
 
-    fn definition(&self) -> PathBuf {
-        let file = format!("base-images/{}.toml", self.target);
-        self.world.project().join(file)
-    }
-
     /// Writes the definition: its architecture and its sources.
     pub(crate) fn define(&self, architecture: &str, sources: &str) {
-        let text = format!(
-            "id = \"{}\"\narchitecture = \"{architecture}\"\nsource_date = \"2024-01-01\"\n\
-             family = \"debian\"\npackage_manager = \"apt\"\nlibc = \"glibc\"\nuser = \"dev\"\n\
-             plain_http = true\nos_release = \"ID=made-up\\nVERSION_ID=1\"\n{sources}",
-            self.target
-        );
-        fs::write(self.definition(), text).expect("a definition");
+        let world = &self.world;
+        world.define(&self.target, architecture, MADE_UP, sources);
     }
 
     /// Writes the definition of an image of a registry.
@@ -203,7 +193,7 @@ impl Shop {
 
     /// Takes the definition away.
     pub(crate) fn undefine(&self) {
-        fs::remove_file(self.definition()).expect("removed");
+        fs::remove_file(self.world.definition(&self.target)).expect("removed");
     }
 
     /// Runs `assay images VERB TARGET OPTION…`.
@@ -252,7 +242,7 @@ impl Drop for Shop {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.world.remove_containers();
-            let _ = fs::remove_file(self.definition());
+            let _ = fs::remove_file(self.world.definition(&self.target));
         }
         // A test that ended well has nothing left to be removed.
         let left = Running::start(self.world.assay(&["images", "prune", &self.target])).end();

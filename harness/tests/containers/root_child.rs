@@ -55,25 +55,8 @@ impl Hostile {
         ];
         let labels = json!({ "assay.target": target, "assay.kind": "tarball" });
         let image = engine.commit(&from, &files, &labels);
-
-        std::fs::write(
-            world.project().join("assay.toml"),
-            format!("targets = [\"{target}\"]\n"),
-        )
-        .expect("a project");
-        std::fs::create_dir(world.project().join("base-images")).expect("a folder");
-        let definition = format!(
-            "id = \"{target}\"\narchitecture = \"amd64\"\nsource_date = \"2023-06-10\"\nfamily = \"debian\"\n\
-             package_manager = \"apt\"\nlibc = \"glibc\"\nuser = \"dev\"\nplain_http = true\n\
-             os_release = \"ID=debian\\nVERSION_ID=12\\nVERSION_CODENAME=bookworm\"\n\
-             [[source]]\nkind = \"tarball\"\nfile = \"root.tar\"\nsha256 = \"{}\"\n",
-            "0".repeat(64)
-        );
-        std::fs::write(
-            world.project().join(format!("base-images/{target}.toml")),
-            definition,
-        )
-        .expect("a definition");
+        let os_release = "ID=debian\nVERSION_ID=12\nVERSION_CODENAME=bookworm";
+        world.only_target(&target, os_release);
         Some(Self {
             world,
             target,

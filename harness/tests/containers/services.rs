@@ -89,34 +89,13 @@ impl Services {
                 "assay.target": target, "assay.kind": "tarball", "assay.base": minimal,
             }),
         );
-        let project = world.project();
-        std::fs::write(
-            project.join("assay.toml"),
-            format!("targets = [\"{target}\"]\n"),
-        )
-        .expect("a project");
-        std::fs::create_dir(project.join("base-images")).expect("a folder");
-        let definition = format!(
-            "id = \"{target}\"\narchitecture = \"amd64\"\nsource_date = \"2025-08-09\"\nfamily = \"debian\"\n\
-             package_manager = \"apt\"\nlibc = \"glibc\"\nuser = \"dev\"\nplain_http = true\n\
-             os_release = \"ID=debian\\nVERSION_ID=13\\nVERSION_CODENAME=trixie\"\n\
-             [[source]]\nkind = \"tarball\"\nfile = \"root.tar\"\nsha256 = \"{}\"\n",
-            "0".repeat(64)
-        );
-        std::fs::write(
-            project.join(format!("base-images/{target}.toml")),
-            definition,
-        )
-        .expect("a definition");
+        let os_release = "ID=debian\nVERSION_ID=13\nVERSION_CODENAME=trixie";
+        world.only_target(&target, os_release);
         Some(Self {
             world,
             target,
             images: vec![derived, minimal],
         })
-    }
-
-    fn recipe(&self, name: &str, rest: &str) {
-        self.world.recipe(name, rest);
     }
 
     fn begin(&self, name: &str, options: &[&str]) -> Running {
@@ -126,7 +105,7 @@ impl Services {
 
     /// Runs one recipe to its end; nothing is left behind.
     fn test(&self, name: &str, rest: &str, options: &[&str]) -> Ran {
-        self.recipe(name, rest);
+        self.world.recipe(name, rest);
         let ran = self.begin(name, options).end();
         self.world.assert_clean();
         ran
@@ -290,7 +269,7 @@ fn an_interrupted_or_killed_run_leaves_nothing_that_runs() {
         return;
     };
     let long = "[[check]]\nname = \"long\"\nargv = ['sleep', '90']\ntimeout = \"100s\"\n";
-    services.recipe("long", &[START, long].concat());
+    services.world.recipe("long", &[START, long].concat());
     let running = services.begin("long", &[]);
     services.world.wait_for_journal(LONG_STARTED);
     running.signal(Signal::INT);
@@ -311,7 +290,7 @@ fn an_interrupted_or_killed_run_leaves_nothing_that_runs() {
         assert!(began.elapsed() < Duration::from_secs(30), "it still runs");
         std::thread::sleep(Duration::from_millis(100));
     }
-    services.recipe(
+    services.world.recipe(
         "enabled",
         "[[steps]]\naction = \"service_enable\"\nservice = \"idle\"\n",
     );

@@ -67,6 +67,35 @@ impl World {
         self.folder.path().join("project")
     }
 
+    /// Makes the folder a project with this one target, whose image is of a release of Debian and is
+    /// found by its labels alone: its only source is a file that is not there.
+    pub(crate) fn only_target(&self, target: &str, os_release: &str) {
+        let nowhere = format!(
+            "[[source]]\nkind = \"tarball\"\nfile = \"root.tar\"\nsha256 = \"{}\"\n",
+            "0".repeat(64)
+        );
+        let assay = format!("targets = [\"{target}\"]\n");
+        fs::write(self.project().join("assay.toml"), assay).expect("a project");
+        fs::create_dir(self.project().join("base-images")).expect("a folder");
+        self.define(target, "amd64", os_release, &nowhere);
+    }
+
+    /// Writes the definition of a target of the project.
+    pub(crate) fn define(&self, target: &str, architecture: &str, os_release: &str, sources: &str) {
+        let os_release = os_release.replace('\n', "\\n");
+        let text = format!(
+            "id = \"{target}\"\narchitecture = \"{architecture}\"\nsource_date = \"2024-01-01\"\n\
+             family = \"debian\"\npackage_manager = \"apt\"\nlibc = \"glibc\"\nuser = \"dev\"\n\
+             plain_http = true\nos_release = \"{os_release}\"\n{sources}"
+        );
+        fs::write(self.definition(target), text).expect("a definition");
+    }
+
+    /// The file of a target's definition.
+    pub(crate) fn definition(&self, target: &str) -> PathBuf {
+        self.project().join(format!("base-images/{target}.toml"))
+    }
+
     /// Its cache.
     pub(crate) fn cache(&self) -> PathBuf {
         self.folder.path().join("cache/assay")

@@ -14,7 +14,7 @@ use hyper::client::conn::http1::handshake;
 use hyper::header::HOST;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -180,9 +180,16 @@ fn read_answer<T: DeserializeOwned>(
     })
 }
 
-/// Text as one part of an address (RFC 3986, 2.3).
+/// All but the unreserved characters (RFC 3986, 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Text as one part of an address.
 fn percent(text: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(text, NON_ALPHANUMERIC)
+    utf8_percent_encode(text, RESERVED)
 }
 
 #[cfg(test)]
@@ -242,6 +249,8 @@ mod tests {
 
     #[test]
     fn nothing_in_a_name_ends_its_part_of_the_address() {
-        assert_eq!(percent("a/b?c d\r\n").to_string(), "a%2Fb%3Fc%20d%0D%0A");
+        let percent = |text| percent(text).to_string();
+        assert_eq!(percent("a/b?c d\r\n"), "a%2Fb%3Fc%20d%0D%0A");
+        assert_eq!(percent("assay-0.r_1~"), "assay-0.r_1~");
     }
 }
