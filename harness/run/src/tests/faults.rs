@@ -299,9 +299,9 @@ async fn an_executor_that_lets_a_limit_pass_is_not_waited_for() {
     ran.assert_orderly();
     assert_eq!(ran.failures(), ["verify time_limit"]);
     assert_eq!(ran.code(), 1);
-    // The op's own minute, and half a minute for the executor to say so.
+    // The op's own minute, and a minute for the executor to say so.
     assert!(
-        (90..95).contains(&began.elapsed().as_secs()),
+        (120..125).contains(&began.elapsed().as_secs()),
         "{:?}",
         began.elapsed()
     );
@@ -430,7 +430,7 @@ async fn on_a_disk_that_fills(parallel: usize) -> Ran {
         ran.result
     );
     assert!(
-        began.elapsed() < Duration::from_secs(if parallel > 1 { 30 } else { 100 }),
+        began.elapsed() < Duration::from_secs(if parallel > 1 { 30 } else { 130 }),
         "{:?}",
         began.elapsed()
     );
