@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use assay_wire::lock::Network;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Where to begin, exit codes and pointers, shown below the help of the whole command.
@@ -472,9 +473,36 @@ pub(crate) struct TestArgs {
     /// List the cells that would run, and run nothing
     #[arg(long)]
     pub(crate) list: bool,
+    /// Where what the sandboxes ask for comes from
+    #[arg(long, value_enum, value_name = "WHICH", default_value = "live")]
+    pub(crate) network: NetworkWord,
     /// Do not count cells whose needs (`expected.toml`) are not met
     #[arg(long)]
     pub(crate) allow_unmet_needs: bool,
+}
+
+/// Where what sandboxes ask for comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NetworkWord {
+    /// The world, each time
+    Live,
+    /// The world, once a URL; kept, and written into `assay.lock`
+    Record,
+    /// `assay.lock` and the content store alone
+    Replay,
+    /// Nowhere
+    None,
+}
+
+impl From<NetworkWord> for Network {
+    fn from(word: NetworkWord) -> Self {
+        match word {
+            NetworkWord::Live => Self::Live,
+            NetworkWord::Record => Self::Record,
+            NetworkWord::Replay => Self::Replay,
+            NetworkWord::None => Self::None,
+        }
+    }
 }
 
 /// Arguments of `shell`.

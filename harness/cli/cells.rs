@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use assay_plan::{Fault, Target, closure, harness_env, plan};
+use assay_plan::{Fault, Target, closure, harness_env, plan_locked};
 use assay_recipe::{Recipe, Severity};
 use assay_wire::event::StepLocation;
+use assay_wire::lock::{Lock, Network};
 use assay_wire::name::{CellId, RecipeName, StepId, StepRef};
 use assay_wire::plan::Plan;
 use assay_wire::program::HarnessEnv;
@@ -26,6 +27,8 @@ pub(crate) struct Library {
     sources: Vec<Source>,
     /// What was asked for, in order.
     pub(crate) asked: Vec<RecipeName>,
+    /// What recorded runs were given.
+    lock: Option<Lock>,
 }
 
 /// A cell with its plan.
@@ -88,6 +91,7 @@ impl Library {
             recipes,
             sources,
             asked,
+            lock: project.lock.clone(),
         })
     }
 
@@ -115,7 +119,7 @@ impl Library {
         target: &Target,
     ) -> Result<PlannedCell, Vec<Fault>> {
         let set = closure(asked, &self.recipes)?;
-        let plan = plan(&set, target)?;
+        let plan = plan_locked(&set, target, self.lock.as_ref())?;
         let sources = self.sources();
         Ok(PlannedCell {
             cell: CellId {
@@ -123,7 +127,7 @@ impl Library {
                 recipes: asked.to_vec(),
             },
             target: target.clone(),
-            harness: harness_env(target),
+            harness: harness_env(target, Network::Live),
             locations: set
                 .iter()
                 .flat_map(|recipe| locations(recipe, sources.get(&recipe.metadata.name.value)))

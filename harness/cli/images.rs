@@ -8,6 +8,7 @@ use assay_sandbox::docker::engine::Engine;
 use assay_sandbox::images::{
     BuildError, BuildOptions, Date, FoundImage, ImageRow, SourceKind, build, list,
 };
+use assay_wire::lock::Network;
 use assay_wire::name::{TargetId, Variant};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -247,7 +248,7 @@ async fn derive_variants(
     variant: Variant,
     rebuild: bool,
 ) -> Result<(), CliError> {
-    let world = World::connect(terminal, project).await?;
+    let world = World::connect(terminal, project, Network::Live).await?;
     let mut failed = Vec::new();
     for target in project.targets(targets)? {
         // What was asked for by name and has no image has been complained of already.

@@ -14,6 +14,7 @@ mod expectations;
 mod explain;
 mod images;
 mod load;
+mod lock;
 mod migrate;
 mod new;
 mod plan;
@@ -29,6 +30,7 @@ mod test;
 mod time;
 mod variants;
 mod world;
+mod write;
 
 use std::process::ExitCode;
 

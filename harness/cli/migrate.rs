@@ -13,6 +13,7 @@ use crate::diagnostics::{self, JsonDiagnostic, Source};
 use crate::error::{CliError, ErrorKind};
 use crate::project::read_bounded;
 use crate::terminal::{Terminal, plain, plain_lines};
+use crate::write::replace;
 
 /// Lines around a change.
 const CONTEXT: usize = 3;
@@ -137,19 +138,4 @@ fn say(terminal: &Terminal, name: &str, migration: &Migration, written: bool, le
         let errors = plural(count, "error");
         terminal.message(&format!("{errors} in the new text, to be mended by hand"));
     }
-}
-
-/// Writes beside the file, then renames: it is never half a recipe. A link stays one, and so do the
-/// permissions.
-fn replace(file: &Path, text: &str) -> Result<(), CliError> {
-    let fault = |error: std::io::Error| {
-        CliError::infrastructure(format!("write `{}`: {error}", file.display()))
-    };
-    let real = std::fs::canonicalize(file).map_err(fault)?;
-    let permissions = std::fs::metadata(&real).map_err(fault)?.permissions();
-    let beside = real.with_extension("toml.tmp");
-    std::fs::write(&beside, text)
-        .and_then(|()| std::fs::set_permissions(&beside, permissions))
-        .and_then(|()| std::fs::rename(&beside, &real))
-        .map_err(fault)
 }

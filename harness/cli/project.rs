@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 
 use assay_plan::FaultCode;
 use assay_recipe::project::Lints;
-use assay_recipe::{Diagnostic, Expectations, MAX_RECIPE_BYTES, OtherCode, Project as Settings};
+use assay_recipe::{
+    Diagnostic, Expectations, MAX_LOCK_BYTES, MAX_RECIPE_BYTES, OtherCode, Project as Settings,
+};
 use assay_sandbox::images::set::Definitions;
+use assay_wire::lock::Lock;
 use assay_wire::name::TargetId;
 
 use crate::diagnostics::{self, Source};
@@ -18,6 +21,9 @@ use crate::terminal::Terminal;
 
 /// The file that marks a project's root.
 pub(crate) const MARK: &str = "assay.toml";
+
+/// What recorded runs were given, at a project's root.
+pub(crate) const LOCK: &str = "assay.lock";
 
 /// What is known of the project around the current folder.
 #[derive(Debug)]
@@ -30,6 +36,8 @@ pub(crate) struct Project {
     pub(crate) expectations: Expectations,
     /// The text of `expected.toml`, if there is one.
     pub(crate) expected: Option<Source>,
+    /// `assay.lock`, if there is one.
+    pub(crate) lock: Option<Lock>,
     /// Every target with a definition.
     pub(crate) definitions: Definitions,
 }
@@ -44,18 +52,27 @@ impl Project {
         let at = |name: &str| root.as_deref().unwrap_or(Path::new("")).join(name);
         let (mut settings, mut expectations, mut expected) =
             (Settings::default(), Expectations::default(), None);
+        let mut lock = None;
         if root.is_some() {
-            (settings, _) = read(terminal, &at(MARK), |text| {
+            (settings, _) = read(terminal, &at(MARK), MAX_RECIPE_BYTES, |text| {
                 let parsed = assay_recipe::parse_project(text, &other_codes());
                 (parsed.value, parsed.diagnostics)
             })?;
             let file = at("expected.toml");
             if file.exists() {
-                let (rows, source) = read(terminal, &file, |text| {
+                let (rows, source) = read(terminal, &file, MAX_RECIPE_BYTES, |text| {
                     let parsed = assay_recipe::parse_expected(text);
                     (parsed.value, parsed.diagnostics)
                 })?;
                 (expectations, expected) = (rows, Some(source));
+            }
+            let file = at(LOCK);
+            if file.exists() {
+                let (found, _) = read(terminal, &file, MAX_LOCK_BYTES, |text| {
+                    let parsed = assay_recipe::parse_lock(text);
+                    (parsed.value, parsed.diagnostics)
+                })?;
+                lock = Some(found);
             }
         }
         let folder = settings
@@ -77,12 +94,13 @@ impl Project {
             settings,
             expectations,
             expected,
+            lock,
             definitions,
         })
     }
 
     /// A path of the project as the user would name it.
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.as_deref().unwrap_or(Path::new("")).join(name)
     }
 
@@ -166,9 +184,11 @@ fn find_root() -> Option<PathBuf> {
 fn read<T>(
     terminal: &Terminal,
     path: &Path,
+    limit: usize,
     parse: impl FnOnce(&str) -> (Option<T>, Vec<Diagnostic>),
 ) -> Result<(T, Source), CliError> {
-    let bytes = read_bounded(path).map_err(|fault| CliError::new(ErrorKind::Usage, fault))?;
+    let bytes =
+        read_at_most(path, limit).map_err(|fault| CliError::new(ErrorKind::Usage, fault))?;
     let (text, fault) = assay_recipe::decode(&bytes);
     let (value, diagnostics) = match fault {
         Some(fault) => (None, vec![fault]),

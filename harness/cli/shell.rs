@@ -4,14 +4,17 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use assay_content::proxy::Names;
 use assay_recipe::name::WireName as _;
 use assay_recipe::text::TextFault;
 use assay_run::Journal;
+use assay_run::names_of;
 use assay_run::shell::{ShellSpec, run_shell};
 use assay_sandbox::images::find_variant;
 use assay_sandbox::session::{SandboxSpec, SandboxUse, Session};
 use assay_sandbox::sweep::kept_sandboxes;
 use assay_wire::control::TerminalSize;
+use assay_wire::lock::Network;
 use assay_wire::name::{CellId, RecipeName, TargetId, Variant};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,7 +39,7 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &ShellArgs) -> Result<()
         CliError::word(fault).hint("a cell is a target and a recipe, such as `debian-12:jq`")
     })?;
     let target = project.one_target(&cell.target)?;
-    let world = World::connect(terminal, &project).await?;
+    let world = World::connect(terminal, &project, Network::Live).await?;
     let kept = kept_sandboxes(&world.backend, &world.owner)
         .await
         .map_err(CliError::infrastructure)?;
@@ -48,6 +51,7 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &ShellArgs) -> Result<()
         .leases
         .acquire(&run)
         .map_err(CliError::infrastructure)?;
+    let surroundings = surroundings(terminal, &project, &cell, &target)?;
     let mut session = match &kept {
         Some(kept) => {
             terminal.progress(&format!(
@@ -60,7 +64,8 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &ShellArgs) -> Result<()
                 "a fresh sandbox of {}: no recipe has run in it",
                 cell.target
             ));
-            let spec = fresh(terminal, &world, &project, &cell, &target, &run).await?;
+            let of = (&cell, &target, &surroundings);
+            let spec = fresh(terminal, &world, &project, of, &run).await?;
             Session::start(&world.backend, &spec).await
         }
     }
@@ -68,7 +73,14 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &ShellArgs) -> Result<()
         let hint = error.hint();
         CliError::infrastructure(error).hints(hint)
     })?;
-    let spoken = speak(&world, &cell, &target, arguments.root, &mut session, &lease).await;
+    let spec = ShellSpec {
+        cell,
+        harness: assay_plan::harness_env(&target, world.network),
+        names: surroundings.names,
+        root: arguments.root,
+        size: size(),
+    };
+    let spoken = speak(&world, &spec, &mut session, &lease).await;
     let ended = match &kept {
         Some(_) => session.keep(SystemTime::now()).await.map(|_| ()),
         None => session.close().await,
@@ -89,39 +101,54 @@ fn read_cell(text: &str) -> Result<CellId, TextFault> {
     })
 }
 
-/// The image variant a cell runs in and whether it boots, by its plan; without a recipe of this
-/// project the minimal one.
+/// What a cell's plan says of where it runs.
+struct Surroundings {
+    variant: Variant,
+    boots: bool,
+    /// The hosts it names.
+    names: Names,
+}
+
+/// What surrounds a cell; without a recipe of this project the minimal image, and the hosts it names
+/// itself.
 fn surroundings(
     terminal: &Terminal,
     project: &Project,
     cell: &CellId,
     target: &assay_plan::Target,
-) -> Result<(Variant, bool), CliError> {
+) -> Result<Surroundings, CliError> {
     let files: Vec<_> = cell
         .recipes
         .iter()
         .map(|name| project.recipes().join(format!("{name}.toml")))
         .collect();
     if !files.iter().all(|file| file.exists()) {
-        return Ok((Variant::Minimal, false));
+        return Ok(Surroundings {
+            variant: Variant::Minimal,
+            boots: false,
+            names: Names::default(),
+        });
     }
     let library = Library::load(terminal, project, &files)?;
     let planned = library.plan(&library.asked, target).map_err(|faults| {
         library.print(terminal, &faults);
         CliError::said(ErrorKind::Recipe)
     })?;
-    Ok((planned.plan.variant, planned.plan.boots))
+    Ok(Surroundings {
+        variant: planned.plan.variant,
+        boots: planned.plan.boots,
+        names: names_of(&planned.plan),
+    })
 }
 
 async fn fresh(
     terminal: &Terminal,
     world: &World,
     project: &Project,
-    cell: &CellId,
-    target: &assay_plan::Target,
+    (cell, target, surroundings): (&CellId, &assay_plan::Target, &Surroundings),
     run: &assay_wire::name::RunId,
 ) -> Result<SandboxSpec, CliError> {
-    let (variant, boots) = surroundings(terminal, project, cell, target)?;
+    let variant = surroundings.variant;
     let missing = || {
         let target = &cell.target;
         let runs = project.definitions.get(target).is_some() && !project.is_plan_only(target);
@@ -148,7 +175,7 @@ async fn fresh(
         owner: world.owner,
         cell: cell.clone(),
         image: image.id,
-        used_for: if boots {
+        used_for: if surroundings.boots {
             SandboxUse::Booted
         } else {
             SandboxUse::Cell
@@ -161,9 +188,7 @@ async fn fresh(
 
 async fn speak(
     world: &World,
-    cell: &CellId,
-    target: &assay_plan::Target,
-    root: bool,
+    spec: &ShellSpec,
     session: &mut Session,
     lease: &assay_sandbox::lease::Lease,
 ) -> Result<(), CliError> {
@@ -176,12 +201,6 @@ async fn speak(
         .map_err(CliError::infrastructure)?;
     let (_interrupt, interrupted) = watch::channel(false);
     let context = Arc::new(world.context(Arc::new(journal), interrupted));
-    let spec = ShellSpec {
-        cell: cell.clone(),
-        harness: assay_plan::harness_env(target),
-        root,
-        size: size(),
-    };
     let (tell, sizes) = mpsc::unbounded_channel();
     let mut resized = signal(SignalKind::window_change()).map_err(CliError::infrastructure)?;
     let watcher = tokio::spawn(async move {
@@ -191,7 +210,7 @@ async fn speak(
     let spoken = run_shell(
         &context,
         session,
-        &spec,
+        spec,
         tokio::io::stdin(),
         tokio::io::stdout(),
         sizes,

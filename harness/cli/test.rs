@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use assay_observe::Record;
+use assay_observe::record::RunEnd;
 use assay_recipe::expected::Need;
 use assay_run::{CellJob, Context, Journal, RunError, run_cells};
 use assay_sandbox::images::{FoundImage, SourceKind, find};
@@ -15,7 +16,9 @@ use assay_sandbox::sweep::{Kept, sweep};
 use assay_wire::event::{
     Body, Capture, CellPlanned, Expected, Image, ImageKind, Origin, RunStarted, SnapshotFinding,
 };
+use assay_wire::lock::Network;
 use assay_wire::name::{RunId, TargetId, Variant};
+use assay_wire::plan::Plan;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -28,7 +31,7 @@ use crate::project::Project;
 use crate::terminal::Terminal;
 use crate::variants::{Unavailable, provide};
 use crate::world::{ARCHITECTURE, World};
-use crate::{report, snapshot, time};
+use crate::{lock, report, snapshot, time};
 
 /// The cells that `assay test` would run.
 #[derive(Serialize, JsonSchema)]
@@ -42,7 +45,9 @@ pub(crate) struct CellList {
 /// Runs the cells that are selected and judges them.
 pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<ExitCode, CliError> {
     let project = Project::find(terminal)?;
-    let world = World::connect(terminal, &project).await;
+    let network = Network::from(arguments.network);
+    check_network(&project, network)?;
+    let world = World::connect(terminal, &project, network).await;
     let mut targets = project.targets(&arguments.selection.on)?;
     let images = match &world {
         Ok(world) => images_of(world, &project, &targets).await?,
@@ -76,8 +81,45 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<Exi
         .map(|cell| job(&world, &project, &library, cell, &images, &variants))
         .collect::<Result<Vec<_>, _>>()?;
     let record = run_jobs(terminal, &project, &world, arguments, jobs).await?;
+    if network == Network::Record {
+        record_lock(terminal, &project, &world, &record).await?;
+    }
     report::print(terminal, &record)?;
     Ok(ExitCode::from(assay_observe::exit_code(&record).number()))
+}
+
+/// A lock is written beside `assay.toml`, and a replay needs one.
+fn check_network(project: &Project, network: Network) -> Result<(), CliError> {
+    match network {
+        Network::Live | Network::None => Ok(()),
+        Network::Record if project.root.is_some() => Ok(()),
+        Network::Record => Err(CliError::usage("nothing can be recorded outside a project")
+            .hint("an empty `assay.toml` makes its folder a project; `assay.lock` is written beside it")),
+        Network::Replay if project.lock.is_some() => Ok(()),
+        Network::Replay => Err(CliError::usage("there is no `assay.lock` to replay")
+            .hint("record one with `assay test --network record`")),
+    }
+}
+
+/// Writes what was recorded; nothing if the run was interrupted, which asked for only some of it.
+async fn record_lock(
+    terminal: &Terminal,
+    project: &Project,
+    world: &World,
+    record: &Record,
+) -> Result<(), CliError> {
+    if record.run.end != RunEnd::Complete {
+        terminal.message("interrupted: `assay.lock` stays as it was");
+        return Ok(());
+    }
+    let proxy = world.proxy.clone();
+    let answers = tokio::task::spawn_blocking(move || proxy.recorded()).await;
+    lock::write(
+        terminal,
+        project,
+        record,
+        answers.map_err(CliError::infrastructure)?,
+    )
 }
 
 async fn images_of(
@@ -241,7 +283,7 @@ fn job(
     };
     let planned = CellPlanned {
         plan: cell.plan,
-        harness: cell.harness,
+        harness: assay_plan::harness_env(&cell.target, world.network),
         locations: cell.locations,
         image: image.map(|image| Image {
             target: image.target.clone(),
@@ -279,11 +321,31 @@ fn not_run(world: &World, cell: &PlannedCell, expected: Option<&Expected>) -> Op
             "`{step}` needs the key {fingerprint}, and no hash of its bytes is pinned"
         ));
     }
+    if world.network == Network::Replay
+        && let Some(expired) = expired_key(world, &cell.plan)
+    {
+        return Some(format!("recording_expired: {expired}"));
+    }
     let needs = expected.map_or(&[][..], |row| row.needs.as_slice());
     if let Some(need) = needs.iter().find(|need| !world.meets(need)) {
         return Some(format!("`{need}` is not to be had here"));
     }
     None
+}
+
+/// A key of the plan's that may not sign any more. A manager asks the clock, and time is never faked.
+fn expired_key(world: &World, plan: &Plan) -> Option<String> {
+    let today = time::date(time::now());
+    let keys = world.recorded().into_iter().flat_map(|lock| &lock.keys);
+    keys.filter(|(_, key)| {
+        plan.content
+            .iter()
+            .any(|content| content.sha256 == key.sha256)
+    })
+    .find_map(|(fingerprint, key)| {
+        let day = key.expires.as_ref().filter(|day| **day < today)?;
+        Some(format!("the key {fingerprint} expired on {day}"))
+    })
 }
 
 /// The row of `expected.toml` for a cell of one recipe.
@@ -340,6 +402,7 @@ async fn run_jobs(
         arguments: std::env::args().skip(1).collect(),
         project: project.root.as_ref().map(|root| root.display().to_string()),
         allow_unmet_needs: arguments.allow_unmet_needs,
+        network: world.network,
     }))?;
     let (interrupt, interrupted) = watch::channel(false);
     let signals = tokio::spawn(watch_signals(*terminal, interrupt));

@@ -13,6 +13,7 @@ use assay_sandbox::images::{
     Derivation, FoundImage, Placed, derivation, find_variant, keep_derived,
 };
 use assay_sandbox::session::{SandboxSpec, SandboxUse};
+use assay_wire::lock::Network;
 use assay_wire::name::{CellId, Variant};
 use assay_wire::plan::{Action, Expects, Limits, Op, OpId, Privilege};
 use tokio::sync::watch;
@@ -167,7 +168,7 @@ async fn run(
     };
     let recast = Recast {
         ops,
-        harness: harness_env(target),
+        harness: harness_env(target, Network::Live),
         image: derivation.image.clone(),
     };
     derive(&Arc::new(context), &spec, &recast, progress).await

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use assay_content::fetch::{FetchPolicy, Fetcher};
 use assay_content::lab_hosts::LabHosts;
-use assay_content::proxy::{CertificateAuthority, Proxy, ProxyConfig};
+use assay_content::proxy::{AnswersFrom, CertificateAuthority, Proxy, ProxyConfig};
 use assay_content::store::Store;
 use assay_content::upstream::UpstreamProxies;
 use assay_run::{Context, Journal};
@@ -14,6 +14,7 @@ use assay_sandbox::docker::engine::Engine;
 use assay_sandbox::images::lab::LabManifest;
 use assay_sandbox::lease::{Leases, OwnerId};
 use assay_sandbox::session::{Backend, SandboxLimits};
+use assay_wire::lock::{Lock, Network};
 use tokio::sync::watch;
 
 use crate::error::CliError;
@@ -46,6 +47,10 @@ pub(crate) struct World {
     pub(crate) store: Arc<Store>,
     /// The way out for declared content.
     pub(crate) fetcher: Fetcher,
+    /// Where what sandboxes ask for comes from.
+    pub(crate) network: Network,
+    /// What was recorded before, if anything was.
+    recorded: Option<Lock>,
     /// The way out for sandboxes.
     pub(crate) proxy: Proxy,
     /// The certificate the proxy shows, PEM.
@@ -61,7 +66,11 @@ impl World {
     ///
     /// # Errors
     /// If the engine does not answer, or a cache folder cannot be used.
-    pub(crate) async fn connect(terminal: &Terminal, project: &Project) -> Result<Self, CliError> {
+    pub(crate) async fn connect(
+        terminal: &Terminal,
+        project: &Project,
+        network: Network,
+    ) -> Result<Self, CliError> {
         let engine = images::connect().await?;
         let cache = cache::folder()?;
         let lab = lab_hosts(&cache)?;
@@ -72,7 +81,18 @@ impl World {
         if let Some(timeout) = project.network_timeout() {
             policy.idle_time = timeout;
         }
+        let store = Store::open(cache.join("content")).map_err(CliError::infrastructure)?;
+        let answers = match network {
+            Network::Live => AnswersFrom::World,
+            Network::Record => AnswersFrom::WorldOnce(store.clone()),
+            Network::Replay => {
+                let lock = project.lock.clone().unwrap_or_default();
+                AnswersFrom::Lock(Arc::new(lock), store.clone())
+            }
+            Network::None => AnswersFrom::Nowhere,
+        };
         let config = ProxyConfig {
+            answers,
             lab: lab.clone(),
             upstream: upstream.clone(),
             ..ProxyConfig::default()
@@ -87,7 +107,9 @@ impl World {
             engine,
             leases: Leases::of(&cache),
             owner: OwnerId::of_this_machine(&cache).map_err(CliError::infrastructure)?,
-            store: Arc::new(Store::open(cache.join("content")).map_err(CliError::infrastructure)?),
+            store: Arc::new(store),
+            network,
+            recorded: project.lock.clone(),
             fetcher: Fetcher::new(policy, lab, upstream),
             certificate: authority.certificate_pem(),
             proxy: Proxy::new(config, authority),
@@ -107,6 +129,7 @@ impl World {
             journal,
             store: Arc::clone(&self.store),
             fetcher: self.fetcher.clone(),
+            network: self.network,
             proxy: self.proxy.clone(),
             certificate: self.certificate.clone(),
             backend: self.backend.clone(),
@@ -119,10 +142,28 @@ impl World {
         }
     }
 
+    /// What was recorded before, if anything was.
+    pub(crate) fn recorded(&self) -> Option<&Lock> {
+        self.recorded.as_ref()
+    }
+
     /// True if a need of `expected.toml` is met here.
     pub(crate) fn meets(&self, need: &str) -> bool {
-        need.strip_prefix("host:")
-            .is_some_and(|host| self.fetcher.answers(host))
+        let Some(host) = need.strip_prefix("host:") else {
+            return false;
+        };
+        match self.network {
+            Network::Live | Network::Record => self.fetcher.answers(host),
+            // What was recorded of a host is all that will ever be asked of it.
+            Network::Replay => self.recorded.iter().any(|lock| {
+                let of_host = |url: &String| {
+                    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+                    rest.split(['/', ':', '?']).next() == Some(host)
+                };
+                lock.answers.keys().any(of_host)
+            }),
+            Network::None => false,
+        }
     }
 }
 

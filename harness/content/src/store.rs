@@ -253,6 +253,14 @@ impl Incoming {
         Ok(())
     }
 
+    /// The bytes added so far, to be read beside the writing.
+    ///
+    /// # Errors
+    /// The file cannot be opened a second time.
+    pub(crate) fn reader(&self) -> Result<File, StoreError> {
+        File::open(&self.path).map_err(at(&self.path, "open"))
+    }
+
     /// How many bytes were added.
     #[must_use]
     pub fn size(&self) -> u64 {

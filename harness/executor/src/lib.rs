@@ -16,6 +16,7 @@
 //! (connections out), [`terminal`] (shells), [`manifest`] (the file system as seen).
 
 mod account;
+mod asker;
 mod blobs;
 mod boot;
 mod confine;
@@ -26,6 +27,7 @@ mod loopback;
 mod manifest;
 mod mux;
 mod reap;
+mod repositories;
 mod session;
 mod spawn;
 mod start;

@@ -2,15 +2,18 @@
 //! the runner's proxy. The bytes are not looked at.
 
 use std::io;
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use assay_wire::control::Purpose;
-use assay_wire::program::PROXY_PORT;
+use assay_wire::event::Asker;
+use assay_wire::program::{HarnessEnv, PROXY_PORT};
 use rustix::net::sockopt;
 
+use crate::asker::asker;
 use crate::fault::Fault;
 use crate::loopback;
 use crate::mux::{CHUNK, Received, Stream};
@@ -102,6 +105,8 @@ fn serve(session: &'static Session, socket: &TcpStream) {
     let _ = sockopt::set_socket_send_buffer_size(socket, SOCKET_BYTES);
     let purpose = Purpose::Connect {
         op: session.current_op(),
+        asker: asker_of(socket),
+        trusts: Path::new(HarnessEnv::TRUST_BUNDLE).exists(),
     };
     let stream = session.mux.open(purpose, None);
     thread::scope(|scope| {
@@ -114,6 +119,13 @@ fn serve(session: &'static Session, socket: &TcpStream) {
         }
         receive_in(socket, &stream);
     });
+}
+
+fn asker_of(socket: &TcpStream) -> Option<Asker> {
+    match (socket.peer_addr().ok()?, socket.local_addr().ok()?) {
+        (SocketAddr::V4(client), SocketAddr::V4(server)) => asker(client, server),
+        (SocketAddr::V4(_) | SocketAddr::V6(_), _) => None,
+    }
 }
 
 /// From the sandbox to the runner.

@@ -30,6 +30,7 @@ fn the_executor_introduces_itself_and_ends_politely() {
             gid: 1001,
             user_added: true,
             hosts_added: true,
+            addresses: vec![],
         }]
     );
     session.directive(Directive::Continue);
@@ -64,12 +65,35 @@ fn the_executor_introduces_itself_and_ends_politely() {
             gid: 1001,
             user_added: false,
             hosts_added: false,
+            addresses: vec![],
         }]
     );
     again.hang_up();
     while again.step() {}
     assert!(again.goodbye, "a runner that hangs up ends the session");
     assert_eq!(again.exit_code(), Some(0));
+}
+
+#[test]
+fn the_addresses_of_the_images_own_repositories_are_told() {
+    let place = Root::new();
+    fs::create_dir_all(place.join("/etc/repos.d")).expect("a folder");
+    fs::write(place.join("/etc/repos.d/a"), "baseurl=http://a.example/x\n").expect("a file");
+    let harness = HarnessEnv {
+        repository_files: vec!["/etc/repos.d".parse().expect("a path")],
+        ..HarnessEnv::default()
+    };
+    let session = Session::with_program(
+        &place,
+        Program {
+            harness,
+            certificate: None,
+            becomes_image: false,
+            runs: vec![],
+        },
+    );
+    let ready = |event: &ExecutorEvent| matches!(event, ExecutorEvent::Ready { addresses, .. } if *addresses == ["http://a.example/x"]);
+    assert!(session.events.iter().any(ready), "{:?}", session.events);
 }
 
 #[test]
@@ -233,7 +257,7 @@ fn what_the_harness_adds_follows_what_exists() {
             "/etc/a.pem".parse().expect("a path"),
             "/etc/b.pem".parse().expect("a path"),
         ],
-        probes: vec![],
+        ..HarnessEnv::default()
     };
     let show = "echo $ALWAYS/$TRUSTED; cat /.assay/trust.pem; stat -c %a:%U /.assay/trust.pem";
     let mut session = Session::with_program(

@@ -72,8 +72,10 @@ fn echo(session: &mut Session) -> Ending {
     loop {
         match session.read_frame().expect("the executor runs") {
             Frame::Message(ToRunner::Open(Open { stream, purpose })) => {
-                if let Purpose::Connect { op } = purpose {
-                    assert_eq!(op, Some(OpId(1)));
+                if let Purpose::Connect { op, asker, trusts } = purpose {
+                    assert_eq!((op, trusts), (Some(OpId(1)), false));
+                    let asker = asker.expect("the kernel knows who");
+                    assert!(asker.program.is_some(), "{asker:?}");
                     peers.insert(
                         stream,
                         Peer {

@@ -85,6 +85,7 @@ pub(crate) fn started() -> RunStarted {
         arguments: vec!["test".to_owned()],
         project: Some(".".to_owned()),
         allow_unmet_needs: false,
+        network: assay_wire::lock::Network::Live,
     }
 }
 

@@ -181,7 +181,10 @@ fn assert_request(record: &Request) {
     let said = match &record.decision {
         RequestDecision::Served => "",
         RequestDecision::Refused { reason } | RequestDecision::Failed { reason } => reason,
-        RequestDecision::Forwarded | RequestDecision::Tunnelled => {
+        RequestDecision::Forwarded
+        | RequestDecision::Replayed
+        | RequestDecision::Tunnelled
+        | RequestDecision::Missed { .. } => {
             panic!("nothing leads out: {record:?}")
         }
     };

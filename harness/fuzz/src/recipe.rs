@@ -96,7 +96,10 @@ fn planned(recipe: &Recipe, target: &Target) {
         &effective_distros(&set, target),
         80,
     ));
-    assert_loggable(&render_harness_env(&harness_env(target)));
+    assert_loggable(&render_harness_env(&harness_env(
+        target,
+        assay_wire::lock::Network::Live,
+    )));
     let body = snapshot_text(&planned);
     let meta = SnapshotMeta {
         source: "recipes/it.toml".to_owned(),

@@ -59,6 +59,7 @@ pub fn session(bytes: &[u8]) {
         journal: Arc::clone(&journal),
         store: Arc::new(Store::open(folder.path().join("content")).expect("a store")),
         fetcher: Fetcher::new(FetchPolicy::default(), lab.clone(), UpstreamProxies::none()),
+        network: assay_wire::lock::Network::Live,
         proxy: closed_proxy(lab),
         certificate: authority().certificate_pem(),
         backend: Backend::Fake(fake),

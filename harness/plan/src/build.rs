@@ -14,11 +14,13 @@ use assay_recipe::name::DistroId;
 use assay_recipe::package::Manager;
 use assay_recipe::template::Placeholder;
 use assay_recipe::when::Os;
+use assay_wire::lock::Lock;
 use assay_wire::name::{RecipeName, StepId, StepRef, Variant};
 use assay_wire::plan::{Disposition, Expects, Plan, PlannedStep};
 
 use crate::applies::{Seen, UBUNTU};
 use crate::fault::{Fault, FaultCode, Place};
+use crate::locked::Locked;
 use crate::manager::arch_word;
 use crate::ops::{NameTaken, Ops, Wanted};
 use crate::order::{At, Kind, Run, order};
@@ -39,6 +41,20 @@ use unsupported::unsupported;
 /// dependencies, two recipes or repositories of one name, and ranges of one package that no version
 /// meets. Everything else is a plan, on every target.
 pub fn plan(set: &[&Recipe], target: &Target) -> Result<Plan, Vec<Fault>> {
+    plan_locked(set, target, None)
+}
+
+/// The same under a lock: a range becomes the newest version that was recorded and meets it, and a key
+/// that is known by its fingerprint becomes the file that was recorded.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_locked(
+    set: &[&Recipe],
+    target: &Target,
+    lock: Option<&Lock>,
+) -> Result<Plan, Vec<Fault>> {
+    let locked = Locked::new(lock, &target.id);
     let set = ordered(set)?;
     let depends_on = dependencies(&set);
     let recipes: Vec<Considered<'_>> = set
@@ -79,7 +95,7 @@ pub fn plan(set: &[&Recipe], target: &Target) -> Result<Plan, Vec<Fault>> {
         return Err(faults);
     }
     let machine = (target.os, target.manager());
-    add_ops(&mut plan, &recipes, depends_on, machine)?;
+    add_ops(&mut plan, &recipes, depends_on, machine, locked)?;
     Ok(plan)
 }
 
@@ -374,8 +390,9 @@ fn add_ops(
     recipes: &[Considered<'_>],
     depends_on: Vec<Vec<usize>>,
     (os, manager): (Os, Option<Manager>),
+    locked: Locked<'_>,
 ) -> Result<(), Vec<Fault>> {
-    let mut ops = Ops::default();
+    let mut ops = Ops::new(locked);
     let mut faults = Vec::new();
     for considered in recipes {
         for (at, question) in considered.requires.iter().enumerate() {
@@ -459,7 +476,7 @@ fn add_ops(
 }
 
 fn add_repository(
-    ops: &mut Ops,
+    ops: &mut Ops<'_>,
     faults: &mut Vec<Fault>,
     recipes: &[Considered<'_>],
     step: &StepRef,
@@ -531,4 +548,4 @@ fn numbered(recipe: &RecipeName, word: &str, at: usize) -> StepRef {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,6 +4,7 @@
 //! was tried and does not work, or was not needed.
 
 use assay_recipe::when::Family;
+use assay_wire::lock::Network;
 use assay_wire::name::GuestPath;
 use assay_wire::program::{HarnessEnv, Insertion, PROXY_PORT, Probe, Variable};
 
@@ -18,10 +19,12 @@ use crate::target::Target;
 /// - The certificate authority by the variables curl, git and pip read, and by options of apt-get,
 ///   apt and both dnf, which read none; only where the sandbox has a trust store, so that https
 ///   fails where it would on a real machine.
+/// - The files that name the image's own repositories: the hosts in them may be asked. pacman takes
+///   no certificate authority by any variable or option, so its https repositories are not looked into.
 /// - The probe `packages`: every package with version and architecture. rpm's and pacman's databases
 ///   differ in their bytes after every transaction.
 #[must_use]
-pub fn harness_env(target: &Target) -> HarnessEnv {
+pub fn harness_env(target: &Target, network: Network) -> HarnessEnv {
     let family = target.family();
     let mut variables = proxy_variables();
     if family == Some(Family::Debian) {
@@ -33,8 +36,10 @@ pub fn harness_env(target: &Target) -> HarnessEnv {
     }
     HarnessEnv {
         variables,
-        insertions: insertions(family, &bundle),
+        insertions: [insertions(family, &bundle), relaxations(family, network)].concat(),
         trust_stores: trust_stores(family),
+        repository_files: repository_files(family),
+        manager_trusts: family != Some(Family::Arch),
         probes: probe(family).into_iter().collect(),
     }
 }
@@ -78,6 +83,27 @@ fn insertions(family: Option<Family>, bundle: &GuestPath) -> Vec<Insertion> {
     }
 }
 
+/// In a replay an index may be older than it says it may become: apt is told not to look at dates
+/// (apt.conf(5), `Acquire::Check-Valid-Until`, `Acquire::Check-Date`). Signatures and hashes count as
+/// ever. The other managers ask for no date.
+fn relaxations(family: Option<Family>, network: Network) -> Vec<Insertion> {
+    let words = [
+        "-o",
+        "Acquire::Check-Valid-Until=false",
+        "-o",
+        "Acquire::Check-Date=false",
+    ];
+    let relaxed = |program: &str| Insertion {
+        program: program.to_owned(),
+        words: words.map(str::to_owned).to_vec(),
+        only_if_exists: None,
+    };
+    match (family, network) {
+        (Some(Family::Debian), Network::Replay) => vec![relaxed("apt-get"), relaxed("apt")],
+        (_, Network::Live | Network::Record | Network::Replay | Network::None) => Vec::new(),
+    }
+}
+
 /// Where each family keeps its trusted certificates as one PEM file.
 fn trust_stores(family: Option<Family>) -> Vec<GuestPath> {
     let paths: &[&str] = match family {
@@ -100,6 +126,20 @@ fn trust_stores(family: Option<Family>) -> Vec<GuestPath> {
     paths.iter().map(|path| guest_path(path)).collect()
 }
 
+/// Where each family's manager reads which repositories there are: sources.list(5), dnf.conf(5),
+/// pacman.conf(5), apk-repositories(5), zypper(8).
+fn repository_files(family: Option<Family>) -> Vec<GuestPath> {
+    let paths: &[&str] = match family {
+        Some(Family::Debian) => &["/etc/apt/sources.list", "/etc/apt/sources.list.d"],
+        Some(Family::Rhel) => &["/etc/yum.repos.d", "/etc/dnf/dnf.conf"],
+        Some(Family::Arch) => &["/etc/pacman.conf", "/etc/pacman.d"],
+        Some(Family::Alpine) => &["/etc/apk/repositories"],
+        Some(Family::Suse) => &["/etc/zypp/repos.d"],
+        None => &[],
+    };
+    paths.iter().map(|path| guest_path(path)).collect()
+}
+
 fn probe(family: Option<Family>) -> Option<Probe> {
     let argv: &[&str] = match family? {
         Family::Debian => &[
@@ -117,9 +157,31 @@ fn probe(family: Option<Family>) -> Option<Probe> {
         Family::Alpine | Family::Suse => return None,
     };
     Some(Probe {
-        name: "packages".to_owned(),
+        name: PACKAGES.to_owned(),
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),
     })
+}
+
+/// The probe whose lines are packages.
+pub const PACKAGES: &str = "packages";
+
+/// The package that a line of the probe [`PACKAGES`] is about: its name, without an architecture, and
+/// its version, which of rpm's is whole with its epoch.
+#[must_use]
+pub fn package_of(line: &str) -> Option<(&str, &str)> {
+    let mut words: Vec<&str> = line.split_whitespace().collect();
+    if let [first, _, _, _] = words.as_slice() {
+        // dpkg's begins with a state of which only `ii` is an installed package (dpkg-query(1)).
+        if *first != "ii" {
+            return None;
+        }
+        words.remove(0);
+    }
+    let [name, version, ..] = words.as_slice() else {
+        return None;
+    };
+    let name = name.split(':').next().unwrap_or(name);
+    Some((name, version))
 }
 
 fn bundle() -> GuestPath {
@@ -142,8 +204,12 @@ mod tests {
     #[test]
     fn every_fixture_has_one_and_it_is_constant_for_the_family() {
         for (name, _) in OS_RELEASES {
-            let env = harness_env(&target(name));
-            assert_eq!(env.digest(), harness_env(&target(name)).digest(), "{name}");
+            let env = harness_env(&target(name), Network::Live);
+            assert_eq!(
+                env.digest(),
+                harness_env(&target(name), Network::Live).digest(),
+                "{name}"
+            );
             let with_store = |variable: &&Variable| variable.only_if_exists.is_some();
             assert_eq!(env.variables.iter().filter(with_store).count(), 3, "{name}");
             assert!(
@@ -154,20 +220,51 @@ mod tests {
             );
         }
         assert_eq!(
-            harness_env(&target("mint-22")),
-            harness_env(&target("debian-13"))
+            harness_env(&target("mint-22"), Network::Live),
+            harness_env(&target("debian-13"), Network::Live)
         );
         assert_ne!(
-            harness_env(&target("fedora-44")),
-            harness_env(&target("debian-13"))
+            harness_env(&target("fedora-44"), Network::Live),
+            harness_env(&target("debian-13"), Network::Live)
         );
     }
 
     #[test]
+    fn a_line_of_every_manager_is_a_package_and_its_version() {
+        for (line, package) in [
+            ("ii jq 1.6-2.1 amd64", Some(("jq", "1.6-2.1"))),
+            ("ii libc6:amd64 2.36-9 amd64", Some(("libc6", "2.36-9"))),
+            ("rc gone 1 amd64", None),
+            ("jq 0:1.7.1-8.fc44 x86_64", Some(("jq", "0:1.7.1-8.fc44"))),
+            ("jq 1.7.1-2", Some(("jq", "1.7.1-2"))),
+            ("jq", None),
+            ("", None),
+        ] {
+            assert_eq!(package_of(line), package, "{line}");
+        }
+    }
+
+    #[test]
+    fn dates_are_relaxed_in_a_replay_alone() {
+        let words = |network| {
+            let env = harness_env(&target("debian-12"), network);
+            let insertions = env.insertions.into_iter();
+            insertions
+                .flat_map(|insertion| insertion.words)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert!(words(Network::Replay).contains("Check-Valid-Until=false"));
+        for network in [Network::Live, Network::Record, Network::None] {
+            assert!(!words(network).contains("Check-"), "{network:?}");
+        }
+    }
+
+    #[test]
     fn families() {
-        insta::assert_json_snapshot!("debian", harness_env(&target("debian-12")));
-        insta::assert_json_snapshot!("rhel", harness_env(&target("rocky-9")));
-        insta::assert_json_snapshot!("arch", harness_env(&target("arch")));
-        insta::assert_json_snapshot!("none", harness_env(&target("no-id")));
+        insta::assert_json_snapshot!("debian", harness_env(&target("debian-12"), Network::Live));
+        insta::assert_json_snapshot!("rhel", harness_env(&target("rocky-9"), Network::Live));
+        insta::assert_json_snapshot!("arch", harness_env(&target("arch"), Network::Live));
+        insta::assert_json_snapshot!("none", harness_env(&target("no-id"), Network::Live));
     }
 }

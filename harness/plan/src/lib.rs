@@ -25,6 +25,7 @@ mod build;
 mod group;
 mod harness_env;
 mod lint;
+mod locked;
 mod manager;
 mod ops;
 mod order;
@@ -38,9 +39,9 @@ mod set;
 mod fixtures;
 
 pub use beside::{Beside, beside};
-pub use build::{RecipeDistro, effective_distros, plan};
+pub use build::{RecipeDistro, effective_distros, plan, plan_locked};
 pub use fault::{Fault, FaultCode, Place};
-pub use harness_env::harness_env;
+pub use harness_env::{PACKAGES, harness_env, package_of};
 pub use lint::lint;
 pub use render::{
     render_beside, render_explanation, render_harness_env, render_markdown, render_plan,

@@ -14,6 +14,7 @@ use assay_wire::plan::{
     Action, Content, Evidence, Expects, FileContent, Guard, Limits, Op, OpId, Privilege,
 };
 
+use crate::locked::Locked;
 use crate::manager::{self, Mode, words};
 use crate::presence::{Question, installed_range};
 use crate::repository::{Key, Repository, RepositoryFiles};
@@ -31,7 +32,8 @@ const SERVICE: Limits = Limits {
 
 /// The ops so far, and what the next ones depend on.
 #[derive(Debug, Default)]
-pub(crate) struct Ops {
+pub(crate) struct Ops<'l> {
+    locked: Locked<'l>,
     ops: Vec<Op>,
     content: Vec<Content>,
     /// True if a refresh stands behind the last repository.
@@ -62,7 +64,15 @@ pub(crate) struct Wanted {
     pub(crate) unless_command: Option<String>,
 }
 
-impl Ops {
+impl<'l> Ops<'l> {
+    /// No op yet.
+    pub(crate) fn new(locked: Locked<'l>) -> Self {
+        Self {
+            locked,
+            ..Self::default()
+        }
+    }
+
     /// How many ops there are.
     pub(crate) fn count(&self) -> u32 {
         u32::try_from(self.ops.len()).unwrap_or(u32::MAX)
@@ -89,6 +99,8 @@ impl Ops {
                 .iter()
                 .flat_map(|wanted| wanted.requests.iter().cloned()),
         );
+        let narrow = |request| self.locked.narrow(manager, request);
+        let merged: Vec<Request> = merged.into_iter().map(narrow).collect();
         if merged.is_empty() {
             return;
         }
@@ -180,6 +192,7 @@ impl Ops {
         step: &StepRef,
         repository: &Repository,
     ) -> Result<(), NameTaken> {
+        let repository = &self.located(repository);
         let (name, files) = self.free_name(repository)?;
         if self.written.contains_key(&files.path) {
             for op in &mut self.ops {
@@ -213,6 +226,20 @@ impl Ops {
         self.write(step, path, Privilege::Root, FileContent::Text(files.text));
         self.refreshed = false;
         Ok(())
+    }
+
+    /// The repository, with the file of its key where the lock says which that is.
+    fn located(&self, repository: &Repository) -> Repository {
+        let mut located = repository.clone();
+        if let Key::Fingerprint(fingerprint) = &repository.key
+            && let Some(key) = self.locked.key(fingerprint)
+        {
+            located.key = Key::File {
+                url: key.url.clone(),
+                sha256: key.sha256,
+            };
+        }
+        located
     }
 
     /// The name and files of a repository: a name made here gives way to one that is taken, a name

@@ -201,6 +201,12 @@ codes! {
     ContradictingExpectation = "contradicting-expectation", Error;
     /// Two expectations for one cell.
     DuplicateExpectation = "duplicate-expectation", Error;
+    /// A lock of a version nobody here knows.
+    LockVersion = "lock-version", Error;
+    /// Something that may stand once in a lock stands twice.
+    DuplicateLockEntry = "duplicate-lock-entry", Error;
+    /// An entry of a lock that says nothing anybody could use.
+    InvalidLockEntry = "invalid-lock-entry", Error;
 }
 
 impl fmt::Display for Code {

@@ -45,9 +45,19 @@ pub(crate) fn with_document<T>(
     faults: &mut Faults,
     convert: impl FnOnce(&DeTable<'_>, &mut Faults) -> Option<T>,
 ) -> Option<T> {
-    if text.len() > MAX_RECIPE_BYTES {
+    with_document_of(MAX_RECIPE_BYTES, text, faults, convert)
+}
+
+/// The same for a file of at most so many bytes.
+pub(crate) fn with_document_of<T>(
+    limit: usize,
+    text: &str,
+    faults: &mut Faults,
+    convert: impl FnOnce(&DeTable<'_>, &mut Faults) -> Option<T>,
+) -> Option<T> {
+    if text.len() > limit {
         let message = format!(
-            "the file has {} bytes; at most {MAX_RECIPE_BYTES} are read",
+            "the file has {} bytes; at most {limit} are read",
             text.len()
         );
         faults.report(Diagnostic::new(

@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use assay_recipe::explain::{FileKind, all};
-use assay_recipe::{Code, Diagnostic, decode, explain, parse, parse_expected, parse_project};
+use assay_recipe::{
+    Code, Diagnostic, decode, explain, parse, parse_expected, parse_lock, parse_project,
+};
 use assay_wire::source::LineIndex;
 
 /// Codes whose files would be too long to keep; `generated_files` makes them.
@@ -23,6 +25,7 @@ fn diagnostics(kind: FileKind, code: Option<Code>, bytes: &[u8]) -> (String, Vec
         (None, FileKind::Recipe) => parse(stem, &text).diagnostics,
         (None, FileKind::Project) => parse_project(&text, &[]).diagnostics,
         (None, FileKind::Expected) => parse_expected(&text).diagnostics,
+        (None, FileKind::Lock) => parse_lock(&text).diagnostics,
     };
     (text.into_owned(), found)
 }
@@ -62,6 +65,7 @@ fn fixtures(kind: FileKind) -> Vec<PathBuf> {
         FileKind::Recipe => "recipe",
         FileKind::Project => "project",
         FileKind::Expected => "expected",
+        FileKind::Lock => "lock",
     };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
@@ -122,6 +126,11 @@ fn bad_expectations() {
 }
 
 #[test]
+fn locks() {
+    check(FileKind::Lock, "lock");
+}
+
+#[test]
 fn generated_files() {
     let long = format!("#{}", "x".repeat(assay_recipe::MAX_RECIPE_BYTES));
     let found = parse(None, &long).diagnostics;
@@ -141,7 +150,12 @@ fn every_code_has_an_explanation_and_a_fixture() {
     let explained: Vec<_> = all().map(|explanation| explanation.code).collect();
     assert_eq!(explained.len(), codes.len(), "one explanation per code");
     assert_eq!(explained.iter().copied().collect::<BTreeSet<_>>(), codes);
-    let kinds = [FileKind::Recipe, FileKind::Project, FileKind::Expected];
+    let kinds = [
+        FileKind::Recipe,
+        FileKind::Project,
+        FileKind::Expected,
+        FileKind::Lock,
+    ];
     let mut covered: BTreeSet<_> = kinds
         .into_iter()
         .flat_map(fixtures)
@@ -164,13 +178,16 @@ fn the_examples_of_explanations_tell_the_truth() {
                 FileKind::Recipe if !example.contains("[metadata]") => {
                     format!("[metadata]\nname = \"x\"\n{example}")
                 }
-                FileKind::Recipe | FileKind::Project | FileKind::Expected => example.to_owned(),
+                FileKind::Recipe | FileKind::Project | FileKind::Expected | FileKind::Lock => {
+                    example.to_owned()
+                }
             };
             let stem = whole.starts_with("# recipes/jq.toml").then_some("jq");
             match explanation.file {
                 FileKind::Recipe => parse(stem, &whole).diagnostics,
                 FileKind::Project => parse_project(&whole, &[]).diagnostics,
                 FileKind::Expected => parse_expected(&whole).diagnostics,
+                FileKind::Lock => parse_lock(&whole).diagnostics,
             }
         };
         let wrong = reported(explanation.wrong);

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use assay_content::fetch::{FetchError, Fetcher};
 use assay_content::lab_hosts::LabError;
-use assay_content::proxy::Proxy;
+use assay_content::proxy::{Names, Proxy};
 use assay_content::store::Store;
 use assay_observe::CellFolder;
 use assay_sandbox::lease::OwnerId;
@@ -16,9 +16,10 @@ use assay_wire::event::{
     Body, CellEnded, CellPlanned, ContentReady, ContentRefused, Image, InfraCause, Origin,
     SandboxLeft, SandboxStarted,
 };
+use assay_wire::lock::Network;
 use assay_wire::name::CellId;
 use assay_wire::outcome::OutcomeKind;
-use assay_wire::plan::Content;
+use assay_wire::plan::{Content, Plan};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -45,6 +46,8 @@ pub struct Context {
     pub store: Arc<Store>,
     /// How it is fetched.
     pub fetcher: Fetcher,
+    /// Where what they ask for comes from.
+    pub network: Network,
     /// Who answers the sandboxes' connections.
     pub proxy: Proxy,
     /// The certificate it shows for what it intercepts, PEM.
@@ -141,7 +144,7 @@ impl Context {
         let mut driver = Driver::new(
             job.cell.clone(),
             Arc::clone(&self.journal),
-            self.serve_connection(),
+            (self.serve_connection(), names_of(&job.planned.plan)),
             deadline,
             channel,
         );
@@ -165,7 +168,12 @@ impl Context {
                 )
                 .await
         };
-        match driven.await {
+        let driven = driven.await;
+        if let Some(message) = driver.missed() {
+            // Whatever the recipe made of it: without that answer nothing was tested.
+            return Err(Fault::NotRecorded { message });
+        }
+        match driven {
             Ok(Answers::Yes) => {}
             // What it changed since its last manifest is known to be unknown.
             Ok(Answers::No) => return Ok(AttemptEnd::Finished),
@@ -221,6 +229,8 @@ impl Context {
                         bytes: bytes.len() as u64,
                         stored,
                     };
+                    self.proxy
+                        .note(&content.url, content.sha256, bytes.len() as u64);
                     self.record(job, Body::ContentReady(ready))?;
                     blobs.push((content.sha256, bytes));
                 }
@@ -234,6 +244,14 @@ impl Context {
     }
 
     async fn fetch(&self, content: &Content) -> Result<Result<Vec<u8>, ContentRefused>, Fault> {
+        let away = matches!(self.network, Network::Replay | Network::None);
+        if away && !self.store.contains(&content.sha256) {
+            let message = format!(
+                "`{}` ({}) is not in the content store, and this run has no network",
+                content.url, content.sha256
+            );
+            return Err(Fault::NotRecorded { message });
+        }
         let (fetcher, store) = (self.fetcher.clone(), Arc::clone(&self.store));
         let (url, sha256) = (content.url.clone(), content.sha256);
         let fetched = tokio::task::spawn_blocking(move || {
@@ -338,6 +356,31 @@ impl Context {
     pub(crate) fn record(&self, job: &CellJob, body: Body) -> Result<(), Fault> {
         Ok(self.journal.append(Some(&job.cell), Origin::Runner, body)?)
     }
+}
+
+/// The hosts a plan names, wherever it does: in its content, in a command, in a file it writes.
+#[must_use]
+pub fn names_of(plan: &Plan) -> Names {
+    fn gather(value: &serde_json::Value, names: &Names) {
+        match value {
+            serde_json::Value::String(text) => names.add_text(text),
+            serde_json::Value::Array(items) => items.iter().for_each(|item| gather(item, names)),
+            serde_json::Value::Object(fields) => {
+                fields.values().for_each(|field| gather(field, names));
+            }
+            serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {
+            }
+        }
+    }
+    let names = Names::default();
+    for content in &plan.content {
+        names.add_text(&content.url);
+    }
+    // A plan is written as JSON all the time: that cannot fail.
+    if let Ok(ops) = serde_json::to_value(&plan.ops) {
+        gather(&ops, &names);
+    }
+    names
 }
 
 /// So much later, or, where no clock goes that far, a month.

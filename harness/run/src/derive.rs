@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use assay_content::proxy::Names;
 use assay_observe::op_failed;
 use assay_sandbox::session::{CommittedImage, SandboxSpec, Session};
 use assay_wire::digest::Digest;
@@ -84,7 +85,7 @@ async fn perform(
     let mut driver = Driver::new(
         spec.cell.clone(),
         Arc::clone(&context.journal),
-        context.serve_connection(),
+        (context.serve_connection(), Names::default()),
         far_from(Instant::now(), context.cell_time),
         channel,
     );

@@ -3,10 +3,10 @@
 //! of `observe` are whether to go on.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use assay_content::proxy::PeerInfo;
+use assay_content::proxy::{Names, PeerInfo};
 use assay_observe::{judge_presence, op_failed};
 use assay_sandbox::session::{Change, ChangeKind, Channel as Stream};
 use assay_wire::PROTOCOL;
@@ -14,7 +14,7 @@ use assay_wire::control::{Channel, Directive, Hello, Purpose, ToExecutor, ToRunn
 use assay_wire::digest::Digest;
 use assay_wire::event::{
     Body, Captured, CrossChecked, Ending, ExecutorEvent, Limit, ManifestPoint, Origin, Output,
-    Request,
+    Request, RequestDecision,
 };
 use assay_wire::manifest::escape_path;
 use assay_wire::name::CellId;
@@ -48,6 +48,8 @@ pub(crate) struct Driver {
     journal: Arc<Journal>,
     serve: ServeConnection,
     peer: PeerInfo,
+    names: Names,
+    missed: Arc<Mutex<Option<String>>>,
     deadline: Instant,
     link: Link,
     arrivals: mpsc::Receiver<Incoming>,
@@ -90,27 +92,37 @@ pub(crate) struct OpEnd {
 }
 
 impl Driver {
-    /// Takes over a session's channel.
+    /// Takes over a session's channel. Beside these hosts the sandbox may ask those that its image's
+    /// own repository files name.
     pub(crate) fn new(
         cell: CellId,
         journal: Arc<Journal>,
-        serve: ServeConnection,
+        (serve, names): (ServeConnection, Names),
         deadline: Instant,
         channel: Stream,
     ) -> Self {
         let (link, arrivals) = Link::start(channel.reader, channel.writer);
+        let missed = Arc::new(Mutex::new(None));
         let peer = {
             let (journal, cell) = (Arc::clone(&journal), cell.clone());
-            PeerInfo::new(move |request: Request| {
+            let missed = Arc::clone(&missed);
+            let peer = PeerInfo::new(move |request: Request| {
+                if let RequestDecision::Missed { reason } = &request.decision {
+                    let mut missed = missed.lock().unwrap_or_else(PoisonError::into_inner);
+                    missed.get_or_insert_with(|| reason.clone());
+                }
                 // A journal that failed stays failed: the cell's next own fact reports it.
                 let _ = journal.append(Some(&cell), Origin::Runner, Body::Request(request));
-            })
+            });
+            peer.only(names.clone())
         };
         Self {
             cell,
             journal,
             serve,
             peer,
+            names,
+            missed,
             deadline,
             link,
             arrivals,
@@ -258,6 +270,12 @@ impl Driver {
         }
     }
 
+    /// What was asked for first and is in no recording, where nothing else may answer.
+    pub(crate) fn missed(&self) -> Option<String> {
+        let missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        missed.clone()
+    }
+
     /// True once the sandbox has said that it is prepared.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready
@@ -265,13 +283,19 @@ impl Driver {
 
     /// Sends a program and waits until the sandbox is prepared, and booted where it boots.
     pub(crate) async fn send_program(&mut self, program: Program) -> Result<(), Fault> {
+        let manager_trusts = program.harness.manager_trusts;
         self.link.send(&ToExecutor::Program(Box::new(program)));
         let mut event = self.event(ANSWER).await?;
         if matches!(event, ExecutorEvent::Booted { .. }) {
             event = self.event(ANSWER).await?;
         }
         match event {
-            ExecutorEvent::Ready { .. } => {
+            ExecutorEvent::Ready { addresses, .. } => {
+                let addresses = || addresses.iter().map(String::as_str);
+                self.names.add_addresses(addresses());
+                if !manager_trusts {
+                    self.names.leave_unseen(addresses());
+                }
                 self.ready = true;
                 Ok(())
             }
@@ -532,14 +556,14 @@ impl Driver {
     }
 
     fn connect(&self, purpose: Purpose, end: tokio::io::DuplexStream) {
-        let op = match purpose {
-            Purpose::Connect { op } => op,
+        let peer = match purpose {
+            Purpose::Connect { op, asker, trusts } => self.peer.during(op).asking(asker, trusts),
             Purpose::Output { .. }
             | Purpose::Manifest
             | Purpose::Blob { .. }
-            | Purpose::Pty { .. } => None,
+            | Purpose::Pty { .. } => self.peer.clone(),
         };
-        (self.serve)(end, self.peer.during(op));
+        (self.serve)(end, peer);
     }
 
     fn record(&self, origin: Origin, body: Body) -> Result<(), Fault> {

@@ -51,6 +51,12 @@ pub(crate) enum Fault {
         /// True if trying again can help.
         transient: bool,
     },
+    /// Something was asked for that was not recorded, where nothing else may answer.
+    #[error("not recorded: {message}")]
+    NotRecorded {
+        /// What is missing.
+        message: String,
+    },
     /// The host's own disk.
     #[error("{message}")]
     Storage {
@@ -87,6 +93,7 @@ impl Fault {
             Self::OutOfTime
             | Self::NotBooted { .. }
             | Self::ImageMissing { .. }
+            | Self::NotRecorded { .. }
             | Self::Storage { .. }
             | Self::Journal(_) => false,
         }
@@ -108,6 +115,10 @@ impl Fault {
                 Some("give the cell more time with `--timeout`".to_owned()),
             ),
             Self::Host { hint, .. } => (InfraCause::HostUnreachable, hint.clone()),
+            Self::NotRecorded { .. } => (
+                InfraCause::NotRecorded,
+                Some("record it with `assay test --network record`".to_owned()),
+            ),
             Self::Storage { .. } | Self::Journal(_) => (
                 InfraCause::HostStorage,
                 Some("free some disk space, then run it again".to_owned()),

@@ -19,6 +19,6 @@ pub mod shell;
 #[cfg(test)]
 mod tests;
 
-pub use cell::{CellJob, Context};
+pub use cell::{CellJob, Context, names_of};
 pub use journal::{Journal, JournalError, Listener};
 pub use schedule::{RunError, run_cells};

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use assay_content::proxy::Names;
 use assay_sandbox::session::Session;
 use assay_wire::control::{Purpose, TerminalSize, ToExecutor};
 use assay_wire::digest::Digest;
@@ -30,6 +31,8 @@ pub struct ShellSpec {
     pub cell: CellId,
     /// What the harness adds, as for the cell.
     pub harness: HarnessEnv,
+    /// The hosts it may ask beside the image's own, as for the cell.
+    pub names: Names,
     /// True for root's shell, false for `dev`'s.
     pub root: bool,
     /// The terminal's size.
@@ -64,7 +67,7 @@ where
     let mut driver = Driver::new(
         spec.cell.clone(),
         Arc::clone(&context.journal),
-        context.serve_connection(),
+        (context.serve_connection(), spec.names.clone()),
         deadline,
         channel,
     );

@@ -12,6 +12,7 @@ use assay_wire::event::{
     ExecutorEvent, Expected, Image, ImageKind, InfraCause, Manifest, ManifestPoint, Origin, Output,
     Request, RequestDecision, RunStarted, SandboxStarted, SnapshotFinding, StepLocation,
 };
+use assay_wire::lock::Network;
 use assay_wire::manifest::{Entry, EntryKind, PathChange, StateChange};
 use assay_wire::name::{CellId, RunId, Variant};
 use assay_wire::plan::{Action, OpId, Plan};
@@ -44,6 +45,7 @@ impl Log {
             arguments: vec!["test".to_owned()],
             project: Some(".".to_owned()),
             allow_unmet_needs: false,
+            network: Network::Live,
         })
     }
 
@@ -109,6 +111,7 @@ impl Log {
                 gid: 1000,
                 user_added: true,
                 hosts_added: true,
+                addresses: Vec::new(),
             })
             .manifest(ManifestPoint::Baseline, Vec::new(), Vec::new())
     }
@@ -259,9 +262,11 @@ impl Log {
             op: Some(OpId(op)),
             method: method.to_owned(),
             url: url.to_owned(),
+            asker: None,
             decision,
             status: if refused { 403 } else { 200 },
             bytes: if refused { 0 } else { 52_000 },
+            sha256: None,
             ms: 12,
         }))
     }

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::event::ExecutorEvent;
+use crate::event::{Asker, ExecutorEvent};
 use crate::plan::OpId;
 use crate::program::{Pass, Program};
 
@@ -103,6 +103,11 @@ pub enum Purpose {
     Connect {
         /// The op that runs, if one does.
         op: Option<OpId>,
+        /// Who connected, as far as can be told.
+        asker: Option<Asker>,
+        /// True if tools inside can be told to trust the run's certificate: there is a trust store
+        /// to add it to.
+        trusts: bool,
     },
     /// Verified bytes for the ops that write them. Opened by the runner, which alone sends.
     Blob {

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::lock::Network;
 use crate::manifest::{PathChange, StateChange};
 use crate::name::{CellId, RunId, StepRef, TargetId, Variant};
 use crate::outcome::{OutcomeKind, Phase, Reason};
@@ -103,6 +104,8 @@ pub struct RunStarted {
     pub project: Option<String>,
     /// True if cells whose needs are unmet do not count.
     pub allow_unmet_needs: bool,
+    /// Where what the sandboxes ask for comes from.
+    pub network: Network,
 }
 
 /// Everything known of a cell before it runs.
@@ -297,6 +300,8 @@ pub enum ExecutorEvent {
         /// True if `/etc/hosts` was empty, or a mount of the engine's, and got the lines of loopback.
         /// These two are all the harness writes.
         hosts_added: bool,
+        /// The addresses that stand in the image's own repository files, at most 1000.
+        addresses: Vec<String>,
     },
     /// The guard of an op was asked.
     GuardAsked {
@@ -473,14 +478,31 @@ pub struct Request {
     pub method: String,
     /// The URL, or `host:port` of a tunnel; sanitised, at most 2 KiB.
     pub url: String,
+    /// Who asked, as far as the sandbox could tell.
+    pub asker: Option<Asker>,
     /// What became of it.
     pub decision: RequestDecision,
     /// The status answered.
     pub status: u16,
     /// Bytes of body sent to the sandbox.
     pub bytes: u64,
+    /// What they hash to, where all of a body was sent; `None` for a tunnel, whose bytes are not
+    /// seen, and for a body that broke off.
+    pub sha256: Option<Digest>,
     /// Milliseconds.
     pub ms: u64,
+}
+
+/// The process behind a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Asker {
+    /// The user its socket belongs to.
+    pub uid: u32,
+    /// What it calls itself (proc(5), `comm`), sanitised, at most 64 bytes; `None` where several
+    /// processes of that user could be meant.
+    pub program: Option<String>,
 }
 
 /// What the proxy did with a request.
@@ -490,8 +512,10 @@ pub struct Request {
 pub enum RequestDecision {
     /// Answered from the lab's repositories.
     Served,
-    /// Forwarded over plain http.
+    /// Forwarded to its host, and answered with what came back.
     Forwarded,
+    /// Answered from the lock and the content store.
+    Replayed,
     /// Tunnelled without looking inside.
     Tunnelled,
     /// Refused.
@@ -502,6 +526,11 @@ pub enum RequestDecision {
     /// The other side could not be reached.
     Failed {
         /// Why.
+        reason: String,
+    },
+    /// Not in the lock, or not in the content store any more, where nothing else may answer.
+    Missed {
+        /// What is missing.
         reason: String,
     },
 }
@@ -562,6 +591,8 @@ pub enum InfraCause {
     HostUnreachable,
     /// The disk of the host is full or failing.
     HostStorage,
+    /// Something was asked for that no recording holds, where nothing else may answer.
+    NotRecorded,
 }
 
 /// How a cell ended.

@@ -74,6 +74,12 @@ pub struct HarnessEnv {
     /// the executor keeps, refreshed before every op, a bundle of it and the run's certificate at
     /// [`HarnessEnv::TRUST_BUNDLE`]; where none does that file is absent.
     pub trust_stores: Vec<GuestPath>,
+    /// Files, and folders of files, that name the image's own repositories. The hosts they name may
+    /// be asked, beside those the plan names.
+    pub repository_files: Vec<GuestPath>,
+    /// True if the package manager can be told to trust the run's certificate. Where it cannot, https
+    /// hosts of the image's own repositories are reached through a tunnel that nobody looks into.
+    pub manager_trusts: bool,
     /// Questions asked with every manifest, whose answers stand for state that files only hold in
     /// a form that differs from run to run.
     pub probes: Vec<Probe>,

@@ -1,8 +1,7 @@
-//! The run's certificate authority: certificates for the lab's hosts, and for nothing else.
+//! The run's certificate authority: certificates for the hosts whose requests are answered here.
 //!
-//! Made anew for every run; its key exists in this process's memory alone. The certificate itself
-//! is constrained to the lab's domain (RFC 5280 4.2.1.10), so a sandbox that trusts it trusts
-//! nobody for any other host.
+//! Made anew for every run; its key exists in this process's memory alone, and its certificate is
+//! trusted by nothing but the tools inside the run's own sandboxes, while they are there.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,20 +9,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose,
-    GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose, NameConstraints,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
 };
 use thiserror::Error;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
-use crate::url::{HostName, LAB_DOMAIN};
+use crate::url::HostName;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// More hosts than a lab has; a sandbox that asks for ever new ones only empties the cache.
-const MOST_CACHED_LEAVES: usize = 64;
+/// More hosts than recipes name; a sandbox that asks for ever new ones only empties the cache.
+const MOST_CACHED_LEAVES: usize = 256;
 
 /// A certificate authority for one run.
 pub struct CertificateAuthority {
@@ -41,13 +40,9 @@ impl CertificateAuthority {
         let mut params = CertificateParams::new(Vec::new())?;
         params
             .distinguished_name
-            .push(DnType::CommonName, "Assay lab, this run only");
+            .push(DnType::CommonName, "Assay, this run only");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.name_constraints = Some(NameConstraints {
-            permitted_subtrees: vec![GeneralSubtree::DnsName(LAB_DOMAIN.to_owned())],
-            excluded_subtrees: Vec::new(),
-        });
         params.not_before = (SystemTime::now() - 2 * DAY).into();
         params.not_after = (SystemTime::now() + 8 * DAY).into();
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
@@ -85,7 +80,7 @@ impl CertificateAuthority {
         let mut params = CertificateParams::new(vec![host.to_string()])?;
         params
             .distinguished_name
-            .push(DnType::CommonName, "Assay lab host");
+            .push(DnType::CommonName, "Assay, this run only: host");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;

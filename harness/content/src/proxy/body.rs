@@ -70,8 +70,11 @@ impl ProxyBody {
     pub(super) fn streamed(
         reader: impl Read + Send + 'static,
         limits: StreamLimits,
-        recorder: Recorder,
+        mut recorder: Recorder,
     ) -> Self {
+        if limits.length == Some(0) {
+            recorder.whole();
+        }
         let (sender, pieces) = mpsc::channel(WAITING_PIECES);
         let left = limits.length;
         let runtime = Handle::current();
@@ -149,6 +152,9 @@ impl Body for ProxyBody {
             Content::Streamed { pieces, left } => match ready!(pieces.poll_recv(context)) {
                 Some(Ok(piece)) if piece.is_empty() && left.is_none_or(|left| left == 0) => {
                     this.content = Content::Done;
+                    if let Some(recorder) = &mut this.recorder {
+                        recorder.whole();
+                    }
                     return Poll::Ready(None);
                 }
                 Some(Ok(piece)) if left.is_some_and(|left| left < piece.len() as u64) => {
@@ -166,8 +172,12 @@ impl Body for ProxyBody {
         };
         if let Some(recorder) = &mut this.recorder {
             match &piece {
-                Ok(bytes) => recorder.add_bytes(bytes.len() as u64),
+                Ok(bytes) => recorder.add(bytes),
                 Err(error) => recorder.fail(&error.to_string()),
+            }
+            // Of a body whose length is known nobody asks for the end.
+            if matches!(this.content, Content::Streamed { left: Some(0), .. }) {
+                recorder.whole();
             }
         }
         if piece.is_err() {

@@ -1,9 +1,10 @@
-//! Plain http requests, passed on: the base repositories of genuine images are plain http.
+//! Requests that are passed on, over plain http as most base repositories are, or over TLS.
 //!
 //! Only `GET` and `HEAD` without a body get here. The client is the one of [`crate::fetch`], so
 //! addresses are checked on the very connection; it blocks, and so runs on a thread of its own and
 //! streams into the answer. Redirects are passed on, not followed: the guest's tool decides.
 
+use std::io::{self, Cursor, Read};
 use std::time::Duration;
 
 use assay_wire::event::RequestDecision;
@@ -13,6 +14,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{ProxyBody, StreamLimits};
+use super::names::{LONGEST_LIST, Names, lists_mirrors};
 use super::record::Recorder;
 use super::text_response;
 use crate::fetch::FetchError;
@@ -31,7 +33,7 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     HeaderName::from_static("keep-alive"),
 ];
 
-/// The way out for plain http.
+/// The way out.
 #[derive(Debug)]
 pub(super) struct Forwarder {
     pub(super) client: Client,
@@ -47,6 +49,7 @@ impl Forwarder {
         &self,
         request: &Request<Incoming>,
         url: &WebUrl,
+        names: Option<&Names>,
         permit: OwnedSemaphorePermit,
         mut recorder: Recorder,
     ) -> Response<ProxyBody> {
@@ -62,6 +65,10 @@ impl Forwarder {
         };
         let (parts, body) = answer.into_parts();
         recorder.decide(RequestDecision::Forwarded, parts.status.as_u16());
+        let location = parts.headers.get(header::LOCATION);
+        if let (Some(names), Some(location)) = (names, location.and_then(|at| at.to_str().ok())) {
+            names.follow(url, location);
+        }
         let length = body.content_length();
         let has_no_body = *method == Method::HEAD
             || parts.status == StatusCode::NOT_MODIFIED
@@ -76,13 +83,37 @@ impl Forwarder {
                 idle_time: self.idle_time,
                 permit,
             };
-            ProxyBody::streamed(reader, limits, recorder)
+            match names.filter(|_| lists_mirrors(url)) {
+                None => ProxyBody::streamed(reader, limits, recorder),
+                // The hosts it names have to be known before the peer can ask them.
+                Some(names) => match read_list(reader).await {
+                    Ok(list) => {
+                        names.read_list(&list);
+                        ProxyBody::streamed(Cursor::new(list), limits, recorder)
+                    }
+                    Err(error) => return failed(&error.to_string(), recorder),
+                },
+            }
         };
         let mut response = Response::new(body);
         *response.status_mut() = parts.status;
         *response.headers_mut() = end_to_end(&parts.headers);
         response
     }
+}
+
+/// Reads a list of mirrors, whole.
+async fn read_list(reader: impl Read + Send + 'static) -> io::Result<Vec<u8>> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut list = Vec::new();
+        let read = reader.take(LONGEST_LIST + 1).read_to_end(&mut list)?;
+        if read as u64 > LONGEST_LIST {
+            let message = format!("the list of mirrors is larger than {LONGEST_LIST} bytes");
+            return Err(io::Error::other(message));
+        }
+        Ok(list)
+    });
+    read.await.map_err(io::Error::other)?
 }
 
 fn not_reached(error: &FetchError, recorder: Recorder) -> Response<ProxyBody> {

@@ -1,32 +1,41 @@
 //! The runner's forward proxy: it answers the connections that come out of a sandbox's tunnel.
 //!
-//! | request | answer |
+//! | request | answer, where the network is live |
 //! |---|---|
-//! | anything for `*.assay.test` | a file of the lab ([`crate::lab_hosts`]); TLS is terminated with the run's own authority |
-//! | `GET`, `HEAD http://…` | passed on to any public host: packages of plain-http repositories are signed |
-//! | `CONNECT host:443` or `:80` | a blind tunnel, after the address was checked |
+//! | for a host that nothing names ([`names`]) | refused |
+//! | for `*.assay.test` | a file of the lab ([`crate::lab_hosts`]) |
+//! | `GET`, `HEAD http://…` | passed on, after the address was checked |
+//! | `CONNECT host:443` | TLS is terminated with the run's own authority, and each request inside answered as above; a blind tunnel where the asking tool has no trust store to add that authority to |
+//! | `CONNECT host:80` | a blind tunnel |
 //! | anything else | refused |
 //!
-//! No other host is intercepted. A refused address is never connected to, whatever name led there.
+//! A run that records, and one that replays, answers out of [`recording`] alone; one without a
+//! network refuses everything. A refused address is never connected to, whatever name led there.
 //! Every request is told to the peer's sink once it is over. The other side is hostile: heads,
 //! bodies, connections and times are bounded, and a request that could be read in two ways is
 //! refused and its connection closed (RFC 9112 11.2).
 
 mod authority;
 mod body;
+mod connect;
+mod following;
 mod forward;
 mod lab_files;
+mod names;
+mod ranges;
 mod record;
+mod recording;
 mod tunnel;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use assay_wire::digest::Digest;
+
 use assay_wire::event::RequestDecision;
+use assay_wire::lock::{Lock, LockedAnswer};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
@@ -35,21 +44,23 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 pub use self::authority::{CertificateAuthority, CertificateError};
 use self::body::ProxyBody;
+use self::connect::Afterwards;
 use self::forward::Forwarder;
 use self::lab_files::LabFiles;
+pub use self::names::Names;
 pub use self::record::PeerInfo;
 use self::record::{Recorder, printable};
-use self::tunnel::{TunnelError, Tunnels};
+use self::recording::{Recording, Source, World};
+use self::tunnel::Tunnels;
 use crate::address::AddressPolicy;
 use crate::fetch::agent::{Client, TimeLimits};
 use crate::lab_hosts::LabHosts;
+use crate::store::Store;
 use crate::upstream::UpstreamProxies;
-use crate::url::{HostName, Scheme, WebUrl, shown, split_authority};
+use crate::url::{HostName, Scheme, WebUrl, shown};
 
 /// Most bytes of a request's head; package managers need a few hundred.
 const LONGEST_HEAD: usize = 32 * 1024;
@@ -57,9 +68,28 @@ const LONGEST_HEAD: usize = 32 * 1024;
 /// Most headers of a request.
 const MOST_HEADERS: usize = 100;
 
+/// Why nothing is answered in a run without a network.
+const NO_NETWORK: &str = "this run has no network";
+
+/// Where a proxy's answers come from.
+#[derive(Debug, Clone, Default)]
+pub enum AnswersFrom {
+    /// The world, each time.
+    #[default]
+    World,
+    /// The world, once for each URL; what came is kept in this store.
+    WorldOnce(Store),
+    /// A lock, with the bytes in this store.
+    Lock(Arc<Lock>, Store),
+    /// Nowhere.
+    Nowhere,
+}
+
 /// What a proxy serves and where it may connect.
 #[derive(Debug, Clone)]
 pub struct ProxyConfig {
+    /// Where answers come from.
+    pub answers: AnswersFrom,
     /// The lab's hosts.
     pub lab: LabHosts,
     /// Which addresses may be connected to.
@@ -80,10 +110,11 @@ pub struct ProxyConfig {
 }
 
 impl Default for ProxyConfig {
-    /// No lab, public addresses, no upstream proxy, ports 80 and 443, bodies of 4 GiB,
+    /// Answers from the world, no lab, public addresses, no upstream proxy, ports 80 and 443, bodies of 4 GiB,
     /// 15 seconds to connect, 2 minutes idle, 1 hour in all.
     fn default() -> Self {
         Self {
+            answers: AnswersFrom::World,
             lab: LabHosts::default(),
             addresses: AddressPolicy::public_only(),
             upstream: UpstreamProxies::none(),
@@ -104,17 +135,26 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct Inner {
-    lab_files: LabFiles,
+    answers: Answers,
     authority: Arc<CertificateAuthority>,
-    forwarder: Forwarder,
     tunnels: Tunnels,
     ports: BTreeSet<u16>,
     connect_time: Duration,
     idle_time: Duration,
 }
 
+#[derive(Debug)]
+enum Answers {
+    Live {
+        lab_files: LabFiles,
+        forwarder: Box<Forwarder>,
+    },
+    Recorded(Arc<Recording>),
+    Nothing,
+}
+
 impl Proxy {
-    /// A proxy that shows certificates of this authority for the lab's hosts.
+    /// A proxy that shows certificates of this authority for what it answers over TLS itself.
     #[must_use]
     pub fn new(config: ProxyConfig, authority: Arc<CertificateAuthority>) -> Self {
         let limits = TimeLimits {
@@ -122,29 +162,66 @@ impl Proxy {
             idle: config.idle_time,
             total: config.total_time,
         };
+        let client = Client::new(config.addresses.clone(), config.upstream.clone(), limits);
+        let idle_time = config.idle_time;
+        let recorded = |store, source| {
+            Answers::Recorded(Arc::new(Recording {
+                store,
+                idle_time,
+                source,
+            }))
+        };
+        let answers = match config.answers {
+            AnswersFrom::World => Answers::Live {
+                lab_files: LabFiles {
+                    lab: config.lab,
+                    idle_time,
+                },
+                forwarder: Box::new(Forwarder {
+                    client,
+                    max_bytes: config.max_bytes,
+                    idle_time,
+                }),
+            },
+            AnswersFrom::WorldOnce(store) => {
+                let world = World::new(client, config.lab, config.max_bytes);
+                recorded(store, Source::World(Box::new(world)))
+            }
+            AnswersFrom::Lock(lock, store) => recorded(store, Source::Lock(lock)),
+            AnswersFrom::Nowhere => Answers::Nothing,
+        };
         let inner = Inner {
-            lab_files: LabFiles {
-                lab: config.lab,
-                idle_time: config.idle_time,
-            },
+            answers,
             authority,
-            forwarder: Forwarder {
-                client: Client::new(config.addresses.clone(), config.upstream.clone(), limits),
-                max_bytes: config.max_bytes,
-                idle_time: config.idle_time,
-            },
             tunnels: Tunnels {
                 addresses: config.addresses,
                 upstream: config.upstream,
                 connect_time: config.connect_time,
-                idle_time: config.idle_time,
+                idle_time,
             },
             ports: config.ports,
             connect_time: config.connect_time,
-            idle_time: config.idle_time,
+            idle_time,
         };
         Self {
             inner: Arc::new(inner),
+        }
+    }
+
+    /// Takes note, where a run is recorded, of bytes that came in beside the proxy: declared content.
+    /// A URL that is none was never fetched.
+    pub fn note(&self, url: &str, sha256: Digest, size: u64) {
+        if let (Answers::Recorded(recording), Ok(url)) = (&self.inner.answers, url.parse()) {
+            recording.note(&url, sha256, size);
+        }
+    }
+
+    /// What was recorded, by URL; nothing where nothing is. Blocks until what is coming has come.
+    #[must_use]
+    pub fn recorded(&self) -> BTreeMap<String, LockedAnswer> {
+        match &self.inner.answers {
+            Answers::Recorded(recording) => recording.answers(),
+            Answers::Live { .. } | Answers::Nothing => BTreeMap::new(),
         }
     }
 
@@ -252,6 +329,9 @@ impl Inner {
         if announces_a_body(request) {
             return refused(StatusCode::BAD_REQUEST, "the request has a body", recorder);
         }
+        if !peer.may_ask(url.host()) {
+            return refused(StatusCode::FORBIDDEN, &not_named(url.host()), recorder);
+        }
         if !url.host().is_lab() && !self.ports.contains(&url.port()) {
             let reason = format!("port {} is not allowed", url.port());
             return refused(StatusCode::FORBIDDEN, &reason, recorder);
@@ -263,169 +343,23 @@ impl Inner {
                 recorder,
             );
         };
-        if url.host().is_lab() {
-            self.lab_files.answer(request, url, permit, recorder).await
-        } else {
-            self.forwarder.answer(request, url, permit, recorder).await
-        }
-    }
-
-    async fn connect(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        peer: &PeerInfo,
-        after: &Afterwards,
-    ) -> Response<ProxyBody> {
-        let mut recorder = peer.record("CONNECT", &shown(&request.uri().to_string()));
-        let target = request
-            .uri()
-            .authority()
-            .filter(|_| request.uri().scheme().is_none());
-        let Some((host, Some(port))) =
-            target.and_then(|authority| split_authority(authority.as_str()))
-        else {
-            return refused(
-                StatusCode::BAD_REQUEST,
-                "CONNECT needs a valid host and port",
-                recorder,
-            );
-        };
-        if announces_a_body(&request) {
-            return refused(StatusCode::BAD_REQUEST, "the request has a body", recorder);
-        }
-        if !self.ports.contains(&port) {
-            return refused(
-                StatusCode::FORBIDDEN,
-                &format!("port {port} is not allowed"),
-                recorder,
-            );
-        }
-        if host.is_lab() {
-            let (inner, peer) = (self.clone(), peer.clone());
-            after.set(async move {
-                match hyper::upgrade::on(request).await {
-                    Ok(stream) => {
-                        inner
-                            .serve_lab(TokioIo::new(stream), &host, port, &peer, recorder)
-                            .await
-                    }
-                    Err(error) => recorder.fail(&error.to_string()),
-                }
-            });
-            return Response::new(ProxyBody::unrecorded());
-        }
-        match self.tunnels.connect(&host, port).await {
-            Ok(outside) => {
-                recorder.decide(RequestDecision::Tunnelled, 200);
-                let inner = self.clone();
-                after.set(async move {
-                    let relayed = match hyper::upgrade::on(request).await {
-                        Ok(guest) => {
-                            let guest = TokioIo::new(guest);
-                            inner
-                                .tunnels
-                                .relay(guest, outside, |bytes| recorder.add_bytes(bytes))
-                                .await
-                        }
-                        Err(error) => Err(std::io::Error::other(error)),
-                    };
-                    if let Err(error) = relayed {
-                        recorder.fail(&error.to_string());
-                    }
-                });
-                Response::new(ProxyBody::unrecorded())
+        match &self.answers {
+            Answers::Live { lab_files, .. } if url.host().is_lab() => {
+                lab_files.answer(request, url, permit, recorder).await
             }
-            Err(TunnelError::Refused(refusal)) => {
-                refused(StatusCode::FORBIDDEN, &refusal.to_string(), recorder)
+            Answers::Live { forwarder, .. } => {
+                forwarder
+                    .answer(request, url, peer.names(), permit, recorder)
+                    .await
             }
-            Err(TunnelError::Timeout) => {
-                let decision = RequestDecision::Failed {
-                    reason: TunnelError::Timeout.to_string(),
-                };
-                text_response(StatusCode::GATEWAY_TIMEOUT, decision, recorder)
+            Answers::Recorded(recording) => {
+                let asked = (request.method(), request.headers());
+                recording
+                    .answer(asked, url, peer.names(), permit, recorder)
+                    .await
             }
-            Err(TunnelError::Unreachable(reason)) => {
-                let decision = RequestDecision::Failed {
-                    reason: printable(&reason, 300),
-                };
-                text_response(StatusCode::BAD_GATEWAY, decision, recorder)
-            }
+            Answers::Nothing => refused(StatusCode::FORBIDDEN, NO_NETWORK, recorder),
         }
-    }
-
-    /// Serves the lab's files over TLS. The requests inside are recorded one by one, the tunnel
-    /// itself only when TLS fails: most often because the guest does not trust the run's authority.
-    async fn serve_lab(
-        self: Arc<Self>,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        host: &HostName,
-        port: u16,
-        peer: &PeerInfo,
-        mut recorder: Recorder,
-    ) {
-        recorder.decide(RequestDecision::Served, 200);
-        let config = match self.authority.server_config(host) {
-            Ok(config) => config,
-            Err(error) => return recorder.fail(&error.to_string()),
-        };
-        let stream =
-            match timeout(self.connect_time, TlsAcceptor::from(config).accept(stream)).await {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return recorder.fail(&format!("TLS handshake: {error}")),
-                Err(_) => return recorder.fail("TLS handshake: not finished in time"),
-            };
-        recorder.discard();
-        let service = service_fn(|request: Request<Incoming>| {
-            let inner = self.clone();
-            async move { Ok::<_, Infallible>(inner.answer_lab(&request, host, port, peer).await) }
-        });
-        record_malformed(
-            self.http()
-                .serve_connection(TokioIo::new(stream), service)
-                .await,
-            peer,
-        );
-    }
-
-    async fn answer_lab(
-        &self,
-        request: &Request<Incoming>,
-        host: &HostName,
-        port: u16,
-        peer: &PeerInfo,
-    ) -> Response<ProxyBody> {
-        let asked = format!("https://{host}:{port}{}", request.uri());
-        let url = asked
-            .parse::<WebUrl>()
-            .ok()
-            .filter(|_| request.uri().authority().is_none());
-        let recorded = url.as_ref().map_or_else(|| shown(&asked), WebUrl::redacted);
-        let recorder = peer.record(request.method().as_str(), &recorded);
-        match url {
-            Some(url) => self.answer_url(request, &url, peer, recorder).await,
-            None => refused(StatusCode::BAD_REQUEST, "not a path of this host", recorder),
-        }
-    }
-}
-
-/// What a connection goes on with after its last HTTP exchange: the tunnel a `CONNECT` opened.
-#[derive(Clone, Default)]
-struct Afterwards {
-    tunnel: Arc<Mutex<Option<Tunnel>>>,
-}
-
-type Tunnel = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-impl Afterwards {
-    fn set(&self, tunnel: impl Future<Output = ()> + Send + 'static) {
-        *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(tunnel));
-    }
-
-    fn take(&self) -> Option<Tunnel> {
-        self.tunnel
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
     }
 }
 
@@ -453,6 +387,10 @@ fn record_malformed(result: hyper::Result<()>, peer: &PeerInfo) {
     }
 }
 
+fn not_named(host: &HostName) -> String {
+    format!("neither the recipe nor a repository file of the image names `{host}`")
+}
+
 fn refused(status: StatusCode, reason: &str, recorder: Recorder) -> Response<ProxyBody> {
     text_response(
         status,
@@ -472,9 +410,11 @@ fn text_response(
     let text = match &decision {
         RequestDecision::Refused { reason } => format!("refused: {reason}"),
         RequestDecision::Failed { reason } => format!("failed: {reason}"),
-        RequestDecision::Served | RequestDecision::Forwarded | RequestDecision::Tunnelled => {
-            String::new()
-        }
+        RequestDecision::Missed { reason } => format!("not recorded: {reason}"),
+        RequestDecision::Served
+        | RequestDecision::Forwarded
+        | RequestDecision::Replayed
+        | RequestDecision::Tunnelled => String::new(),
     };
     let mut response = whole_response(status, decision, text, recorder);
     response

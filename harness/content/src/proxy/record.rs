@@ -4,9 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use assay_wire::event::{Request, RequestDecision};
+use assay_wire::digest::Digest;
+use assay_wire::event::{Asker, Request, RequestDecision};
 use assay_wire::plan::OpId;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
+
+use super::names::Names;
+use crate::url::HostName;
 
 /// Longest URL in a record, in bytes.
 const LONGEST_RECORDED_URL: usize = 2048;
@@ -23,21 +28,37 @@ const MOST_BODIES: usize = 16;
 #[derive(Clone)]
 pub struct PeerInfo {
     op: Option<OpId>,
+    asker: Option<Asker>,
+    trusts: bool,
+    names: Option<Names>,
     sink: Arc<dyn Fn(Request) + Send + Sync>,
     pub(super) connections: Arc<Semaphore>,
     pub(super) bodies: Arc<Semaphore>,
 }
 
 impl PeerInfo {
-    /// A peer whose requests are told to `sink`.
+    /// A peer whose requests are told to `sink`. It may ask any host, and trusts the run's
+    /// certificate.
     ///
     /// The sink is called from any thread, once for each request, after its last byte.
     pub fn new(sink: impl Fn(Request) + Send + Sync + 'static) -> Self {
         Self {
             op: None,
+            asker: None,
+            trusts: true,
+            names: None,
             sink: Arc::new(sink),
             connections: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
             bodies: Arc::new(Semaphore::new(MOST_BODIES)),
+        }
+    }
+
+    /// The same peer, which may ask these hosts alone.
+    #[must_use]
+    pub fn only(&self, names: Names) -> Self {
+        Self {
+            names: Some(names),
+            ..self.clone()
         }
     }
 
@@ -47,22 +68,55 @@ impl PeerInfo {
         Self { op, ..self.clone() }
     }
 
+    /// The same peer, with one process of it behind the connection, which can be told to trust the
+    /// run's certificate or cannot.
+    #[must_use]
+    pub fn asking(&self, asker: Option<Asker>, trusts: bool) -> Self {
+        Self {
+            asker,
+            trusts,
+            ..self.clone()
+        }
+    }
+
+    /// The hosts it may ask; `None` for any.
+    pub(super) fn names(&self) -> Option<&Names> {
+        self.names.as_ref()
+    }
+
+    /// True if the host was named for it.
+    pub(super) fn may_ask(&self, host: &HostName) -> bool {
+        self.names.as_ref().is_none_or(|names| names.contains(host))
+    }
+
+    /// True if a tool of it that asks this host can be shown the run's certificate.
+    pub(super) fn trusts_for(&self, host: &HostName) -> bool {
+        let unseen = self
+            .names
+            .as_ref()
+            .is_some_and(|names| names.is_unseen(host));
+        self.trusts && !unseen
+    }
+
     /// Begins the record of a request.
     pub(super) fn record(&self, method: &str, url: &str) -> Recorder {
         let request = Request {
             op: self.op,
             method: printable(method, 32),
             url: printable(url, LONGEST_RECORDED_URL),
+            asker: self.asker.clone(),
             decision: RequestDecision::Failed {
                 reason: "the request broke off".to_owned(),
             },
             status: 0,
             bytes: 0,
+            sha256: None,
             ms: 0,
         };
         Recorder {
             peer: self.clone(),
             request: Some(request),
+            hasher: Sha256::new(),
             started: Instant::now(),
         }
     }
@@ -81,6 +135,7 @@ impl fmt::Debug for PeerInfo {
 pub(super) struct Recorder {
     peer: PeerInfo,
     request: Option<Request>,
+    hasher: Sha256,
     started: Instant,
 }
 
@@ -102,7 +157,21 @@ impl Recorder {
         }
     }
 
-    /// More bytes were sent to the peer.
+    /// More of a body was sent to the peer.
+    pub(super) fn add(&mut self, piece: &[u8]) {
+        self.hasher.update(piece);
+        self.add_bytes(piece.len() as u64);
+    }
+
+    /// The whole of a body was sent.
+    pub(super) fn whole(&mut self) {
+        let digest = Digest::from_bytes(self.hasher.clone().finalize().into());
+        if let Some(request) = &mut self.request {
+            request.sha256 = Some(digest).filter(|_| request.status == 200);
+        }
+    }
+
+    /// More bytes went to the peer, through a tunnel.
     pub(super) fn add_bytes(&mut self, bytes: u64) {
         if let Some(request) = &mut self.request {
             request.bytes += bytes;

@@ -31,7 +31,7 @@ use crate::mux::{Incoming, Mux, read_frames};
 use crate::reap::{Reaper, kill_everything, lock};
 use crate::surroundings::TrustBundle;
 use crate::users::{User, ensure_dev};
-use crate::{loopback, terminal, tunnel};
+use crate::{loopback, repositories, terminal, tunnel};
 
 /// Most bytes kept of an answer about booting.
 const ANSWER_BYTES: usize = 1024;
@@ -256,6 +256,7 @@ fn prepare(session: &'static Session, program: &Program) -> Result<&'static Mach
         gid,
         user_added,
         hosts_added,
+        addresses: repositories::addresses(&program.harness.repository_files),
     });
     Ok(machine)
 }

@@ -194,6 +194,7 @@ fn executor(folder: &mut CellFolder, event: ExecutorEvent, now: u64) {
             gid,
             user_added,
             hosts_added,
+            addresses: _,
         } => {
             facts.hosts_added = hosts_added;
             let user = UserFact {

@@ -12,11 +12,11 @@ pub(super) fn planned(recipes: &[Recipe], name: &str) -> Plan {
     plan(&recipes.iter().collect::<Vec<_>>(), &target(name)).expect("plannable")
 }
 
-pub(super) fn named(name: &str, depends_on: &[&str], rest: &str) -> Recipe {
+pub(crate) fn named(name: &str, depends_on: &[&str], rest: &str) -> Recipe {
     recipe(&format!("{}{rest}", metadata(name, depends_on)))
 }
 
-pub(super) fn install(packages: &str) -> String {
+pub(crate) fn install(packages: &str) -> String {
     format!("[[steps]]\n{HEAD}[{packages}]\n")
 }
 

@@ -170,6 +170,18 @@ pub fn render_harness_env(env: &HarnessEnv) -> String {
             format_args!("trust      {}", word_of(store.as_str())),
         );
     }
+    for place in &env.repository_files {
+        line(
+            &mut text,
+            format_args!("may ask    the hosts in {}", word_of(place.as_str())),
+        );
+    }
+    if !env.manager_trusts && !env.repository_files.is_empty() {
+        line(
+            &mut text,
+            format_args!("unseen     those of them that are asked by https"),
+        );
+    }
     for probe in &env.probes {
         line(
             &mut text,

@@ -39,11 +39,17 @@ fn a_plan_without_ops_says_so() {
 fn what_the_harness_adds_is_shown() {
     insta::assert_snapshot!(
         "harness_env_debian",
-        render_harness_env(&crate::harness_env(&target("debian-12")))
+        render_harness_env(&crate::harness_env(
+            &target("debian-12"),
+            assay_wire::lock::Network::Live
+        ))
     );
     insta::assert_snapshot!(
         "harness_env_arch",
-        render_harness_env(&crate::harness_env(&target("arch")))
+        render_harness_env(&crate::harness_env(
+            &target("arch"),
+            assay_wire::lock::Network::Live
+        ))
     );
 }
 

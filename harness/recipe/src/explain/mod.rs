@@ -27,12 +27,14 @@ pub struct Explanation {
 /// Which kind of file a code is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileKind {
-    /// A recipe (and, for what can be wrong with any file, the two others).
+    /// A recipe (and, for what can be wrong with any file, the others).
     Recipe,
     /// `assay.toml`.
     Project,
     /// `expected.toml`.
     Expected,
+    /// `assay.lock`.
+    Lock,
 }
 
 /// What a code means.

@@ -100,4 +100,41 @@ recipe = "docker"
 targets = ["arch"]
 outcome = "failed""#,
     },
+    Explanation {
+        code: Code::LockVersion,
+        file: FileKind::Lock,
+        text: "`assay.lock` states the version of its own format first. This one was written by another assay, \
+               and what its entries mean is not guessed at.",
+        wrong: "version = 99",
+        right: "version = 1",
+    },
+    Explanation {
+        code: Code::DuplicateLockEntry,
+        file: FileKind::Lock,
+        text: "A URL, a key or a package may stand once in `assay.lock`. Two entries of one URL most often come \
+               from a merge of branches that recorded different bytes: keep the one that is right, or record again.",
+        wrong: r#"version = 1
+answers = [
+  { url = "https://example.org/x", status = 404 },
+  { url = "https://example.org/x", status = 410 },
+]"#,
+        right: r#"version = 1
+answers = [
+  { url = "https://example.org/x", status = 404 },
+]"#,
+    },
+    Explanation {
+        code: Code::InvalidLockEntry,
+        file: FileKind::Lock,
+        text: "An entry of `assay.lock` holds a number or a name that no recording writes: a status is 300 to 399 \
+               where the answer was another place and 400 to 499 where there was nothing.",
+        wrong: r#"version = 1
+answers = [
+  { url = "https://example.org/x", status = 200 },
+]"#,
+        right: r#"version = 1
+answers = [
+  { url = "https://example.org/x", status = 404 },
+]"#,
+    },
 ];

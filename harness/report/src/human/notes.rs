@@ -129,8 +129,9 @@ fn requests(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
     let mut refused: BTreeMap<(String, &str, &str, &str), usize> = BTreeMap::new();
     for cell in &record.cells {
         for request in &cell.facts.requests {
-            let (RequestDecision::Refused { reason } | RequestDecision::Failed { reason }) =
-                &request.decision
+            let (RequestDecision::Refused { reason }
+            | RequestDecision::Failed { reason }
+            | RequestDecision::Missed { reason }) = &request.decision
             else {
                 continue;
             };

@@ -15,6 +15,7 @@ use assay_sandbox::session::{Backend, SandboxLimits};
 use assay_testkit::log::planned;
 use assay_wire::control::{Directive, ToExecutor};
 use assay_wire::event::{Body, Ending, InfraCause, Origin, RunStarted};
+use assay_wire::lock::Network;
 use assay_wire::name::CellId;
 use assay_wire::plan::{OpId, Plan};
 use assay_wire::program::Pass;
@@ -131,6 +132,7 @@ impl Stage {
             ..ProxyConfig::default()
         };
         let context = Context {
+            network: Network::Live,
             journal: Arc::clone(&self.journal),
             store: Arc::new(Store::open(self.folder.path().join("content")).expect("a store")),
             fetcher: Fetcher::new(FetchPolicy::default(), lab, UpstreamProxies::none()),
@@ -150,6 +152,7 @@ impl Stage {
             arguments: vec!["test".into()],
             project: None,
             allow_unmet_needs: false,
+            network: Network::Live,
         };
         self.journal
             .append(None, Origin::Runner, Body::RunStarted(start))

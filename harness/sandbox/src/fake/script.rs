@@ -122,6 +122,7 @@ impl Script {
                 gid: 1000,
                 user_added: true,
                 hosts_added: true,
+                addresses: Vec::new(),
             })
     }
 
@@ -200,7 +201,12 @@ impl Script {
     /// Connects to the proxy, sends these bytes and waits until the proxy has closed.
     #[must_use]
     pub fn connects(self, op: Option<OpId>, request: Vec<u8>) -> Self {
-        self.with(Step::Stream(Purpose::Connect { op }, request))
+        let purpose = Purpose::Connect {
+            op,
+            asker: None,
+            trusts: true,
+        };
+        self.with(Step::Stream(purpose, request))
     }
 
     /// Waits until a shell is opened, prints this on it and ends the shell.

@@ -163,7 +163,8 @@ async fn the_users_own_proxy_carries_tunnels_and_plain_http() {
         ..ProxyConfig::default()
     };
     let setup = setup_with(config, &[]);
-    let mut client = setup.connect();
+    // A peer that cannot be shown the run's certificate: the tunnel is blind.
+    let mut client = setup.connect_as(&setup.peer().asking(None, false));
     client
         .write_all(b"CONNECT only-the-proxy-knows.invalid:443 HTTP/1.1\r\n\r\n")
         .await

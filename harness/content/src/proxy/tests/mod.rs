@@ -3,16 +3,20 @@
 mod forward;
 mod hostile;
 mod lab;
+mod names;
+mod recording;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener as BlockingListener;
+use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
 use assay_wire::event::Request as Record;
 use assay_wire::plan::OpId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
