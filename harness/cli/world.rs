@@ -85,14 +85,12 @@ impl World {
         let answers = match network {
             Network::Live => AnswersFrom::World,
             Network::Record => AnswersFrom::WorldOnce(store.clone()),
-            Network::Replay => {
-                let lock = project.lock.clone().unwrap_or_default();
-                AnswersFrom::Lock(Arc::new(lock), store.clone())
-            }
+            Network::Replay => AnswersFrom::Lock(store.clone()),
             Network::None => AnswersFrom::Nowhere,
         };
         let config = ProxyConfig {
             answers,
+            lock: Arc::new(project.lock.clone().unwrap_or_default()),
             lab: lab.clone(),
             upstream: upstream.clone(),
             ..ProxyConfig::default()

@@ -23,7 +23,7 @@ use rustix::mount::MountFlags;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Pid, WaitOptions};
 
-use crate::confine::give_up_administration;
+use crate::confine::{give_up_administration, yield_precedence};
 use crate::launch::is_executable_format;
 
 /// The name by which the executor starts itself beside systemd.
@@ -65,7 +65,10 @@ pub(crate) fn become_systemd() -> io::Result<()> {
     ours.read_exact(&mut ready)?;
     let refusal = match refusal {
         Some(refusal) => refusal,
-        None => execute_systemd(),
+        None => match yield_precedence() {
+            Ok(()) => execute_systemd(),
+            Err(error) => error,
+        },
     };
     let _ = ours.write_all(refusal.to_string().as_bytes());
     drop(ours);
@@ -86,7 +89,7 @@ fn make_room() -> io::Result<()> {
     let opened = open_groups();
     // Given up whatever became of the mount.
     give_up_administration().map_err(|error| {
-        io::Error::other(format!("CAP_SYS_ADMIN could not be given up: {error}"))
+        io::Error::other(format!("capabilities could not be given up: {error}"))
     })?;
     opened.map_err(|error| {
         io::Error::other(format!(

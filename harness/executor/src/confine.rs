@@ -1,5 +1,7 @@
-//! What becomes of the one capability a booting sandbox starts with: `CAP_SYS_ADMIN` is needed for a
-//! single mount ([`crate::boot`]) and given up for good before anything of the sandbox runs.
+//! What becomes of the capabilities a sandbox only starts with, all of which are given up for good
+//! before anything of the sandbox runs: `CAP_SYS_NICE`, by which the executor comes before whatever
+//! multiplies beside it, `CAP_SETPCAP`, by which the others are given up, and where systemd boots
+//! `CAP_SYS_ADMIN`, for a single mount ([`crate::boot`]).
 //!
 //! An engine's default seccomp profile allows a container with that capability more calls, for
 //! every process and whether or not it still holds it. The filter here takes exactly those calls
@@ -58,16 +60,51 @@ const NUMBER: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;
 const FIRST_ARGUMENT: u32 = 16;
 
+/// The nice value of the executor (sched(7)): thousands of processes that only multiply must not keep
+/// it from ending them.
+const FIRST: i32 = -20;
+
+/// Comes before everything else in the sandbox, as far as the engine lets it. Only while the process
+/// has one thread: later ones inherit it.
+pub(crate) fn take_precedence() {
+    // Not to be had in a user namespace; then a fork bomb ends later.
+    let _ = rustix::process::setpriority_process(None, FIRST);
+}
+
+/// Takes no precedence any more: for what the executor starts or becomes.
+pub(crate) fn yield_precedence() -> io::Result<()> {
+    if rustix::process::getpriority_process(None)? < 0 {
+        rustix::process::setpriority_process(None, 0)?;
+    }
+    Ok(())
+}
+
+/// Gives up what is needed to take precedence, and to give anything up.
+pub(crate) fn give_up_precedence() -> io::Result<()> {
+    give_up(&[CapabilitySet::SYS_NICE, CapabilitySet::SETPCAP])
+}
+
 /// Gives up `CAP_SYS_ADMIN` for this process and everything it starts, with what an engine opened
-/// because of it. Only while the process has one thread.
+/// because of it, and `CAP_SYS_NICE`. Only while the process has one thread.
 pub(crate) fn give_up_administration() -> io::Result<()> {
     // The filter comes first: without `no_new_privs` installing it needs the capability.
     install(&filter())?;
-    rustix::thread::remove_capability_from_bounding_set(CapabilitySet::SYS_ADMIN)?;
+    give_up(&[CapabilitySet::SYS_ADMIN, CapabilitySet::SYS_NICE])
+}
+
+/// Gives up capabilities for this process and everything it starts. What was never had is no loss.
+fn give_up(given_up: &[CapabilitySet]) -> io::Result<()> {
     let mut held = rustix::thread::capabilities(None)?;
-    held.effective.remove(CapabilitySet::SYS_ADMIN);
-    held.permitted.remove(CapabilitySet::SYS_ADMIN);
-    held.inheritable.remove(CapabilitySet::SYS_ADMIN);
+    for capability in given_up {
+        // Without it nothing can be taken out of the set of what may be had, and nothing needs to
+        // be where it is not in that set.
+        if rustix::thread::capability_is_in_bounding_set(*capability)? {
+            rustix::thread::remove_capability_from_bounding_set(*capability)?;
+        }
+        held.effective.remove(*capability);
+        held.permitted.remove(*capability);
+        held.inheritable.remove(*capability);
+    }
     rustix::thread::set_capabilities(None, held)?;
     Ok(())
 }

@@ -18,6 +18,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
+use crate::confine::yield_precedence;
 use crate::extract::{self, Unpack};
 
 /// Most open files a command gets without asking, as on a machine that systemd started.
@@ -93,6 +94,7 @@ fn read_launch(socket: &mut UnixStream) -> io::Result<Launch> {
 }
 
 fn prepare(launch: &Launch) -> io::Result<()> {
+    yield_precedence()?;
     rustix::process::setsid()?;
     if launch.terminal {
         rustix::process::ioctl_tiocsctty(rustix::stdio::stdout())?;

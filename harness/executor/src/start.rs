@@ -27,7 +27,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::Gid;
 
 use crate::boot::{self, Boot};
-use crate::{launch, manifest, reap, session};
+use crate::{confine, launch, manifest, reap, session};
 
 /// Ends a start that is no sandbox's: the executor kills every process it can see, so it refuses
 /// to be anything but PID 1, or beside a PID 1 of its own (`EX_USAGE` of sysexits(3)).
@@ -59,9 +59,7 @@ pub fn main() -> ExitCode {
         }
         None => enter_memfd("serve"),
         Some(b"boot") => enter_memfd("init"),
-        Some(b"serve") => {
-            shut_doors().and_then(|(input, output)| session::run(input, output, None))
-        }
+        Some(b"serve") => serve(),
         Some(b"init") => init(),
         Some(b"learn") => manifest::learn(),
         Some(_) => return ExitCode::from(NOT_PID_1),
@@ -91,11 +89,21 @@ fn enter_memfd(role: &str) -> io::Result<()> {
         .exec())
 }
 
+/// The executor as PID 1.
+fn serve() -> io::Result<()> {
+    confine::take_precedence();
+    confine::give_up_precedence()?;
+    let (input, output) = shut_doors()?;
+    session::run(input, output, None)
+}
+
 /// PID 1 on its way to become systemd. It keeps the stream on its standard files until the executor
 /// proper has taken it over, and starts nothing else.
 fn init() -> io::Result<()> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     close_inherited_on_exec()?;
+    // The executor beside it inherits that.
+    confine::take_precedence();
     boot::become_systemd()
 }
 

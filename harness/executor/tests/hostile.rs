@@ -10,7 +10,7 @@ use common::{Root, Session, dev, root};
 const ATTACKS: &[(&str, &str)] = &[
     (
         "the sandbox's capabilities",
-        "grep -q '^CapEff:.*00000000a00405fb$' /proc/self/status || grep CapEff /proc/self/status",
+        "grep -q '^CapEff:.*00000000a00404fb$' /proc/self/status || grep CapEff /proc/self/status",
     ),
     (
         "follow descriptors",

@@ -75,6 +75,22 @@ fn the_executor_introduces_itself_and_ends_politely() {
 }
 
 #[test]
+fn the_executor_comes_first_and_nobody_else_can() {
+    let place = Root::new();
+    // Field 19 of proc(5)'s stat is the nice value; no name in it holds a space here.
+    let show = "nice; cut -d ' ' -f 19 /proc/1/stat; sed -n 's/^Cap[BP][nr][dm]:\\t//p' /proc/self/status; nice -n -5 true";
+    let mut session = Session::with_ops(&place, vec![root(show)]);
+    let stdout = session.ok();
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!(lines[..2], ["0", "-20"], "{stdout}");
+    for set in &lines[2..] {
+        let set = u64::from_str_radix(set, 16).expect("a set");
+        assert_eq!(set & (1 << 8 | 1 << 23), 0, "SETPCAP and SYS_NICE: {set:x}");
+    }
+    assert_eq!(lines.len(), 4, "{stdout}");
+}
+
+#[test]
 fn the_addresses_of_the_images_own_repositories_are_told() {
     let place = Root::new();
     fs::create_dir_all(place.join("/etc/repos.d")).expect("a folder");

@@ -19,7 +19,9 @@ use assay_recipe::pattern::VersionPattern;
 use assay_recipe::template::{Component, Suite, Url};
 use assay_recipe::text::TextFault;
 use assay_recipe::when::{DistroConstraint, Libc, Platform};
-use assay_recipe::{Diagnostic, Parsed, Recipe, parse_bytes, parse_expected, parse_project};
+use assay_recipe::{
+    Diagnostic, Parsed, Recipe, parse_bytes, parse_expected, parse_lock, parse_project, render_lock,
+};
 use assay_sandbox::images::Definition;
 use assay_testkit::captured;
 use assay_wire::digest::canonical_json;
@@ -28,7 +30,7 @@ use assay_wire::plan::{Action, Plan, VersionProbe, VersionRules};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{assert_loggable, parts, text};
+use super::{assert_loggable, assert_showable, parts, text};
 
 /// Most diagnostics of one file, and one that counts the others.
 const MOST_DIAGNOSTICS: usize = assay_recipe::diagnostic::MAX_DIAGNOSTICS + 1;
@@ -138,6 +140,20 @@ pub fn project(bytes: &[u8]) {
         project.lints.apply(&mut diagnostics);
         assert!(diagnostics.len() <= before, "levels add no diagnostic");
     }
+}
+
+/// A lock: what is accepted is written and read again as it was.
+pub fn lock(bytes: &[u8]) {
+    let text = text(bytes);
+    let parsed = parse_lock(&text);
+    assert_eq!(parse_lock(&text), parsed, "read twice");
+    assert_diagnostics(&text, &parsed);
+    let Some(lock) = parsed.value else {
+        return;
+    };
+    let written = render_lock(&lock);
+    assert_showable(&written);
+    assert_eq!(parse_lock(&written).value, Some(lock));
 }
 
 /// `expected.toml`.

@@ -64,7 +64,7 @@ fn summary(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
     for level in captures(record) {
         page.text(match level {
             Capture::Manifest => {
-                "capture: manifest only – who did it, and network use inside tunnels, are not recorded"
+                "capture: manifest only – who did it is not recorded, nor what goes through tunnels nobody looks into"
             }
         })?;
     }

@@ -267,6 +267,7 @@ impl Log {
             status: if refused { 403 } else { 200 },
             bytes: if refused { 0 } else { 52_000 },
             sha256: None,
+            locked: None,
             ms: 12,
         }))
     }

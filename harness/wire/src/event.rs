@@ -489,8 +489,18 @@ pub struct Request {
     /// What they hash to, where all of a body was sent; `None` for a tunnel, whose bytes are not
     /// seen, and for a body that broke off.
     pub sha256: Option<Digest>,
+    /// What they would hash to by the lock; `None` where it holds no body for this URL.
+    pub locked: Option<Digest>,
     /// Milliseconds.
     pub ms: u64,
+}
+
+impl Request {
+    /// True if what came is not what was recorded.
+    #[must_use]
+    pub fn has_drifted(&self) -> bool {
+        matches!((self.sha256, self.locked), (Some(came), Some(locked)) if came != locked)
+    }
 }
 
 /// The process behind a connection.

@@ -76,6 +76,15 @@ impl Lock {
         digest_of(self)
     }
 
+    /// What the body that answers a URL hashes to.
+    #[must_use]
+    pub fn body_of(&self, url: &str) -> Option<Digest> {
+        match self.answers.get(url)? {
+            LockedAnswer::Body { sha256, .. } => Some(*sha256),
+            LockedAnswer::Redirect { .. } | LockedAnswer::Nothing { .. } => None,
+        }
+    }
+
     /// True if nothing was recorded.
     #[must_use]
     pub fn is_empty(&self) -> bool {

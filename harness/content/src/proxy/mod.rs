@@ -79,8 +79,8 @@ pub enum AnswersFrom {
     World,
     /// The world, once for each URL; what came is kept in this store.
     WorldOnce(Store),
-    /// A lock, with the bytes in this store.
-    Lock(Arc<Lock>, Store),
+    /// The lock, with the bytes in this store.
+    Lock(Store),
     /// Nowhere.
     Nowhere,
 }
@@ -90,6 +90,8 @@ pub enum AnswersFrom {
 pub struct ProxyConfig {
     /// Where answers come from.
     pub answers: AnswersFrom,
+    /// What was recorded before: what comes is compared with it.
+    pub lock: Arc<Lock>,
     /// The lab's hosts.
     pub lab: LabHosts,
     /// Which addresses may be connected to.
@@ -115,6 +117,7 @@ impl Default for ProxyConfig {
     fn default() -> Self {
         Self {
             answers: AnswersFrom::World,
+            lock: Arc::default(),
             lab: LabHosts::default(),
             addresses: AddressPolicy::public_only(),
             upstream: UpstreamProxies::none(),
@@ -136,6 +139,7 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Inner {
     answers: Answers,
+    lock: Arc<Lock>,
     authority: Arc<CertificateAuthority>,
     tunnels: Tunnels,
     ports: BTreeSet<u16>,
@@ -187,11 +191,12 @@ impl Proxy {
                 let world = World::new(client, config.lab, config.max_bytes);
                 recorded(store, Source::World(Box::new(world)))
             }
-            AnswersFrom::Lock(lock, store) => recorded(store, Source::Lock(lock)),
+            AnswersFrom::Lock(store) => recorded(store, Source::Lock(Arc::clone(&config.lock))),
             AnswersFrom::Nowhere => Answers::Nothing,
         };
         let inner = Inner {
             answers,
+            lock: config.lock,
             authority,
             tunnels: Tunnels {
                 addresses: config.addresses,
@@ -317,8 +322,9 @@ impl Inner {
         request: &Request<Incoming>,
         url: &WebUrl,
         peer: &PeerInfo,
-        recorder: Recorder,
+        mut recorder: Recorder,
     ) -> Response<ProxyBody> {
+        recorder.should_be(self.lock.body_of(&url.redacted()));
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return refused(
                 StatusCode::METHOD_NOT_ALLOWED,

@@ -111,6 +111,7 @@ impl PeerInfo {
             status: 0,
             bytes: 0,
             sha256: None,
+            locked: None,
             ms: 0,
         };
         Recorder {
@@ -140,6 +141,13 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
+    /// What the lock says the body is.
+    pub(super) fn should_be(&mut self, locked: Option<Digest>) {
+        if let Some(request) = &mut self.request {
+            request.locked = locked;
+        }
+    }
+
     /// What became of the request.
     pub(super) fn decide(&mut self, decision: RequestDecision, status: u16) {
         if let Some(request) = &mut self.request {

@@ -26,7 +26,7 @@ use assay_wire::program::{HarnessEnv, Pass, Program, ProgramOp};
 /// The capabilities of a sandbox: an engine's usual ones, without any that reaches into other
 /// processes.
 pub(crate) const CAPABILITIES: &str = "+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,\
-    +setpcap,+net_bind_service,+sys_chroot,+audit_write,+setfcap";
+    +setpcap,+sys_nice,+net_bind_service,+sys_chroot,+audit_write,+setfcap";
 
 /// Generous limits for commands that are not about limits.
 pub(crate) const LIMITS: Limits = Limits {

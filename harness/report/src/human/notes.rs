@@ -29,6 +29,7 @@ pub(super) fn write(record: &Record, verbose: bool, page: &mut Page<'_>) -> io::
     snapshots(record, page)?;
     privileged(record, verbose, page)?;
     requests(record, page)?;
+    drift(record, page)?;
     retries(record, page)?;
     left_behind(record, page)?;
     images(record, page)?;
@@ -161,6 +162,27 @@ fn requests(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
         page.field("", &format!("and {more} more"))?;
     }
     Ok(())
+}
+
+/// Where what came is not what was recorded: an index that moved on, or somebody's hand.
+fn drift(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
+    let requests = record.cells.iter().flat_map(|cell| &cell.facts.requests);
+    let drifted = requests.filter(|request| request.has_drifted());
+    let urls: BTreeSet<&str> = drifted.map(|request| request.url.as_str()).collect();
+    if urls.is_empty() {
+        return Ok(());
+    }
+    section(page, "not what assay.lock says was recorded")?;
+    for url in urls.iter().take(REFUSED) {
+        page.field("", url)?;
+    }
+    if urls.len() > REFUSED {
+        page.field("", &format!("and {} more", urls.len() - REFUSED))?;
+    }
+    page.field(
+        "",
+        "`--network replay` gives what was recorded, `--network record` records anew",
+    )
 }
 
 fn retries(record: &Record, page: &mut Page<'_>) -> io::Result<()> {

@@ -34,7 +34,8 @@ impl Recorder {
             ..Lock::default()
         };
         let config = ProxyConfig {
-            answers: AnswersFrom::Lock(Arc::new(lock), self.store.clone()),
+            answers: AnswersFrom::Lock(self.store.clone()),
+            lock: Arc::new(lock),
             ..ProxyConfig::default()
         };
         setup_with(config, ports)
@@ -277,6 +278,31 @@ async fn tls_that_ends_here_is_recorded_and_a_tunnel_cannot_be() {
         .talk("CONNECT packages.assay.test:80 HTTP/1.1\r\nHost: x\r\n\r\n")
         .await;
     assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_comes_live_is_compared_with_the_lock() {
+    let (came, other) = (Digest::of(b"hello, lab"), Digest::of(b"other"));
+    for locked in [came, other] {
+        let url = "http://packages.assay.test/rpm/greeting";
+        let answer = LockedAnswer::Body {
+            sha256: locked,
+            size: 10,
+        };
+        let lock = Lock {
+            answers: [(url.to_owned(), answer)].into(),
+            ..Lock::default()
+        };
+        let config = ProxyConfig {
+            lock: Arc::new(lock),
+            ..ProxyConfig::default()
+        };
+        let setup = setup_with(config, &[]);
+        assert!(setup.talk(get(url, "")).await.ends_with("hello, lab"));
+        let record = setup.only_record().await;
+        assert_eq!((record.sha256, record.locked), (Some(came), Some(locked)));
+        assert_eq!(record.has_drifted(), locked == other);
+    }
 }
 
 #[tokio::test]

@@ -39,11 +39,16 @@ const CAPABILITIES: [&str; 11] = [
     "NET_BIND_SERVICE",
 ];
 
-/// What a sandbox in which systemd is PID 1 has beyond [`CAPABILITIES`]. `SYS_ADMIN` is for one
-/// mount; the executor gives it up before anything of the sandbox runs, with the system calls an
-/// engine allows because of it. `SETPCAP` stays: by it a unit gives up capabilities
-/// (systemd.exec(5), `CapabilityBoundingSet=`), and it lets nobody have one that was given up.
-const BOOTING: [&str; 2] = ["SYS_ADMIN", "SETPCAP"];
+/// What a sandbox starts with beyond [`CAPABILITIES`], for the executor alone: by `SYS_NICE` it comes
+/// before whatever multiplies beside it, by `SETPCAP` it gives up both before anything of the sandbox
+/// runs.
+const STARTING: [&str; 2] = ["SYS_NICE", "SETPCAP"];
+
+/// What one in which systemd is PID 1 starts with in their place. `SYS_ADMIN` is for one mount; it is
+/// given up likewise, with the system calls an engine allows because of it. `SETPCAP` stays: by it a
+/// unit gives up capabilities (systemd.exec(5), `CapabilityBoundingSet=`), and it lets nobody have one
+/// that was given up.
+const BOOTING: [&str; 3] = ["SYS_NICE", "SETPCAP", "SYS_ADMIN"];
 
 /// Where systemd finds memory instead of the image's folders, and how it is mounted.
 const MEMORY: [(&str, &str); 3] = [
@@ -129,7 +134,7 @@ fn host_config(spec: &SandboxSpec) -> HostConfig {
         network_mode: Some("none".to_owned()),
         privileged: Some(false),
         cap_drop: words(&["ALL"]),
-        cap_add: words(&CAPABILITIES),
+        cap_add: words(&[&CAPABILITIES[..], &STARTING[..]].concat()),
         // The executor's standard output is the wire: an engine's copy of it would fill the disk.
         log_config: Some(HostConfigLogConfig {
             typ: Some("none".to_owned()),
