@@ -13,6 +13,7 @@ mod faults;
 mod hostile;
 mod images;
 mod lifecycle;
+mod network;
 mod outcomes;
 mod podman;
 mod registry;

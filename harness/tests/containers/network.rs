@@ -1,0 +1,218 @@
+//! Where what a sandbox asks for comes from: recorded once, replayed for ever, and only of hosts that
+//! were named. What is asked is a lab of one file, by bash alone.
+
+use std::fs;
+
+use assay_wire::program::PROXY_PORT;
+use serde_json::{Value, json};
+
+use crate::world::{Ran, World};
+
+const URL: &str = "http://packages.assay.test/greeting";
+
+/// A project with a lab of one file, and a recipe that asks for it and wants these words.
+fn world(words: &str) -> Option<World> {
+    let world = World::start()?;
+    fs::write(
+        world.project().join("assay.toml"),
+        "targets = [\"debian-12\"]\n",
+    )
+    .expect("a project");
+    let lab = world.cache().join("lab");
+    fs::create_dir_all(lab.join("repositories")).expect("folders");
+    let manifest = json!({
+        "schema": "assay-lab", "version": 1, "digest": "0".repeat(64), "images": [],
+        "repositories": { "path": "repositories", "sha256": "0".repeat(64) }, "keys": [],
+    });
+    fs::write(lab.join("manifest.json"), manifest.to_string()).expect("a manifest");
+    serve(&world, words);
+    asks(&world, "asks", URL, words);
+    Some(world)
+}
+
+/// What the lab gives from now on.
+fn serve(world: &World, words: &str) {
+    let file = world.cache().join("lab/repositories/greeting");
+    fs::write(file, words).expect("a file");
+}
+
+/// A recipe whose check asks for a URL and wants words in the answer.
+fn asks(world: &World, recipe: &str, url: &str, words: &str) {
+    let script = format!(
+        "exec 3<>/dev/tcp/127.0.0.1/{PROXY_PORT}; printf \"GET {url} HTTP/1.0\\r\\n\\r\\n\" >&3; cat <&3"
+    );
+    world.recipe(
+        recipe,
+        &format!(
+            "[[check]]\nname = \"asks\"\nargv = ['bash', '-c', '{script}']\nexpect = {{ stdout_contains = \"{words}\" }}\n"
+        ),
+    );
+}
+
+fn run(world: &World, recipe: &str, network: &str) -> Ran {
+    world.test(&[recipe], &["--network", network])
+}
+
+/// The requests of a recipe's cell: URL, status and sha256.
+fn requests(ran: &Ran, recipe: &str) -> Vec<Value> {
+    let cell = ran.cell(recipe);
+    let requests = cell["facts"]["requests"].as_array().expect("requests");
+    let told = requests.iter().map(|request| {
+        assert_eq!(request["asker"]["program"], "bash", "{request}");
+        json!([request["url"], request["status"], request["sha256"]])
+    });
+    told.collect()
+}
+
+#[test]
+fn what_was_recorded_is_what_every_replay_gives() {
+    let Some(world) = world("first words") else {
+        return;
+    };
+    let lock = || fs::read_to_string(world.project().join("assay.lock")).expect("a lock");
+    let recorded = run(&world, "asks", "record");
+    assert_eq!(
+        recorded.outcome("asks"),
+        "passed",
+        "{}",
+        recorded.detail("asks")
+    );
+    let first = lock();
+    assert!(
+        first.contains(&format!("url = \"{URL}\", sha256")),
+        "{first}"
+    );
+    assert_eq!(run(&world, "asks", "record").outcome("asks"), "passed");
+    assert_eq!(lock(), first, "the same bytes, the same lock");
+
+    serve(&world, "other words");
+    let replayed = run(&world, "asks", "replay");
+    assert_eq!(
+        replayed.outcome("asks"),
+        "passed",
+        "{}",
+        replayed.detail("asks")
+    );
+    assert_eq!(requests(&replayed, "asks"), requests(&recorded, "asks"));
+    let live = run(&world, "asks", "live");
+    assert_eq!(
+        live.outcome("asks"),
+        "failed verify check_failed",
+        "{}",
+        live.detail("asks")
+    );
+    let request = &live.cell("asks")["facts"]["requests"][0];
+    assert!(
+        request["locked"].is_string() && request["locked"] != request["sha256"],
+        "{request}"
+    );
+    let human = world
+        .assay(&["test", "asks.toml", "--on", "debian-12"])
+        .output()
+        .expect("assay");
+    let human = String::from_utf8_lossy(&human.stdout);
+    assert!(
+        human.contains("not what assay.lock says was recorded"),
+        "{human}"
+    );
+
+    run(&world, "asks", "record");
+    assert_ne!(lock(), first, "recorded anew");
+    world.assert_clean();
+}
+
+#[test]
+fn a_replay_ends_at_what_was_not_recorded_and_names_it() {
+    let Some(world) = world("words") else {
+        return;
+    };
+    run(&world, "asks", "record");
+    asks(&world, "more", "http://packages.assay.test/more", "HTTP");
+    let ran = run(&world, "more", "replay");
+    assert_eq!(
+        ran.outcome("more"),
+        "infra not_recorded",
+        "{}",
+        ran.detail("more")
+    );
+    let detail = ran.detail("more");
+    assert!(
+        detail.contains("`http://packages.assay.test/more` is not in the lock"),
+        "{detail}"
+    );
+    assert_eq!(ran.code, Some(8), "{}", ran.stderr);
+
+    fs::remove_dir_all(world.cache().join("content/blobs")).expect("removed");
+    let ran = run(&world, "asks", "replay");
+    assert_eq!(
+        ran.outcome("asks"),
+        "infra not_recorded",
+        "{}",
+        ran.detail("asks")
+    );
+    assert!(
+        ran.detail("asks").contains("not in the content store"),
+        "{}",
+        ran.detail("asks")
+    );
+    assert_eq!(ran.code, Some(8), "{}", ran.stderr);
+    world.assert_clean();
+}
+
+#[test]
+fn only_hosts_that_were_named_are_asked_and_none_without_a_network() {
+    let Some(world) = world("words") else {
+        return;
+    };
+    // A name that a recipe does not spell out is a name nobody could have reviewed.
+    asks(
+        &world,
+        "hidden",
+        "http://packages.${x:-assay}.test/greeting",
+        "403",
+    );
+    let ran = run(&world, "hidden", "live");
+    assert_eq!(ran.outcome("hidden"), "passed", "{}", ran.detail("hidden"));
+    let request = &ran.cell("hidden")["facts"]["requests"][0];
+    let reason = request["decision"]["refused"]["reason"]
+        .as_str()
+        .expect("a reason");
+    assert!(reason.contains("names `packages.assay.test`"), "{reason}");
+    let ran = run(&world, "asks", "none");
+    assert_eq!(ran.outcome("asks"), "failed verify check_failed");
+    let request = &ran.cell("asks")["facts"]["requests"][0];
+    assert_eq!(
+        request["decision"]["refused"]["reason"],
+        "this run has no network"
+    );
+    world.assert_clean();
+}
+
+#[test]
+fn what_cannot_be_recorded_or_replayed_is_said_before_anything_runs() {
+    let Some(world) = world("words") else {
+        return;
+    };
+    for (lock, said) in [
+        (None, "there is no `assay.lock` to replay"),
+        (Some("version = 2\n"), "lock-version"),
+        (
+            Some("version = 1\nanswers = [\n<<<<<<< ours\n"),
+            "assay.lock` is invalid",
+        ),
+    ] {
+        let file = world.project().join("assay.lock");
+        match lock {
+            Some(text) => fs::write(&file, text).expect("written"),
+            None => assert!(!file.exists()),
+        }
+        let ran = run(&world, "asks", "replay");
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(ran.stderr.contains(said), "{}", ran.stderr);
+        fs::remove_file(&file).ok();
+    }
+    fs::remove_file(world.project().join("assay.toml")).expect("removed");
+    let ran = run(&world, "asks", "record");
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("outside a project"), "{}", ran.stderr);
+}
