@@ -11,12 +11,14 @@
 //! Read in pipeline order: [`name`] and [`digest`] (identities), [`source`] (places in recipes),
 //! [`plan`] (what will be done), [`program`] (a plan as sent, with what the harness adds),
 //! [`frame`] and [`control`] (the byte stream), [`manifest`] (the file system as seen),
-//! [`event`] (facts and their envelope), [`outcome`] (the words of a verdict).
+//! [`event`] (facts and their envelope), [`key`] (what can be wrong with a repository's key),
+//! [`outcome`] (the words of a verdict).
 
 pub mod control;
 pub mod digest;
 pub mod event;
 pub mod frame;
+pub mod key;
 pub mod manifest;
 pub mod name;
 pub mod outcome;
