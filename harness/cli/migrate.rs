@@ -92,7 +92,7 @@ fn left(file: &Path, name: &str, migration: &Migration) -> Source {
     }
 }
 
-fn diff(name: &str, old: &str, new: &str) -> String {
+pub(crate) fn diff(name: &str, old: &str, new: &str) -> String {
     if old == new {
         return String::new();
     }
@@ -103,7 +103,7 @@ fn diff(name: &str, old: &str, new: &str) -> String {
 }
 
 /// A terminal gets it harmless; `patch` gets it as it is.
-fn show(terminal: &Terminal, diff: &str) -> Result<(), CliError> {
+pub(crate) fn show(terminal: &Terminal, diff: &str) -> Result<(), CliError> {
     if diff.is_empty() {
         return Ok(());
     }
@@ -141,7 +141,7 @@ fn say(terminal: &Terminal, name: &str, migration: &Migration, written: bool, le
 
 /// Writes beside the file, then renames: it is never half a recipe. A link stays one, and so do the
 /// permissions.
-fn replace(file: &Path, text: &str) -> Result<(), CliError> {
+pub(crate) fn replace(file: &Path, text: &str) -> Result<(), CliError> {
     let fault = |error: std::io::Error| {
         CliError::infrastructure(format!("write `{}`: {error}", file.display()))
     };
