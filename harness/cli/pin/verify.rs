@@ -2,6 +2,7 @@
 //! that is `assay pin --write RECIPE --accept-changed`, by somebody who has looked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use assay_content::openpgp::{self, KeyFinding, KeySeverity};
@@ -248,10 +249,11 @@ fn show(terminal: &Terminal, urls: Vec<Row>) -> Result<(), CliError> {
     })
 }
 
-/// The column in which the URL begins.
-const VALUES: usize = 13;
+/// The columns of a state and of what is said of it.
+const STATE: usize = 11;
+const SAID: usize = 4;
 
-fn write(row: &Row, terminal: &Terminal, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+fn write(row: &Row, terminal: &Terminal, out: &mut dyn Write) -> io::Result<()> {
     let paint = Paint::of(terminal);
     let (word, code) = match row.state {
         State::Same => ("same", "32"),
@@ -259,35 +261,28 @@ fn write(row: &Row, terminal: &Terminal, out: &mut dyn std::io::Write) -> std::i
         State::Refused => ("refused", "1;31"),
         State::Unreachable => ("unreachable", "33"),
     };
-    let width = VALUES - 1;
-    let word = paint.with(code, &format!("{word:<width$}"));
+    let word = paint.with(code, &format!("{word:<STATE$}"));
     writeln!(out, "{word} {}", plain(&row.url))?;
-    let indent = " ".repeat(VALUES);
-    let mut lines = Vec::new();
-    if row.state != State::Same || !row.findings.is_empty() {
-        lines.push(format!("named by {}", row.steps.join(", ")));
-    }
+    let indent = " ".repeat(SAID);
     if row.state == State::Changed {
-        lines.extend(row.was.iter().map(|was| format!("was {was}")));
-        lines.extend(row.is.iter().map(|is| format!("is  {is}")));
-        if let Some(evidence) = &row.evidence {
-            lines.push(format!("look: `assay pin show {}`", plain(evidence)));
+        for was in &row.was {
+            writeln!(out, "{indent}was {}", plain(was))?;
+        }
+        if let Some(is) = &row.is {
+            writeln!(out, "{indent}is  {}", plain(is))?;
         }
     }
-    lines.extend(row.message.iter().map(|message| plain(message)));
-    for line in lines {
-        for part in wrap_if_words(&line, terminal.width().saturating_sub(VALUES)) {
-            writeln!(out, "{indent}{part}")?;
+    let mut said = Vec::new();
+    if row.state != State::Same || !row.findings.is_empty() {
+        said.push(format!("named by {}", row.steps.join(", ")));
+    }
+    let evidence = row.evidence.as_ref();
+    said.extend(evidence.map(|path| format!("`assay pin show {path}`")));
+    said.extend(row.message.iter().cloned());
+    for one in said {
+        for line in wrap(&plain(&one), terminal.width().saturating_sub(SAID)) {
+            writeln!(out, "{indent}{line}")?;
         }
     }
     look::findings(&row.findings, terminal, out)
-}
-
-/// A line in parts; one that begins with a column of its own keeps its blanks.
-fn wrap_if_words(line: &str, width: usize) -> Vec<String> {
-    if line.starts_with("is  ") {
-        vec![line.to_owned()]
-    } else {
-        wrap(line, width)
-    }
 }

@@ -470,7 +470,9 @@ fn say(terminal: &Terminal, row: &StepRow) -> Result<(), CliError> {
     let shown = row
         .findings
         .iter()
-        .filter(|one| !terminal.quiet || one.severity == KeySeverity::Error);
+        .filter(|one| !terminal.quiet || one.severity == KeySeverity::Error)
+        // That the declared fingerprints do not hold is what was and is say.
+        .filter(|one| row.state == State::Refused || !is_of_declaration(one));
     for finding in shown {
         let about = finding.fingerprint.as_deref().unwrap_or("the file");
         let word = finding.severity.as_str();
