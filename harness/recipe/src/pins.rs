@@ -83,10 +83,8 @@ pub fn pins(text: &str) -> Result<Vec<Pin>, Vec<Diagnostic>> {
 #[must_use]
 pub fn is_unpinned(diagnostic: &Diagnostic) -> bool {
     let asks = |key: &str| diagnostic.message.ends_with(&format!(" has no `{key}`"));
-    match diagnostic.code {
-        Code::MissingKey => asks("key_sha256") || asks("sha256"),
-        code => code == Code::PpaWithoutKey,
-    }
+    let lacks_hash = diagnostic.code == Code::MissingKey && (asks("key_sha256") || asks("sha256"));
+    lacks_hash || diagnostic.code == Code::PpaWithoutKey
 }
 
 /// The text with something in the place of every pin that is missing, so that it can be parsed and
