@@ -58,6 +58,43 @@ fn a_key_is_read_with_its_subkeys_and_user_ids() {
     assert_eq!(binary.keys, armored.keys);
 }
 
+/// The version 6 key of RFC 9580, A.4, which GnuPG does not read.
+const VERSION_6: &str = "\
+-----BEGIN PGP PRIVATE KEY BLOCK-----
+
+xUsGY4d/4xsAAAAg+U2nu0jWCmHlZ3BqZYfQMxmZu52JGggkLq2EVD34laMAGXKB
+exK+cH6NX1hs5hNhIB00TrJmosgv3mg1ditlsLfCsQYfGwoAAABCBYJjh3/jAwsJ
+BwUVCg4IDAIWAAKbAwIeCSIhBssYbE8GCaaX5NUt+mxyKwwfHifBilZwj2Ul7Ce6
+2azJBScJAgcCAAAAAK0oIBA+LX0ifsDm185Ecds2v8lwgyU2kCcUmKfvBXbAf6rh
+RYWzuQOwEn7E/aLwIwRaLsdry0+VcallHhSu4RN6HWaEQsiPlR4zxP/TP7mhfVEe
+7XWPxtnMUMtf15OyA51YBMdLBmOHf+MZAAAAIIaTJINn+eUBXbki+PSAld2nhJh/
+LVmFsS+60WyvXkQ1AE1gCk95TUR3XFeibg/u/tVY6a//1q0NWC1X+yui3O24wpsG
+GBsKAAAALAWCY4d/4wKbDCIhBssYbE8GCaaX5NUt+mxyKwwfHifBilZwj2Ul7Ce6
+2azJAAAAAAQBIKbpGG2dWTX8j+VjFM21J0hqWlEg+bdiojWnKfA5AQpWUWtnNwDE
+M0g12vYxoWM8Y81W+bHBw805I8kWVkXU6vFOi+HWvv/ira7ofJu16NnoUkhclkUr
+k0mXubZvyl4GBg==
+-----END PGP PRIVATE KEY BLOCK-----
+";
+
+#[test]
+fn a_key_of_version_6_is_known_by_64_digits_and_its_direct_key_signature() {
+    let file = read(VERSION_6.as_bytes(), NOW).expect("keys");
+    let [key] = file.keys.as_slice() else {
+        panic!("one key: {file:?}");
+    };
+    let primary = "CB186C4F0609A697E4D52DFA6C722B0C1F1E27C18A56708F6525EC27BAD9ACC9";
+    assert_eq!(key.primary.fingerprint, primary);
+    assert_eq!(key.primary.algorithm, Algorithm::EdDsa("Ed25519"));
+    assert!(key.user_ids.is_empty() && key.primary.signs_at(NOW));
+    assert_eq!(key.subkeys.len(), 1);
+    assert!(!key.subkeys[0].could_sign() && key.subkeys[0].binding != Binding::Unbound);
+    let declared = [primary.to_owned()];
+    assert_eq!(
+        codes(&file, &declared),
+        [(KeySeverity::Error, KeyCode::SecretKey)]
+    );
+}
+
 #[test]
 fn several_keys_and_blocks_and_what_stands_around_them_are_read() {
     let names = |name| -> Vec<String> {
