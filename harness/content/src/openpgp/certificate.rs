@@ -11,8 +11,8 @@
 //! - without key flags an algorithm may do all it can (5.2.3.29 leaves it open; GnuPG does so);
 //! - a subkey that signs must sign its primary key in turn, by a 0x19 embedded in its binding
 //!   (5.2.1.9 and 10.1.5): without it, somebody else's signing key could be claimed;
-//! - a revocation of a key counts whatever its reason and date (5.2.1.11); one of a subkey or user id
-//!   likewise, except that a newer certification brings a user id back (5.2.1.13). A revocation by a
+//! - a revocation of a key or subkey counts whatever its reason and date (5.2.1.11, 5.2.1.12); that of
+//!   a user id until a newer certification brings it back (5.2.1.13). A revocation by a
 //!   designated revoker (5.2.3.23) cannot be verified without that one's key and is passed over.
 
 use pgp::crypto::hash::HashAlgorithm;
@@ -231,7 +231,8 @@ impl Judge {
         let direct = self.newest(primary, &bundle.signatures, is_direct, |signature| {
             signature.verify_key(primary).is_ok()
         });
-        let revoked = self.any(primary, &bundle.signatures, |signature| {
+        let revocation = SignatureType::KeyRevocation;
+        let revoked = self.revoked(primary, &bundle.signatures, revocation, |signature| {
             signature.verify_key(primary).is_ok()
         });
         let mut user_ids = Vec::new();
@@ -303,11 +304,9 @@ impl Judge {
         let verify =
             |signature: &Signature| signature.verify_subkey_binding(primary, subkey).is_ok();
         let is_binding = |typ| typ == SignatureType::SubkeyBinding;
-        let is_revocation = |typ| typ == SignatureType::SubkeyRevocation;
         let binding = self.newest(primary, signatures, is_binding, verify);
-        let revoked = self
-            .newest(primary, signatures, is_revocation, verify)
-            .is_some();
+        let revocation = SignatureType::SubkeyRevocation;
+        let revoked = self.revoked(primary, signatures, revocation, verify);
         let binding = match binding {
             None => Binding::Unbound,
             Some(binding) => {
@@ -362,15 +361,16 @@ impl Judge {
             .find(|signature| self.spend() && verify(signature))
     }
 
-    /// Whether the key itself revoked the key.
-    fn any(
+    /// Whether the key itself revoked it, whenever that was.
+    fn revoked(
         &mut self,
         primary: &PublicKey,
         signatures: &[Signature],
+        revocation: SignatureType,
         verify: impl Fn(&Signature) -> bool,
     ) -> bool {
         signatures.iter().any(|signature| {
-            signature.typ() == Some(SignatureType::KeyRevocation)
+            signature.typ() == Some(revocation)
                 && is_by(signature, primary)
                 && self.spend()
                 && verify(signature)

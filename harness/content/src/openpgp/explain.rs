@@ -49,18 +49,18 @@ pub fn explain(code: KeyCode) -> Explanation {
             Error,
             "No valid signature of the key's own binds it, so nobody says that it may be used, for what and for \
              how long. For a subkey that signs, the primary key must have signed it and it the primary key. It is \
-             an error where no other key of the file can sign, and else a warning.",
+             an error where no other key of the file can sign, else a warning, and of a subkey a hint.",
         ),
         KeyCode::Revoked => (
             Error,
             "The key's owner revoked it: managers refuse what it signs. It is an error where no other key of the \
-             file can sign, and else a warning.",
+             file can sign, else a warning, and of a subkey a hint.",
         ),
         KeyCode::Expired => (
             Error,
             "The key's time is over: managers refuse what it signs. Most often its owner has published the same \
              key with a later end; `assay pin` the file anew. It is an error where no other key of the file can \
-             sign, and else a warning.",
+             sign, else a warning, and of a subkey a hint.",
         ),
         KeyCode::CannotSign => (
             Error,
