@@ -57,6 +57,30 @@ A word of --on is one of:
                                            'debian-*,amd64,arm64' is four
   ./os-release                             a path: the machine it describes";
 
+/// Shown below the help of `assay pin`.
+const PIN_EXAMPLES: &str = "\
+Examples:
+  assay pin https://example.org/key.asc   sha256, size, type; keys in full
+  assay pin show FILE                     the same of a file
+  assay pin --write jq --dry-run          the patch with the missing hashes …
+  assay pin --write jq                    … and write it; comments stay
+  assay pin --write jq repo               only the step `repo`
+  assay pin verify                        is everything still as it is pinned?
+
+What differs from a hash that is there is told and never written, unless
+--accept-changed says so: ask its owner first (exit 4).";
+
+/// Shown below the help of `assay pin verify`.
+const PIN_VERIFY_EXAMPLES: &str = "\
+Examples:
+  assay pin verify                 all recipes of the project
+  assay pin verify docker          one of them
+  assay pin verify --format json   for a job that runs every night
+
+Every URL is fetched once, whatever the store has. What changed, or is a key
+that must not be used any more, is exit 4; what only did not come is exit 8.
+Nothing is written.";
+
 /// Shown below the help of `assay explain`.
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
@@ -283,6 +307,7 @@ impl Verb {
             | Self::Check(_)
             | Self::Migrate { .. }
             | Self::Explain { .. }
+            | Self::Pin(_)
             | Self::Plan(_)
             | Self::Snapshot(_)
             | Self::Test(_)
@@ -332,6 +357,13 @@ pub(crate) enum Verb {
         /// The code, such as `unknown-action`
         code: Option<String>,
     },
+    /// Show what a URL gives; write hashes into a recipe; compare what recipes name with what is there
+    #[command(
+        after_help = PIN_EXAMPLES,
+        subcommand_help_heading = "Verbs",
+        subcommand_value_name = "VERB"
+    )]
+    Pin(PinArgs),
     /// Show the exact commands a recipe means on each target
     #[command(after_help = PLAN_EXAMPLES)]
     Plan(PlanArgs),
@@ -400,6 +432,41 @@ pub(crate) struct CheckArgs {
     /// Count warnings as errors
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+/// Arguments of `pin`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct PinArgs {
+    /// What to do, if not to show or to write.
+    #[command(subcommand)]
+    pub(crate) verb: Option<PinVerb>,
+    /// URLs to show; with --write the steps to pin, all without any
+    #[arg(value_name = "URL|STEP")]
+    pub(crate) words: Vec<String>,
+    /// Fetch what this recipe names and write its hashes and fingerprints into it
+    #[arg(long, value_name = "RECIPE")]
+    pub(crate) write: Option<PathBuf>,
+    /// With --write: also take what differs from a hash or fingerprint that is there
+    #[arg(long, requires = "write")]
+    pub(crate) accept_changed: bool,
+    /// With --write: only show the patch
+    #[arg(long, requires = "write")]
+    pub(crate) dry_run: bool,
+}
+
+/// What else to do with pins.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PinVerb {
+    /// Show what files are, as for URLs
+    Show {
+        /// The files
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Fetch everything that recipes name anew, and say what differs
+    #[command(after_help = PIN_VERIFY_EXAMPLES)]
+    Verify(Recipes),
 }
 
 /// Which recipes on which targets.

@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use assay_content::openpgp::{self, KeyCode};
 use assay_plan::FaultCode;
 use assay_recipe::{Code, explain};
 use schemars::JsonSchema;
@@ -115,7 +116,18 @@ fn all() -> Vec<Explained> {
         wrong: None,
         right: None,
     };
-    of_files.chain(of_sets).chain([of_projects]).collect()
+    let of_keys = KeyCode::ALL.iter().map(|code| {
+        let known = openpgp::explain(*code);
+        Explained {
+            code: known.code.as_str(),
+            severity: known.severity.as_str(),
+            text: known.text,
+            wrong: None,
+            right: None,
+        }
+    });
+    let listed = of_files.chain(of_sets).chain([of_projects]);
+    listed.chain(of_keys).collect()
 }
 
 fn first_sentence(text: &'static str) -> &'static str {

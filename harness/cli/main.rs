@@ -17,6 +17,7 @@ mod load;
 mod lock;
 mod migrate;
 mod new;
+mod pin;
 mod plan;
 mod progress;
 mod project;
@@ -61,6 +62,7 @@ fn dispatch(terminal: &Terminal, verb: &Verb) -> Result<ExitCode, CliError> {
         Verb::Completions { shell } => done(completions(terminal, *shell)),
         Verb::Check(arguments) => done(check::run(terminal, arguments)),
         Verb::Explain { code } => done(explain::run(terminal, code.as_deref())),
+        Verb::Pin(arguments) => done(pin::run(terminal, arguments)),
         Verb::Plan(arguments) => done(plan::run(terminal, arguments)),
         Verb::Snapshot(verb) => done(snapshot::run(terminal, verb)),
         Verb::Report { run } => report::run(terminal, run.as_deref()),

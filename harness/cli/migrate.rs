@@ -93,7 +93,7 @@ fn left(file: &Path, name: &str, migration: &Migration) -> Source {
     }
 }
 
-fn diff(name: &str, old: &str, new: &str) -> String {
+pub(crate) fn diff(name: &str, old: &str, new: &str) -> String {
     if old == new {
         return String::new();
     }
@@ -104,7 +104,7 @@ fn diff(name: &str, old: &str, new: &str) -> String {
 }
 
 /// A terminal gets it harmless; `patch` gets it as it is.
-fn show(terminal: &Terminal, diff: &str) -> Result<(), CliError> {
+pub(crate) fn show(terminal: &Terminal, diff: &str) -> Result<(), CliError> {
     if diff.is_empty() {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::error::CliError;
 use crate::terminal::{Terminal, plain};
-use crate::{check, doctor, explain, images, migrate, new, plan, snapshot, test};
+use crate::{check, doctor, explain, images, migrate, new, pin, plan, snapshot, test};
 
 /// A schema that can be asked for.
 struct Known {
@@ -56,6 +56,21 @@ const SCHEMAS: &[Known] = &[
         name: "assay-new",
         what: "`assay new`",
         make: SchemaGenerator::into_root_schema_for::<new::Document>,
+    },
+    Known {
+        name: "assay-pin",
+        what: "`assay pin URL` and `assay pin show`",
+        make: SchemaGenerator::into_root_schema_for::<pin::Document>,
+    },
+    Known {
+        name: "assay-pin-verified",
+        what: "`assay pin verify`",
+        make: SchemaGenerator::into_root_schema_for::<pin::verify::Document>,
+    },
+    Known {
+        name: "assay-pin-written",
+        what: "`assay pin --write`",
+        make: SchemaGenerator::into_root_schema_for::<pin::write::Document>,
     },
     Known {
         name: "assay-plan",

@@ -75,12 +75,9 @@ impl World {
         let cache = cache::folder()?;
         let lab = lab_hosts(&cache)?;
         let upstream = UpstreamProxies::from_environment().map_err(CliError::usage)?;
+        let policy = policy(project);
         let authority =
             Arc::new(CertificateAuthority::generate().map_err(CliError::infrastructure)?);
-        let mut policy = FetchPolicy::default();
-        if let Some(timeout) = project.network_timeout() {
-            policy.idle_time = timeout;
-        }
         let store = Store::open(cache.join("content")).map_err(CliError::infrastructure)?;
         let answers = match network {
             Network::Live => AnswersFrom::World,
@@ -163,6 +160,27 @@ impl World {
             Network::None => false,
         }
     }
+}
+
+/// The way out for declared content and where it is kept, without an engine.
+///
+/// # Errors
+/// If a cache folder or a setting of the environment cannot be used.
+pub(crate) fn way_out(project: &Project) -> Result<(Fetcher, Store), CliError> {
+    let cache = cache::folder()?;
+    let lab = lab_hosts(&cache)?;
+    let upstream = UpstreamProxies::from_environment().map_err(CliError::usage)?;
+    let store = Store::open(cache.join("content")).map_err(CliError::infrastructure)?;
+    Ok((Fetcher::new(policy(project), lab, upstream), store))
+}
+
+/// What may be fetched, with the project's patience.
+fn policy(project: &Project) -> FetchPolicy {
+    let mut policy = FetchPolicy::default();
+    if let Some(timeout) = project.network_timeout() {
+        policy.idle_time = timeout;
+    }
+    policy
 }
 
 /// The lab's repositories, if they are built.

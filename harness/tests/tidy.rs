@@ -156,6 +156,20 @@ fn an_engine_client_lives_in_one_folder_and_toml_in_its_own() {
                 "{path} uses bollard"
             );
         }
+        let uses_pgp = text.contains("use pgp::") || text.contains(" pgp::");
+        if uses_pgp && !path.contains("/tests/") {
+            let places = ["harness/content/src/openpgp/", "harness/lab/src/"];
+            assert!(
+                places.iter().any(|place| path.starts_with(place)),
+                "{path} uses rPGP"
+            );
+        }
+        // What reads hostile bytes gets them and the time from elsewhere.
+        if path.starts_with("harness/content/src/openpgp/") && !path.contains("tests") {
+            let impure = ["std::fs", "std::env", "SystemTime", "Instant"];
+            let found = impure.into_iter().find(|word| text.contains(word));
+            assert_eq!(found, None, "{path} is pure");
+        }
         if text.contains("hyper::") && !path.contains("/tests/") {
             let places = ["harness/content/src/proxy/", "harness/sandbox/src/docker/"];
             assert!(

@@ -34,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("frames", wire::frames),
     ("image_definition", machine::image_definition),
     ("journal", journal::journal),
+    ("keys", network::keys),
     ("lock", recipe::lock),
     ("manifest_paths", wire::manifest_paths),
     ("messages", wire::messages),

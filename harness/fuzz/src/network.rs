@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use assay_content::address::{AddressClass, AddressPolicy, Network};
 use assay_content::lab_hosts::LabHosts;
+use assay_content::openpgp;
 use assay_content::proxy::{CertificateAuthority, PeerInfo, Proxy, ProxyConfig};
 use assay_content::upstream::UpstreamProxies;
 use assay_content::url::{HostName, Scheme, WebUrl, split_authority};
@@ -15,6 +16,41 @@ use assay_wire::event::{Request, RequestDecision};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{assert_showable, folder, parts, text};
+
+/// A file of keys: within its limits, showable, and used only where a key of it may sign.
+pub fn keys(bytes: &[u8]) {
+    const NOW: u64 = 1_767_225_600;
+    let file = match openpgp::read(bytes, NOW) {
+        Ok(file) => file,
+        Err(error) => return assert_showable(&error.to_string()),
+    };
+    let mut components = 0;
+    for key in &file.keys {
+        assert!(key.user_ids.len() <= openpgp::MAX_USER_IDS);
+        for id in &key.user_ids {
+            assert_showable(&id.text);
+        }
+        for one in key.components() {
+            components += 1;
+            assert!(matches!(one.fingerprint.len(), 40 | 64));
+            assert!(one.could_sign() || !one.signs_at(NOW));
+            assert_showable(&one.algorithm.to_string());
+        }
+    }
+    assert!(components <= openpgp::MAX_KEYS);
+    let nobody = ["0".repeat(40)];
+    let findings = openpgp::findings(&file, &nobody, NOW);
+    for finding in &findings {
+        assert_showable(&finding.message);
+    }
+    assert!(openpgp::refusal(&findings).is_some());
+    let signs = file
+        .keys
+        .iter()
+        .any(|key| key.components().any(|one| one.signs_at(NOW)));
+    let findings = openpgp::findings(&file, &[], NOW);
+    assert!(signs || openpgp::refusal(&findings).is_some());
+}
 
 /// A URL and a reference in it.
 pub fn urls(bytes: &[u8]) {

@@ -133,7 +133,7 @@ pub fn cell_exit_code(cell: &CellRecord, allow_unmet_needs: bool) -> ExitCode {
 fn differing(outcome: &Outcome) -> ExitCode {
     let codes = outcome.failures().map(|failure| match failure.reason {
         Reason::CaptureGap => ExitCode::Undeclared,
-        Reason::ContentMismatch => ExitCode::ContentMismatch,
+        Reason::ContentMismatch | Reason::KeyRefused => ExitCode::ContentMismatch,
         Reason::RequirementUnmet
         | Reason::ContentUnavailable
         | Reason::CommandFailed

@@ -135,12 +135,23 @@ fn content_failures(facts: &CellFacts) -> Vec<Failure> {
         ContentFact::Ready(_) => None,
     });
     let failure = |refused: &assay_wire::event::ContentRefused| {
+        if !refused.findings.is_empty() {
+            return Failure {
+                phase: Phase::Prepare,
+                reason: Reason::KeyRefused,
+                op: None,
+                steps: vec![refused.step.clone()],
+                message: format!("the key `{}` is refused: {}", refused.url, refused.message),
+            };
+        }
         let (reason, found) = match &refused.actual {
             Some(actual) => (Reason::ContentMismatch, format!("sha256 {actual} came")),
             None => (Reason::ContentUnavailable, "nothing came".to_owned()),
         };
         let evidence = refused.evidence.as_ref();
-        let evidence = evidence.map_or(String::new(), |path| format!(" (what came: `{path}`)"));
+        let evidence = evidence.map_or(String::new(), |path| {
+            format!(" (`assay pin show {path}` shows what came)")
+        });
         Failure {
             phase: Phase::Prepare,
             reason,
@@ -152,9 +163,9 @@ fn content_failures(facts: &CellFacts) -> Vec<Failure> {
             ),
         }
     };
-    // A mismatch outranks content that is merely not there: the bytes were wrong.
+    // What is wrong outranks content that is merely not there.
     let mut failures: Vec<Failure> = refused.map(failure).collect();
-    failures.sort_by_key(|failure| failure.reason != Reason::ContentMismatch);
+    failures.sort_by_key(|failure| failure.reason == Reason::ContentUnavailable);
     failures
 }
 

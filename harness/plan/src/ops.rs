@@ -11,7 +11,8 @@ use assay_recipe::when::Os;
 use assay_wire::digest::Digest;
 use assay_wire::name::{GuestPath, StepRef};
 use assay_wire::plan::{
-    Action, Content, Evidence, Expects, FileContent, Guard, Limits, Op, OpId, Privilege,
+    Action, Content, ContentKind, Evidence, Expects, FileContent, Guard, Limits, Op, OpId,
+    Privilege,
 };
 
 use crate::locked::Locked;
@@ -237,6 +238,7 @@ impl<'l> Ops<'l> {
             located.key = Key::File {
                 url: key.url.clone(),
                 sha256: key.sha256,
+                fingerprints: vec![fingerprint.clone()],
             };
         }
         located
@@ -270,19 +272,30 @@ impl<'l> Ops<'l> {
     }
 
     fn content_of(&mut self, step: &StepRef, repository: &Repository) {
-        if let Key::File { url, sha256 } = &repository.key {
-            self.fetch(step, url, *sha256);
+        if let Key::File {
+            url,
+            sha256,
+            fingerprints,
+        } = &repository.key
+        {
+            let kind = ContentKind::Key {
+                fingerprints: fingerprints.clone(),
+            };
+            self.fetch(step, url, *sha256, kind);
         }
     }
 
     /// Bytes that are fetched before the sandbox starts.
-    fn fetch(&mut self, step: &StepRef, url: &str, sha256: Digest) {
-        let known = |content: &Content| content.sha256 == sha256 && content.url == url;
+    fn fetch(&mut self, step: &StepRef, url: &str, sha256: Digest, kind: ContentKind) {
+        let known = |content: &Content| {
+            content.sha256 == sha256 && content.url == url && content.kind == kind
+        };
         if !self.content.iter().any(known) {
             self.content.push(Content {
                 sha256,
                 url: url.to_owned(),
                 step: step.clone(),
+                kind,
             });
         }
     }
@@ -299,7 +312,7 @@ impl<'l> Ops<'l> {
 
     /// A file is fetched by its hash.
     pub(crate) fn download(&mut self, step: &StepRef, url: &str, sha256: Digest, dest: &Place) {
-        self.fetch(step, url, sha256);
+        self.fetch(step, url, sha256, ContentKind::File);
         let content = FileContent::Blob(sha256);
         self.write(step, dest.path().clone(), dest.owner(), content);
     }

@@ -25,6 +25,8 @@ pub(crate) enum Key {
         url: String,
         /// What its bytes hash to.
         sha256: Digest,
+        /// The fingerprints its author declares, in capital hex digits.
+        fingerprints: Vec<String>,
     },
     /// By its fingerprint alone, 40 capital hex digits.
     Fingerprint(String),
@@ -131,11 +133,15 @@ impl Repository {
         kind: RepositoryKind,
         value: impl Fn(Placeholder) -> Option<&'v str>,
     ) -> Result<Self, Placeholder> {
+        let fingerprints = key.fingerprints.iter();
         Ok(Self {
             given_name,
             key: Key::File {
                 url: key.url.value.fill(value)?,
                 sha256: key.sha256.value,
+                fingerprints: fingerprints
+                    .map(|one| one.value.as_str().to_owned())
+                    .collect(),
             },
             kind,
         })
@@ -254,6 +260,7 @@ mod tests {
             key: Key::File {
                 url: String::new(),
                 sha256: Digest::of(b"key"),
+                fingerprints: Vec::new(),
             },
             kind: RepositoryKind::Apt {
                 url: url.to_owned(),

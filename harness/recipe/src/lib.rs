@@ -13,7 +13,7 @@
 //! [`action`] is the vocabulary; [`name`], [`system`], [`package`], [`template`], [`pattern`] and
 //! [`when`] hold the grammars, [`diagnostic`], [`code`] and [`explain`] what can be wrong, and
 //! [`project`] and [`expected`] the two files beside the recipes. [`schema`] tells an editor all this,
-//! and [`migrate()`] writes recipes of the old form anew.
+//! [`migrate()`] writes recipes of the old form anew, and [`pins`] hashes into recipes.
 
 pub mod action;
 pub mod code;
@@ -27,6 +27,7 @@ pub mod model;
 pub mod name;
 pub mod package;
 pub mod pattern;
+pub mod pins;
 pub mod project;
 pub mod schema;
 pub mod system;

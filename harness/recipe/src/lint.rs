@@ -167,7 +167,7 @@ fn compare<'r>(asked: &mut Asked<'r>, step: &'r Step, ask: Ask, faults: &mut Fau
 fn key_is_known(key: &RepositoryKey, faults: &mut Faults) {
     if key.fingerprints.is_empty() {
         let message = "nothing says which keys this file may hold";
-        let help = "add `key_fingerprints = [\"…\"]`, as `gpg --show-keys` prints them";
+        let help = "`assay pin --write FILE` adds `key_fingerprints = [\"…\"]`, and shows what is in the file";
         faults
             .report(Diagnostic::new(Code::KeyWithoutFingerprint, key.url.span, message).help(help));
     }

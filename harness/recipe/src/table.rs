@@ -213,6 +213,22 @@ impl Reader<'_> {
             .report(Diagnostic::new(Code::WrongType, value.span, message));
     }
 
+    /// The hash of something from the network, which must be there: a command adds it.
+    pub(crate) fn required_hash<T>(
+        &mut self,
+        table: &Table<'_>,
+        key: &str,
+        value: Option<T>,
+    ) -> Option<T> {
+        if value.is_none() && !table.has(key) {
+            let message = format!("{} has no {}", table.name, quote(key));
+            let help = format!("`assay pin --write FILE` fetches it and adds `{key} = …`");
+            self.faults
+                .report(Diagnostic::new(Code::MissingKey, table.span, message).help(help));
+        }
+        value
+    }
+
     /// A string.
     pub(crate) fn string<'a>(&mut self, table: &Table<'a>, key: &str) -> Option<Spanned<&'a str>> {
         let value = table.get(key)?;

@@ -13,12 +13,13 @@ use assay_observe::outcome::Failure;
 use assay_observe::record::RunEnd;
 use assay_observe::{CellRecord, ExitCode, Outcome, Record, exit_code};
 use assay_wire::event::SnapshotFinding;
+use assay_wire::key::KeySeverity;
 use assay_wire::source::Location;
 
 use crate::sanitise;
 use crate::words::{
     because, cell_title, counts_in_words, failure_in_words, failure_output, fallbacks, headline,
-    recipes, selection,
+    key_in_words, keys, recipes, selection,
 };
 
 /// Most characters of a line.
@@ -55,6 +56,7 @@ pub fn github(record: &Record, out: &mut dyn Write) -> io::Result<()> {
         outcome(record, cell, out)?;
         snapshot(cell, out)?;
     }
+    key_findings(record, out)?;
     let code = exit_code(record);
     let end = match record.run.end {
         RunEnd::Complete => "",
@@ -131,6 +133,23 @@ fn details(cell: &CellRecord, failure: &Failure) -> Vec<String> {
         lines.extend(shown.iter().map(|line| format!("  {line}")));
     }
     lines
+}
+
+/// What is wrong with repositories' keys that were used all the same, at the steps that name them.
+fn key_findings(record: &Record, out: &mut dyn Write) -> io::Result<()> {
+    for (known, cells) in keys(record) {
+        let level = match known.finding.severity {
+            KeySeverity::Error | KeySeverity::Warning => Level::Warning,
+            KeySeverity::Hint => Level::Notice,
+        };
+        let place = cells
+            .iter()
+            .find_map(|cell| cell.facts.location(known.step));
+        let title = format!("{}: {}", known.step, known.finding.code);
+        let text = joined(&[key_in_words(&known)]);
+        annotate(level, place, &title, &text, out)?;
+    }
+    Ok(())
 }
 
 fn snapshot(cell: &CellRecord, out: &mut dyn Write) -> io::Result<()> {

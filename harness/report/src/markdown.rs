@@ -17,7 +17,8 @@ use assay_wire::outcome::OutcomeKind;
 use crate::sanitise;
 use crate::words::{
     because, cell_title, column_of, column_title, columns, counts_in_words, failure_in_words,
-    failure_output, fallbacks, headline, plural, recipes, selection, snapshot_differs,
+    failure_output, fallbacks, headline, key_in_words, keys, plural, recipes, selection,
+    snapshot_differs,
 };
 
 /// Most bytes of the document; sections that would pass it are left out and counted.
@@ -63,7 +64,11 @@ pub fn markdown(record: &Record, out: &mut dyn Write) -> io::Result<()> {
         .iter()
         .filter_map(|cell| explained(record, cell))
         .chain(record.cells.iter().filter_map(snapshot))
-        .chain([privileged(record), manual(record)].into_iter().flatten());
+        .chain(
+            [privileged(record), key_findings(record), manual(record)]
+                .into_iter()
+                .flatten(),
+        );
     let mut left_out = 0;
     for section in sections {
         if page.len() + section.len() > MAX_BYTES {
@@ -259,6 +264,30 @@ fn privileged(record: &Record) -> Option<String> {
     let mut text = "\n### New or changed, with setuid, setgid or capabilities\n\n".to_owned();
     for (files, cells) in cells {
         text.push_str(&format!("- {}: {}\n", cells.join(", "), files.join(", ")));
+    }
+    Some(text)
+}
+
+/// What is wrong with repositories' keys that were used all the same.
+fn key_findings(record: &Record) -> Option<String> {
+    let found = keys(record);
+    if found.is_empty() {
+        return None;
+    }
+    let mut text = "\n### Keys\n\n".to_owned();
+    for (known, cells) in found {
+        let targets: BTreeSet<&str> = cells
+            .iter()
+            .map(|cell| cell.facts.cell.target.as_str())
+            .collect();
+        let targets: Vec<String> = targets.into_iter().map(code_span).collect();
+        text.push_str(&format!(
+            "- {}: {} ({} on {})\n",
+            known.finding.severity.as_str(),
+            code_span(&key_in_words(&known)),
+            code_span(&known.step.to_string()),
+            targets.join(", ")
+        ));
     }
     Some(text)
 }

@@ -5,9 +5,10 @@ use assay_testkit::log::{expected, file, image, planned};
 use assay_testkit::{Log, PlanBuilder, added, captured, changed, removed, state};
 use assay_wire::digest::Digest;
 use assay_wire::event::{
-    Body, Captured, CellEnded, ContentRefused, Ending, ImageKind, InfraCause, Limit, ManifestPoint,
-    RequestDecision, SandboxLeft, SnapshotFinding,
+    Body, Captured, CellEnded, ContentReady, ContentRefused, Ending, ImageKind, InfraCause, Limit,
+    ManifestPoint, RequestDecision, SandboxLeft, SnapshotFinding,
 };
+use assay_wire::key::{KeyCode, KeyFinding, KeySeverity};
 use assay_wire::manifest::{Entry, EntryKind, PathChange};
 use assay_wire::outcome::{Phase, Reason};
 use assay_wire::plan::OpId;
@@ -238,6 +239,19 @@ fn failing(log: Log) -> Log {
         .printed(2, Ending::Exited(0), "installed 2.31-1\n", "")
         .ends(CellEnded::Finished)
         .cell("ubuntu-24.04:key", key)
+        .body(Body::ContentReady(ContentReady {
+            step: step.clone(),
+            url: "https://a.test/old-key".to_owned(),
+            sha256: Digest::of(b"weak"),
+            bytes: 1000,
+            stored: true,
+            findings: vec![KeyFinding {
+                severity: KeySeverity::Warning,
+                code: KeyCode::WeakHash,
+                fingerprint: Some("0123456789ABCDEF0123456789ABCDEF01234567".to_owned()),
+                message: "it is bound by a signature over SHA-1, which is broken".to_owned(),
+            }],
+        }))
         .body(Body::ContentRefused(ContentRefused {
             step,
             url: "https://a.test/key".to_owned(),
@@ -245,6 +259,7 @@ fn failing(log: Log) -> Log {
             actual: Some(Digest::of(b"bad")),
             evidence: Some(".assay/evidence/bad".to_owned()),
             message: "the bytes are not the declared ones".to_owned(),
+            findings: Vec::new(),
         }))
         .ends(CellEnded::Finished)
         .cell(

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use assay_observe::expectation::Verdict;
 use assay_observe::outcome::Failure;
-use assay_observe::record::Performance;
+use assay_observe::record::{ContentFact, Performance};
 use assay_observe::{CellRecord, Outcome, Record};
 use assay_wire::event::{Captured, Ending, Expected, ImageKind, Limit, SnapshotFinding};
+use assay_wire::key::KeyFinding;
 use assay_wire::name::{StepRef, TargetId, Variant};
 use assay_wire::outcome::{OutcomeKind, Phase};
 use assay_wire::plan::{Action, Limits, Op, Privilege};
@@ -137,6 +138,43 @@ pub(crate) fn headline(outcome: &Outcome, verdict: Verdict) -> String {
         None if verdict == Verdict::Differs => format!("{kind}, which was not expected"),
         None => kind,
     }
+}
+
+/// What is wrong with a repository's key that was used all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct KnownKeyFinding<'r> {
+    pub(crate) finding: &'r KeyFinding,
+    pub(crate) step: &'r StepRef,
+    pub(crate) url: &'r str,
+}
+
+/// Everything that is wrong with keys, the gravest first, each with the cells it concerns.
+pub(crate) fn keys(record: &Record) -> BTreeMap<KnownKeyFinding<'_>, Vec<&CellRecord>> {
+    let mut found: BTreeMap<KnownKeyFinding<'_>, Vec<&CellRecord>> = BTreeMap::new();
+    for cell in &record.cells {
+        for content in &cell.facts.content {
+            let ContentFact::Ready(ready) = content else {
+                continue;
+            };
+            for finding in &ready.findings {
+                let known = KnownKeyFinding {
+                    finding,
+                    step: &ready.step,
+                    url: &ready.url,
+                };
+                found.entry(known).or_default().push(cell);
+            }
+        }
+    }
+    found
+}
+
+/// A key's finding on one line.
+pub(crate) fn key_in_words(known: &KnownKeyFinding<'_>) -> String {
+    let KnownKeyFinding { finding, url, .. } = known;
+    let whose = finding.fingerprint.as_ref();
+    let whose = whose.map_or(String::new(), |print| format!("{print} of "));
+    format!("{whose}{url}: {} [{}]", finding.message, finding.code)
 }
 
 pub(crate) fn step_in_words(cell: &CellRecord, step: &StepRef) -> String {

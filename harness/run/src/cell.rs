@@ -16,6 +16,7 @@ use assay_wire::event::{
     Body, CellEnded, CellPlanned, ContentReady, ContentRefused, Image, InfraCause, Origin,
     SandboxLeft, SandboxStarted,
 };
+use assay_wire::key::KeyFinding;
 use assay_wire::lock::Network;
 use assay_wire::name::CellId;
 use assay_wire::outcome::OutcomeKind;
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 use crate::drive::{Answers, Driver, ServeConnection};
 use crate::fault::Fault;
 use crate::journal::Journal;
+use crate::keys::{self, Checked};
 
 /// A cell to be run.
 #[derive(Debug, Clone)]
@@ -221,18 +223,22 @@ impl Context {
         for content in &job.planned.plan.content {
             let stored = self.store.contains(&content.sha256);
             match self.fetch(content).await? {
-                Ok(bytes) => {
+                Ok((bytes, findings)) => {
                     let ready = ContentReady {
                         step: content.step.clone(),
                         url: content.url.clone(),
                         sha256: content.sha256,
                         bytes: bytes.len() as u64,
                         stored,
+                        findings,
                     };
                     self.proxy
                         .note(&content.url, content.sha256, bytes.len() as u64);
                     self.record(job, Body::ContentReady(ready))?;
-                    blobs.push((content.sha256, bytes));
+                    // Two steps may declare different things of the same bytes.
+                    if blobs.iter().all(|(sent, _)| *sent != content.sha256) {
+                        blobs.push((content.sha256, bytes));
+                    }
                 }
                 Err(refusal) => {
                     refused = true;
@@ -243,7 +249,9 @@ impl Context {
         Ok((!refused).then_some(blobs))
     }
 
-    async fn fetch(&self, content: &Content) -> Result<Result<Vec<u8>, ContentRefused>, Fault> {
+    /// Fetches one thing and checks it as what it must be: its bytes, and what is wrong with them and
+    /// no reason to refuse them.
+    async fn fetch(&self, content: &Content) -> Result<Result<Usable, ContentRefused>, Fault> {
         let away = matches!(self.network, Network::Replay | Network::None);
         if away && !self.store.contains(&content.sha256) {
             let message = format!(
@@ -254,14 +262,29 @@ impl Context {
         }
         let (fetcher, store) = (self.fetcher.clone(), Arc::clone(&self.store));
         let (url, sha256) = (content.url.clone(), content.sha256);
+        let kind = content.kind.clone();
         let fetched = tokio::task::spawn_blocking(move || {
             fetcher.fetch_verified(&url, &sha256, &store)?;
-            store
-                .get(&sha256)
-                .map_err(|source| FetchError::Store { url, source })
+            let stored = store.get(&sha256);
+            let bytes = stored.map_err(|source| FetchError::Store { url, source })?;
+            Ok::<_, FetchError>(bytes.map(|bytes| {
+                let checked = keys::check(&kind, &bytes, seconds_since_1970());
+                (bytes, checked)
+            }))
         });
         let error = match fetched.await {
-            Ok(Ok(Some(bytes))) => return Ok(Ok(bytes)),
+            Ok(Ok(Some((bytes, Checked::Used(findings))))) => return Ok(Ok((bytes, findings))),
+            Ok(Ok(Some((_, Checked::Refused { findings, message })))) => {
+                return Ok(Err(ContentRefused {
+                    step: content.step.clone(),
+                    url: content.url.clone(),
+                    expected: content.sha256,
+                    actual: Some(content.sha256),
+                    evidence: None,
+                    message,
+                    findings,
+                }));
+            }
             Ok(Ok(None)) => {
                 return Err(Fault::Storage {
                     message: format!("`{sha256}` is not in the store any more"),
@@ -282,6 +305,7 @@ impl Context {
             actual,
             evidence,
             message: explain_chain(&error),
+            findings: Vec::new(),
         };
         match &error {
             FetchError::Mismatch(mismatch) => Ok(Err(refused(
@@ -387,6 +411,15 @@ pub fn names_of(plan: &Plan) -> Names {
 pub(crate) fn far_from(now: Instant, time: Duration) -> Instant {
     now.checked_add(time)
         .unwrap_or(now + Duration::from_secs(30 * 24 * 3600))
+}
+
+/// Verified bytes, and what is wrong with them and no reason to refuse them.
+type Usable = (Vec<u8>, Vec<KeyFinding>);
+
+/// The time as keys tell it. A clock before 1970 makes every key one of the future, which is refused.
+fn seconds_since_1970() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
 /// A host that content comes from, for the moment.

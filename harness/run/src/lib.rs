@@ -11,6 +11,7 @@ pub mod derive;
 mod drive;
 mod fault;
 pub mod journal;
+mod keys;
 mod link;
 mod manifest;
 mod output;

@@ -4,8 +4,8 @@
 use assay_wire::digest::Digest;
 use assay_wire::name::{StepId, StepRef, TargetId, Variant};
 use assay_wire::plan::{
-    Action, Content, Disposition, Evidence, Expects, FileContent, Guard, Limits, Op, OpId, Plan,
-    PlannedStep, Presence, Privilege, SkipIf, Subject, VersionProbe, VersionRules,
+    Action, Content, ContentKind, Disposition, Evidence, Expects, FileContent, Guard, Limits, Op,
+    OpId, Plan, PlannedStep, Presence, Privilege, SkipIf, Subject, VersionProbe, VersionRules,
 };
 
 /// Builds a plan of one recipe on one target, op by op.
@@ -235,6 +235,7 @@ impl PlanBuilder {
             sha256: Digest::of(bytes),
             url: url.to_owned(),
             step,
+            kind: ContentKind::File,
         });
         self
     }

@@ -60,6 +60,24 @@ impl TestEnv {
         fs::write(path, text).expect("a file");
     }
 
+    /// With a file that `https://packages.assay.test/` serves, as if the lab were built.
+    pub(crate) fn served(self, path: &str, bytes: impl AsRef<[u8]>) -> Self {
+        self.serve(path, bytes);
+        self
+    }
+
+    /// Serves a file there, or another than before.
+    pub(crate) fn serve(&self, path: &str, bytes: impl AsRef<[u8]>) {
+        let lab = "../cache/assay/lab";
+        let zeros = "0".repeat(64);
+        let manifest = format!(
+            "{{\"schema\": \"assay-lab\", \"version\": 1, \"digest\": \"{zeros}\", \"images\": [], \
+             \"repositories\": {{\"path\": \"repositories\", \"sha256\": \"{zeros}\"}}, \"keys\": []}}"
+        );
+        self.write(&format!("{lab}/manifest.json"), manifest);
+        self.write(&format!("{lab}/repositories/{path}"), bytes);
+    }
+
     /// A path of the working folder.
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.root.path().join("work").join(path)

@@ -7,6 +7,7 @@ mod help;
 mod hostile;
 mod migrate;
 mod new;
+mod pin;
 mod plan;
 mod project;
 mod report;

@@ -36,6 +36,7 @@ fn every_document_is_of_its_schema_and_none_is_missing() {
     let env = TestEnv::project()
         .with("recipes/bad.toml", crate::env::BAD)
         .with("old.toml", "[metadata]\nname = \"old\"\n")
+        .served("f", "bytes")
         .with(".assay/runs/20260301-120000-c0ffee/journal.jsonl", journal);
     let lines = [
         "check --format json",
@@ -47,6 +48,9 @@ fn every_document_is_of_its_schema_and_none_is_missing() {
         "test jq --list --on all --format json",
         "doctor --format json",
         "migrate old.toml --format json",
+        "pin https://packages.assay.test/f --format json",
+        "pin --write jq --format json",
+        "pin verify jq --format json",
         "new other --format json",
         "report --format json",
     ];

@@ -374,6 +374,7 @@ fn what_is_fetched_is_used_only_with_its_hash() {
             sha256,
             url: url.to_owned(),
             step: plan.ops[0].steps[0].clone(),
+            kind: assay_wire::plan::ContentKind::File,
         });
         let output = sh(&assay_plan::render_shell(&cell, &plan), &bin, &[]);
         (output.status.success(), fs::read_to_string(path).ok())

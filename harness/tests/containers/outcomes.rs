@@ -134,6 +134,52 @@ fn content_with_another_hash_is_kept_as_evidence_and_no_sandbox_starts() {
 }
 
 #[test]
+fn a_key_with_the_right_hash_that_nobody_declared_is_refused_before_a_sandbox_starts() {
+    let Some(world) = World::start() else { return };
+    let lab = world.cache().join("lab");
+    fs::create_dir_all(lab.join("repositories/apt")).expect("a folder");
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/content/fixtures/keys");
+    let manifest = json!({
+        "schema": "assay-lab", "version": 1, "digest": "0".repeat(64), "images": [],
+        "repositories": { "path": "repositories", "sha256": "0".repeat(64) }, "keys": [],
+    });
+    fs::write(lab.join("manifest.json"), manifest.to_string()).expect("a manifest");
+    let names = ["blocks.asc", "revoked.asc", "make"];
+    for name in names {
+        let bytes = fs::read(format!("{fixtures}/{name}")).expect("a fixture");
+        fs::write(lab.join("repositories/apt").join(name), &bytes).expect("a key");
+        let hash = Digest::of(&bytes);
+        let recipe = name.split('.').next().expect("a name");
+        let nobody = "0123456789ABCDEF0123456789ABCDEF01234567";
+        let declared = match name {
+            "blocks.asc" => format!("key_fingerprints = [\"{nobody}\"]\n"),
+            _ => String::new(),
+        };
+        world.recipe(
+            recipe,
+            &format!(
+                "[[steps]]\naction = \"apt_repo\"\nurl = \"https://packages.assay.test/apt\"\nsuites = [\"stable\"]\n\
+                 key_url = \"https://packages.assay.test/apt/{name}\"\nkey_sha256 = \"{hash}\"\n{declared}\
+                 when = {{ linux_family = [\"debian\"] }}\n"
+            ),
+        );
+    }
+    let ran = world.test(&["blocks", "revoked", "make"], &[]);
+    assert_eq!(ran.code, Some(4));
+    for (name, code) in [
+        ("blocks", "key-undeclared"),
+        ("revoked", "key-revoked"),
+        ("make", "not-a-key"),
+    ] {
+        assert_eq!(ran.outcome(name), "failed prepare key_refused");
+        let detail = ran.detail(name);
+        assert!(detail.contains(code), "{detail}");
+        assert!(ran.cell(name)["facts"]["sandbox"].is_null());
+    }
+    world.assert_clean();
+}
+
+#[test]
 fn a_group_nobody_made_is_named() {
     let Some(world) = World::start() else { return };
     world.recipe(

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::key::KeyFinding;
 use crate::lock::Network;
 use crate::manifest::{PathChange, StateChange};
 use crate::name::{CellId, RunId, StepRef, TargetId, Variant};
@@ -233,6 +234,9 @@ pub struct ContentReady {
     pub bytes: u64,
     /// True if nothing had to be fetched.
     pub stored: bool,
+    /// What is wrong with it and no reason to refuse it, where it is a repository's key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<KeyFinding>,
 }
 
 /// Declared content that is not to be had as declared.
@@ -252,6 +256,9 @@ pub struct ContentRefused {
     pub evidence: Option<String>,
     /// What was wrong, in words.
     pub message: String,
+    /// Why a repository's key is refused although its bytes are the declared ones; empty otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<KeyFinding>,
 }
 
 /// A sandbox that runs.

@@ -11,13 +11,14 @@
 //! Read in pipeline order: [`name`] and [`digest`] (identities), [`source`] (places in recipes),
 //! [`plan`] (what will be done), [`program`] (a plan as sent, with what the harness adds),
 //! [`frame`] and [`control`] (the byte stream), [`manifest`] (the file system as seen),
-//! [`event`] (facts and their envelope), [`lock`] (what a recorded run was given), [`outcome`] (the
-//! words of a verdict).
+//! [`event`] (facts and their envelope), [`key`] (what can be wrong with a repository's key),
+//! [`lock`] (what a recorded run was given), [`outcome`] (the words of a verdict).
 
 pub mod control;
 pub mod digest;
 pub mod event;
 pub mod frame;
+pub mod key;
 pub mod lock;
 pub mod manifest;
 pub mod name;

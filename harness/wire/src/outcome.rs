@@ -89,6 +89,8 @@ words!(
         RequirementUnmet = "requirement_unmet",
         /// Fetched bytes do not have the declared hash.
         ContentMismatch = "content_mismatch",
+        /// A repository's key is none, or not one of those declared, or cannot be used.
+        KeyRefused = "key_refused",
         /// Declared content is not there (404, refused address, too large).
         ContentUnavailable = "content_unavailable",
         /// A command ended with an exit code that was not allowed, or by a signal.

@@ -106,6 +106,33 @@ pub struct Content {
     pub url: String,
     /// The step that names them.
     pub step: StepRef,
+    /// What they must be beside having that hash.
+    #[serde(default, skip_serializing_if = "ContentKind::is_file")]
+    pub kind: ContentKind,
+}
+
+/// What content must be beside having its hash.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ContentKind {
+    /// Any bytes.
+    #[default]
+    File,
+    /// OpenPGP keys that a repository is signed with.
+    Key {
+        /// The fingerprints declared, in capital hex digits, 40 or 64 each: all are in the file, and
+        /// nothing else in it may sign. None means that the hash alone names the keys.
+        fingerprints: Vec<String>,
+    },
+}
+
+impl ContentKind {
+    /// True for any bytes.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        matches!(self, Self::File)
+    }
 }
 
 /// The identity of an op: its 1-based position in the plan.

@@ -146,6 +146,20 @@ impl Fetcher {
         })))
     }
 
+    /// The content of a URL as it is now, whatever its hash: fetched even if the store has it, and
+    /// stored.
+    ///
+    /// # Errors
+    /// See [`FetchError`]; never [`FetchError::Mismatch`].
+    pub fn fetch(&self, url: &str, store: &Store) -> Result<Blob, FetchError> {
+        let url: WebUrl = url.parse()?;
+        let incoming = self.fetch_with_retries(&url, store)?;
+        incoming.commit().map_err(|source| FetchError::Store {
+            url: url.redacted(),
+            source,
+        })
+    }
+
     fn fetch_with_retries(&self, url: &WebUrl, store: &Store) -> Result<Incoming, FetchError> {
         let deadline = Instant::now() + self.policy.total_time;
         let mut pause = self.policy.first_pause;

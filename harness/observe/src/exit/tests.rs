@@ -72,6 +72,7 @@ fn add(log: Log, kind: &str) -> Log {
                 actual: Some(Digest::of(b"x")),
                 evidence: None,
                 message: "hash differs".to_owned(),
+                findings: Vec::new(),
             });
             log.body(refused).ends(CellEnded::Finished)
         }

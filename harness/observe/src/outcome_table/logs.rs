@@ -8,6 +8,7 @@ use assay_wire::event::{
     Body, Captured, CellEnded, ContentRefused, Ending, ExecutorEvent, InfraCause, Limit,
     ManifestPoint,
 };
+use assay_wire::key::{KeyCode, KeyFinding, KeySeverity};
 use assay_wire::name::StepRef;
 use assay_wire::plan::OpId;
 use assay_wire::program::Pass;
@@ -47,7 +48,23 @@ pub(super) fn refused(step: &str, actual: Option<&[u8]>) -> Body {
         actual: actual.map(Digest::of),
         evidence: None,
         message: "the bytes are not the declared ones".to_owned(),
+        findings: Vec::new(),
     })
+}
+
+/// A key whose bytes are the declared ones and that is refused all the same.
+pub(super) fn refused_key(step: &str) -> Body {
+    let mut body = refused(step, Some(b"good"));
+    if let Body::ContentRefused(refused) = &mut body {
+        refused.message = "its owner revoked it [key-revoked]".to_owned();
+        refused.findings.push(KeyFinding {
+            severity: KeySeverity::Error,
+            code: KeyCode::Revoked,
+            fingerprint: Some("0123456789ABCDEF0123456789ABCDEF01234567".to_owned()),
+            message: "its owner revoked it".to_owned(),
+        });
+    }
+    body
 }
 
 pub(super) fn with_line(op: u32, ending: Ending) -> impl FnOnce(Log) -> Log {
@@ -252,6 +269,15 @@ pub(super) fn table() -> Vec<(&'static str, &'static str, Log)> {
             "no bytes",
             "prepare content_unavailable",
             ends(debian(install).body(refused("1", None))),
+        ),
+        (
+            "a key comes before no bytes",
+            "prepare key_refused, prepare content_unavailable",
+            ends(
+                debian(install)
+                    .body(refused("1", None))
+                    .body(refused_key("2")),
+            ),
         ),
         (
             "wrong bytes come before no bytes",

@@ -17,7 +17,7 @@ pub(super) fn read_download(reader: &mut Reader<'_>, table: &Table<'_>) -> Optio
     let url = reader.parsed(table, "url", str::parse);
     let url = reader.required(table, "url", url);
     let sha256 = reader.parsed(table, "sha256", Digest::read);
-    let sha256 = reader.required(table, "sha256", sha256);
+    let sha256 = reader.required_hash(table, "sha256", sha256);
     let dest = reader.parsed(table, "dest", str::parse);
     let dest = reader.required(table, "dest", dest);
     Some(Download {

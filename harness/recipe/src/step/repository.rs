@@ -14,7 +14,7 @@ fn read_key(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<RepositoryKey>
     let url = reader.parsed(table, "key_url", str::parse::<Url>);
     let url = reader.required(table, "key_url", url);
     let sha256 = reader.parsed(table, "key_sha256", Digest::read);
-    let sha256 = reader.required(table, "key_sha256", sha256);
+    let sha256 = reader.required_hash(table, "key_sha256", sha256);
     let fingerprints = reader
         .list(table, "key_fingerprints", str::parse)
         .unwrap_or_default();

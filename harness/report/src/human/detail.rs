@@ -136,6 +136,7 @@ fn failure(
         Reason::CaptureGap => gaps(cell, page)?,
         Reason::RequirementUnmet
         | Reason::ContentMismatch
+        | Reason::KeyRefused
         | Reason::ContentUnavailable
         | Reason::CommandFailed
         | Reason::CommandMissing

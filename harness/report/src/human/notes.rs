@@ -1,5 +1,5 @@
 //! What concerns several cells or none that failed: manual steps, snapshot findings, files that
-//! came to carry privilege, refused requests, attempts that broke off, what images are, and what
+//! came to carry privilege, keys, refused requests, attempts that broke off, what images are, and what
 //! the harness itself added.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use assay_wire::program::HarnessEnv;
 use super::changes;
 use super::page::{Colour, Page};
 use crate::sanitise;
-use crate::words::{cell_title, plural, snapshot_differs};
+use crate::words::{cell_title, key_in_words, keys, plural, snapshot_differs};
 
 /// Most lines of one snapshot's difference; the snapshot command shows all.
 const DIFF_LINES: usize = 60;
@@ -28,6 +28,7 @@ pub(super) fn write(record: &Record, verbose: bool, page: &mut Page<'_>) -> io::
     manual(record, page)?;
     snapshots(record, page)?;
     privileged(record, verbose, page)?;
+    key_findings(record, page)?;
     requests(record, page)?;
     drift(record, page)?;
     retries(record, page)?;
@@ -122,6 +123,26 @@ fn privileged(record: &Record, verbose: bool, page: &mut Page<'_>) -> io::Result
             named.push(format!("and {} more", files.len() - most));
         }
         page.item(0, &format!("{}: {}", cell_title(cell), named.join(", ")))?;
+    }
+    Ok(())
+}
+
+/// What is wrong with repositories' keys that were used all the same.
+fn key_findings(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
+    let found = keys(record);
+    if found.is_empty() {
+        return Ok(());
+    }
+    section(page, "keys")?;
+    for (known, cells) in found {
+        let targets = joined(
+            cells
+                .iter()
+                .map(|cell| cell.facts.cell.target.as_str())
+                .collect(),
+        );
+        page.field(known.finding.severity.as_str(), &key_in_words(&known))?;
+        page.field("", &format!("{} on {targets}", known.step))?;
     }
     Ok(())
 }
