@@ -23,6 +23,7 @@ mod report;
 mod schema;
 mod shell;
 mod snapshot;
+mod store;
 mod targets;
 mod terminal;
 mod test;
@@ -65,6 +66,7 @@ fn dispatch(terminal: &Terminal, verb: &Verb) -> Result<ExitCode, CliError> {
         Verb::Test(arguments) => wait(test::run(terminal, arguments))?,
         Verb::Shell(arguments) => done(wait(shell::run(terminal, arguments))?),
         Verb::Images(verb) => done(wait(images::run(terminal, verb))?),
+        Verb::Store(verb) => done(store::run(terminal, verb)),
         Verb::Schema { name } => done(schema::run(terminal, name.as_deref())),
         Verb::Doctor { sweep } => done(wait(doctor::run(terminal, *sweep))?),
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::error::CliError;
 use crate::terminal::{Terminal, plain};
-use crate::{check, doctor, explain, images, migrate, new, plan, snapshot, test};
+use crate::{check, doctor, explain, images, migrate, new, plan, snapshot, store, test};
 
 /// A schema that can be asked for.
 struct Known {
@@ -88,6 +88,21 @@ const SCHEMAS: &[Known] = &[
         make: SchemaGenerator::into_root_schema_for::<snapshot::Document>,
     },
     Known {
+        name: "assay-store",
+        what: "`assay store list`",
+        make: SchemaGenerator::into_root_schema_for::<store::Document>,
+    },
+    Known {
+        name: "assay-store-pruned",
+        what: "`assay store prune`",
+        make: SchemaGenerator::into_root_schema_for::<store::PrunedDocument>,
+    },
+    Known {
+        name: "assay-store-verified",
+        what: "`assay store verify`",
+        make: SchemaGenerator::into_root_schema_for::<store::VerifiedDocument>,
+    },
+    Known {
         name: "assay-verified",
         what: "`assay images verify`",
         make: SchemaGenerator::into_root_schema_for::<images::verify::Document>,
@@ -146,7 +161,7 @@ fn list(terminal: &Terminal) -> Result<(), CliError> {
     }
     terminal.result(|out| {
         rows.iter()
-            .try_for_each(|row| writeln!(out, "{:<18} {}", row.name, row.what))
+            .try_for_each(|row| writeln!(out, "{:<20} {}", row.name, row.what))
     })
 }
 

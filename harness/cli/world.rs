@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::error::CliError;
 use crate::project::Project;
 use crate::terminal::Terminal;
-use crate::{cache, images};
+use crate::{cache, images, store};
 
 /// The executor, built for this architecture by the build script.
 pub(crate) static EXECUTOR: &[u8] = include_bytes!(env!("ASSAY_EXECUTOR"));
@@ -87,7 +87,7 @@ impl World {
             engine,
             leases: Leases::of(&cache),
             owner: OwnerId::of_this_machine(&cache).map_err(CliError::infrastructure)?,
-            store: Arc::new(Store::open(cache.join("content")).map_err(CliError::infrastructure)?),
+            store: Arc::new(store::open(&cache.join("content"))?),
             fetcher: Fetcher::new(policy, lab, upstream),
             certificate: authority.certificate_pem(),
             proxy: Proxy::new(config, authority),

@@ -65,6 +65,9 @@ pub struct Context {
     pub interrupted: watch::Receiver<bool>,
 }
 
+/// How often content is fetched that is no longer there when it is to be read.
+const GONE_AGAIN: u32 = 3;
+
 /// How an attempt ended without a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AttemptEnd {
@@ -237,16 +240,25 @@ impl Context {
         let (fetcher, store) = (self.fetcher.clone(), Arc::clone(&self.store));
         let (url, sha256) = (content.url.clone(), content.sha256);
         let fetched = tokio::task::spawn_blocking(move || {
-            fetcher.fetch_verified(&url, &sha256, &store)?;
-            store
-                .get(&sha256)
-                .map_err(|source| FetchError::Store { url, source })
+            for _ in 0..GONE_AGAIN {
+                fetcher.fetch_verified(&url, &sha256, &store)?;
+                let bytes = store.get(&sha256);
+                // Somebody may prune the store at this very moment: what has gone is fetched again.
+                if let Some(bytes) = bytes.map_err(|source| FetchError::Store {
+                    url: url.clone(),
+                    source,
+                })? {
+                    return Ok(Some(bytes));
+                }
+            }
+            Ok(None)
         });
         let error = match fetched.await {
             Ok(Ok(Some(bytes))) => return Ok(Ok(bytes)),
             Ok(Ok(None)) => {
                 return Err(Fault::Storage {
                     message: format!("`{sha256}` is not in the store any more"),
+                    hint: Some("something removes it faster than it can be read".to_owned()),
                 });
             }
             Ok(Err(error)) => error,
@@ -270,8 +282,9 @@ impl Context {
                 Some(mismatch.actual),
                 Some(mismatch.evidence.display().to_string()),
             ))),
-            FetchError::Store { .. } => Err(Fault::Storage {
+            FetchError::Store { source, .. } => Err(Fault::Storage {
                 message: explain_chain(&error),
+                hint: source.hint(),
             }),
             FetchError::Unreachable { .. }
             | FetchError::Tls { .. }

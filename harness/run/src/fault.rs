@@ -56,6 +56,8 @@ pub(crate) enum Fault {
     Storage {
         /// What was seen.
         message: String,
+        /// What to do.
+        hint: Option<String>,
     },
     /// The journal: nothing can be recorded any more, so the whole run ends.
     #[error(transparent)]
@@ -108,7 +110,8 @@ impl Fault {
                 Some("give the cell more time with `--timeout`".to_owned()),
             ),
             Self::Host { hint, .. } => (InfraCause::HostUnreachable, hint.clone()),
-            Self::Storage { .. } | Self::Journal(_) => (
+            Self::Storage { hint, .. } => (InfraCause::HostStorage, hint.clone()),
+            Self::Journal(_) => (
                 InfraCause::HostStorage,
                 Some("free some disk space, then run it again".to_owned()),
             ),

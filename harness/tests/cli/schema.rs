@@ -49,6 +49,9 @@ fn every_document_is_of_its_schema_and_none_is_missing() {
         "migrate old.toml --format json",
         "new other --format json",
         "report --format json",
+        "store list --format json",
+        "store verify --format json",
+        "store prune --format json",
     ];
     let name = |value: &serde_json::Value| value.as_str().expect("a name").to_owned();
     let printed: BTreeSet<String> = lines
