@@ -8,6 +8,7 @@ use assay_content::fetch::{FetchError, Fetcher};
 use assay_content::lab_hosts::LabError;
 use assay_content::proxy::Proxy;
 use assay_content::store::Store;
+use assay_content::url::WebUrl;
 use assay_observe::CellFolder;
 use assay_sandbox::lease::OwnerId;
 use assay_sandbox::session::{Backend, SandboxLimits, SandboxSpec, SandboxUse, Session};
@@ -239,7 +240,7 @@ impl Context {
     async fn fetch(&self, content: &Content) -> Result<Result<Vec<u8>, ContentRefused>, Fault> {
         let (fetcher, store) = (self.fetcher.clone(), Arc::clone(&self.store));
         let (url, sha256) = (content.url.clone(), content.sha256);
-        let fetched = tokio::task::spawn_blocking(move || {
+        let fetched = tokio::task::spawn_blocking(move || -> Result<_, FetchError> {
             for _ in 0..GONE_AGAIN {
                 fetcher.fetch_verified(&url, &sha256, &store)?;
                 let bytes = store.get(&sha256);
@@ -269,19 +270,29 @@ impl Context {
                 )));
             }
         };
-        let refused = |actual, evidence| ContentRefused {
+        let refused = |actual, evidence, message| ContentRefused {
             step: content.step.clone(),
-            url: content.url.clone(),
+            // A URL may carry a credential, which is nobody's business who reads the report.
+            url: content
+                .url
+                .parse::<WebUrl>()
+                .map_or_else(|_| content.url.clone(), |url| url.redacted()),
             expected: content.sha256,
             actual,
             evidence,
-            message: explain_chain(&error),
+            message,
         };
-        match &error {
-            FetchError::Mismatch(mismatch) => Ok(Err(refused(
-                Some(mismatch.actual),
-                Some(mismatch.evidence.display().to_string()),
-            ))),
+        match error.deciding() {
+            FetchError::Mismatch(mismatch) => {
+                let evidence = mismatch.evidence.display().to_string();
+                let mut message = mismatch.explanation();
+                if let FetchError::Everywhere { others, .. } = &error {
+                    for other in others {
+                        message = format!("{message}; {}", explain_chain(other));
+                    }
+                }
+                Ok(Err(refused(Some(mismatch.actual), Some(evidence), message)))
+            }
             FetchError::Store { source, .. } => Err(Fault::Storage {
                 message: explain_chain(&error),
                 hint: source.hint(),
@@ -299,7 +310,13 @@ impl Context {
             | FetchError::Status { .. }
             | FetchError::Redirect { .. }
             | FetchError::TooLarge { .. }
-            | FetchError::Lab { .. } => Ok(Err(refused(None, None))),
+            | FetchError::Everywhere { .. }
+            | FetchError::Lab { .. } => {
+                let hint = error
+                    .hint()
+                    .map_or_else(String::new, |hint| format!("; {hint}"));
+                Ok(Err(refused(None, None, explain_chain(&error) + &hint)))
+            }
         }
     }
 
@@ -363,7 +380,7 @@ pub(crate) fn far_from(now: Instant, time: Duration) -> Instant {
 fn unreachable(error: &FetchError) -> Fault {
     Fault::Host {
         message: explain_chain(error),
-        hint: error.hint().map(Into::into),
+        hint: error.hint(),
         // The fetcher has tried several times already.
         transient: false,
     }
