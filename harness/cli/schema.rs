@@ -109,8 +109,19 @@ const SCHEMAS: &[Known] = &[
     },
 ];
 
-/// The name of the schema of what is read, not written.
-const RECIPE: &str = "recipe";
+/// The schemas of what is read, not written.
+const READ: [(&str, &str, fn() -> serde_json::Value); 2] = [
+    (
+        "recipe",
+        "recipes, for an editor",
+        assay_recipe::schema::json_schema,
+    ),
+    (
+        "project",
+        "`assay.toml`, for an editor",
+        assay_recipe::schema::project_schema,
+    ),
+];
 
 /// The schemas there are.
 #[derive(Serialize, JsonSchema)]
@@ -131,8 +142,8 @@ pub(crate) fn run(terminal: &Terminal, name: Option<&str>) -> Result<(), CliErro
     let Some(name) = name else {
         return list(terminal);
     };
-    if name == RECIPE {
-        return terminal.json(&assay_recipe::schema::json_schema());
+    if let Some((_, _, make)) = READ.iter().find(|(known, ..)| *known == name) {
+        return terminal.json(&make());
     }
     let known = SCHEMAS.iter().find(|known| known.name == name);
     let known = known.ok_or_else(|| {
@@ -143,15 +154,12 @@ pub(crate) fn run(terminal: &Terminal, name: Option<&str>) -> Result<(), CliErro
 }
 
 fn list(terminal: &Terminal) -> Result<(), CliError> {
-    let recipe = Row {
-        name: RECIPE,
-        what: "recipes, for an editor",
-    };
+    let read = READ.iter().map(|(name, what, _)| Row { name, what });
     let documents = SCHEMAS.iter().map(|known| Row {
         name: known.name,
         what: known.what,
     });
-    let rows: Vec<Row> = documents.chain([recipe]).collect();
+    let rows: Vec<Row> = documents.chain(read).collect();
     if terminal.is_json() {
         return terminal.json(&Document {
             schema: "assay-schemas",

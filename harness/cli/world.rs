@@ -17,6 +17,7 @@ use assay_sandbox::session::{Backend, SandboxLimits};
 use tokio::sync::watch;
 
 use crate::error::CliError;
+use crate::network::Reach;
 use crate::project::Project;
 use crate::terminal::Terminal;
 use crate::{cache, images, store};
@@ -68,12 +69,18 @@ impl World {
         let upstream = UpstreamProxies::from_environment().map_err(CliError::usage)?;
         let authority =
             Arc::new(CertificateAuthority::generate().map_err(CliError::infrastructure)?);
-        let mut policy = FetchPolicy::default();
-        if let Some(timeout) = project.network_timeout() {
-            policy.idle_time = timeout;
+        let reach = Reach::of(project.network())?;
+        let mut policy = FetchPolicy {
+            addresses: reach.addresses.clone(),
+            mirrors: reach.mirrors,
+            ..FetchPolicy::default()
+        };
+        if let Some(timeout) = &project.network().timeout {
+            policy.idle_time = timeout.value;
         }
         let config = ProxyConfig {
             lab: lab.clone(),
+            addresses: reach.addresses,
             upstream: upstream.clone(),
             ..ProxyConfig::default()
         };

@@ -24,6 +24,7 @@ pub mod explain;
 pub mod migrate;
 pub mod model;
 pub mod name;
+pub mod network;
 pub mod package;
 pub mod pattern;
 pub mod project;
