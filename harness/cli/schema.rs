@@ -109,18 +109,25 @@ const SCHEMAS: &[Known] = &[
     },
 ];
 
-/// The schemas of what is read, not written.
-const READ: [(&str, &str, fn() -> serde_json::Value); 2] = [
-    (
-        "recipe",
-        "recipes, for an editor",
-        assay_recipe::schema::json_schema,
-    ),
-    (
-        "project",
-        "`assay.toml`, for an editor",
-        assay_recipe::schema::project_schema,
-    ),
+/// A schema of what is read, not written.
+struct Read {
+    word: &'static str,
+    what: &'static str,
+    make: fn() -> serde_json::Value,
+}
+
+/// Every schema of what is read.
+const READ: [Read; 2] = [
+    Read {
+        word: "recipe",
+        what: "recipes, for an editor",
+        make: assay_recipe::schema::json_schema,
+    },
+    Read {
+        word: "project",
+        what: "`assay.toml`, for an editor",
+        make: assay_recipe::schema::project_schema,
+    },
 ];
 
 /// The schemas there are.
@@ -142,8 +149,8 @@ pub(crate) fn run(terminal: &Terminal, name: Option<&str>) -> Result<(), CliErro
     let Some(name) = name else {
         return list(terminal);
     };
-    if let Some((_, _, make)) = READ.iter().find(|(known, ..)| *known == name) {
-        return terminal.json(&make());
+    if let Some(read) = READ.iter().find(|read| read.word == name) {
+        return terminal.json(&(read.make)());
     }
     let known = SCHEMAS.iter().find(|known| known.name == name);
     let known = known.ok_or_else(|| {
@@ -154,7 +161,10 @@ pub(crate) fn run(terminal: &Terminal, name: Option<&str>) -> Result<(), CliErro
 }
 
 fn list(terminal: &Terminal) -> Result<(), CliError> {
-    let read = READ.iter().map(|(name, what, _)| Row { name, what });
+    let read = READ.iter().map(|read| Row {
+        name: read.word,
+        what: read.what,
+    });
     let documents = SCHEMAS.iter().map(|known| Row {
         name: known.name,
         what: known.what,

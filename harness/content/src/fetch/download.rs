@@ -156,10 +156,12 @@ impl Attempts<'_> {
                 (206 | 416, _, false) => self.partial = None,
                 (301 | 302 | 303 | 307 | 308, _, _) => url = fetcher.redirected(&url, &response)?,
                 (status, _, _) => {
+                    let asked = response.headers().get(header::RETRY_AFTER);
+                    let asked = asked.and_then(|value| value.to_str().ok());
                     return Err(FetchError::Status {
                         url: url.redacted(),
                         status,
-                        retry_after: retry_after(response.headers(), SystemTime::now()),
+                        retry_after: asked.and_then(|it| retry_after(it, SystemTime::now())),
                     });
                 }
             }
