@@ -1,8 +1,5 @@
 //! What recipes come to that are merely wrong, or need a human, in real sandboxes.
 
-use std::fs;
-
-use assay_wire::digest::Digest;
 use serde_json::json;
 
 use crate::world::World;
@@ -87,50 +84,6 @@ fn a_human_step_is_rehearsed_around() {
         ran.cell("licence")["outcome"]["manual"]["not_judged"],
         json!([4])
     );
-}
-
-#[test]
-fn content_with_another_hash_is_kept_as_evidence_and_no_sandbox_starts() {
-    let Some(world) = World::start() else { return };
-    let lab = world.cache().join("lab");
-    fs::create_dir_all(lab.join("repositories/apt")).expect("a folder");
-    fs::write(
-        lab.join("repositories/apt/key.asc"),
-        "not the key that was promised",
-    )
-    .expect("a key");
-    let manifest = json!({
-        "schema": "assay-lab", "version": 1, "digest": "0".repeat(64), "images": [],
-        "repositories": { "path": "repositories", "sha256": "0".repeat(64) }, "keys": [],
-    });
-    fs::write(lab.join("manifest.json"), manifest.to_string()).expect("a manifest");
-    let promised = Digest::of(b"the key that was promised");
-    world.recipe(
-        "mismatch",
-        &format!(
-            "[[steps]]\naction = \"apt_repo\"\nurl = \"https://packages.assay.test/apt\"\nsuites = [\"stable\"]\n\
-             key_url = \"https://packages.assay.test/apt/key.asc\"\nkey_sha256 = \"{promised}\"\n\
-             when = {{ linux_family = [\"debian\"] }}\n"
-        ),
-    );
-    world.neighbour();
-    let ran = world.test(&["mismatch", "neighbour"], &[]);
-    assert_eq!(ran.outcome("mismatch"), "failed prepare content_mismatch");
-    assert_eq!(ran.outcome("neighbour"), "passed");
-    assert_eq!(ran.code, Some(4));
-    let came = Digest::of(b"not the key that was promised").to_string();
-    let detail = ran.detail("mismatch");
-    assert!(
-        detail.contains(&promised.to_string()) && detail.contains(&came),
-        "{detail}"
-    );
-    let evidence = world.cache().join("content/evidence").join(&came);
-    assert_eq!(
-        fs::read(evidence).expect("the evidence"),
-        b"not the key that was promised"
-    );
-    assert!(ran.cell("mismatch")["facts"]["sandbox"].is_null());
-    world.assert_clean();
 }
 
 #[test]
