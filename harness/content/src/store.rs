@@ -20,12 +20,13 @@ mod contents;
 mod error;
 mod incoming;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use assay_wire::digest::Digest;
 use sha2::{Digest as _, Sha256};
@@ -40,6 +41,9 @@ const PIECE: usize = 256 * 1024;
 
 /// A temporary file this old belongs to a process that died.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The folder's lock is held for moments; who holds it longer has been stopped.
+const LONGEST_LOCK: Duration = Duration::from_secs(10);
 
 /// A content store in a folder.
 ///
@@ -254,22 +258,36 @@ impl Store {
         fs::rename(&path, path.with_extension("corrupt")).map_err(at(&path, "set aside"))
     }
 
-    /// Holds the folder's lock together with others, until it is dropped. A file system without
-    /// locks gives none, and nothing is collected there ([`Store::prune`]).
+    /// Holds the folder's lock together with others, until it is dropped. `None` on a file system
+    /// without locks, where nothing is collected ([`Store::prune`]), and where a process that holds it
+    /// alone has been stopped: nobody waits for that for ever.
     fn lock_together(&self) -> Option<File> {
-        let folder = File::open(&self.root).ok()?;
-        folder.lock_shared().ok()?;
-        Some(folder)
+        self.lock(File::try_lock_shared).ok()
     }
 
     /// Holds the folder's lock alone, until it is dropped.
     fn lock_alone(&self) -> Result<File, StoreError> {
-        let lock = || {
-            let folder = File::open(&self.root)?;
-            folder.lock()?;
-            Ok(folder)
-        };
-        lock().map_err(at(&self.root, "lock"))
+        self.lock(File::try_lock).map_err(at(&self.root, "lock"))
+    }
+
+    fn lock(&self, attempt: fn(&File) -> Result<(), TryLockError>) -> io::Result<File> {
+        let folder = File::open(&self.root)?;
+        let began = Instant::now();
+        loop {
+            match attempt(&folder) {
+                Ok(()) => return Ok(folder),
+                Err(TryLockError::WouldBlock) if began.elapsed() < LONGEST_LOCK => {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        "another process holds it and does not go on",
+                    ));
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
     }
 
     fn sweep_abandoned(&self) -> Result<(), StoreError> {
