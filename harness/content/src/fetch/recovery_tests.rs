@@ -79,7 +79,8 @@ fn what_has_no_strong_validator_begins_anew() {
 
 #[test]
 fn a_rest_that_does_not_belong_to_it_is_not_taken() {
-    let evil = |range: &str, headers: &str| part(range, headers, "LO");
+    // The bytes are the right ones: whoever takes them is done after two requests.
+    let evil = |range: &str, headers: &str| part(range, headers, "lo");
     let lies = [
         // Another beginning, another end, another or no total.
         evil("bytes 2-4/5", TAG),
@@ -96,7 +97,7 @@ fn a_rest_that_does_not_belong_to_it_is_not_taken() {
         evil("bytes 3-4/5", ""),
         // Several parts at once, and a range that is not to be had.
         answer(
-            "HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=x\r\nETag: \"one\"\r\nContent-Length: 2\r\nConnection: close\r\n\r\nLO",
+            "HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=x\r\nETag: \"one\"\r\nContent-Length: 2\r\nConnection: close\r\n\r\nlo",
         ),
         answer(
             "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
@@ -215,6 +216,15 @@ fn a_server_that_wants_to_be_left_alone_is() {
         assert!(error.hint().is_some_and(|hint| hint.contains("left alone")));
         assert_eq!(heads(&server).len(), 1, "{year}");
     }
+    // So is one that asks for longer than is waited, although there were time.
+    let impatient = FetchPolicy {
+        longest_pause: Duration::from_secs(1),
+        ..policy()
+    };
+    let slow = server(vec![busy("3"), ok("hello")]);
+    let outcome = fetch_with(impatient, &slow.url);
+    assert!(matches!(outcome.error(), FetchError::Status { .. }));
+    assert_eq!(heads(&slow).len(), 1);
     let began = Instant::now();
     let server = server(vec![busy("1"), busy("0"), busy("soon"), ok("hello")]);
     fetch(&server).result.expect("it has waited");
