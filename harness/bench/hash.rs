@@ -25,12 +25,13 @@ pub(crate) fn measure(repeats: usize) -> Result<(), Failure> {
     let scratch = Scratch::new("hash")?;
     let path = scratch.path().join("bytes");
     write(&path)?;
-    let mut ours = Vec::new();
+    let (mut ours, mut on_core) = (Vec::new(), Vec::new());
     let mut theirs: Vec<(&str, Vec<f64>)> = Vec::new();
     for _ in 0..repeats {
-        let started = Instant::now();
+        let (started, before) = (Instant::now(), on_a_core()?);
         let (digest, size) = digest_of_reader(&mut File::open(&path)?)?;
         ours.push(started.elapsed().as_secs_f64());
+        on_core.push(on_a_core()? - before);
         if size != BYTES {
             return Err(format!("{size} of {BYTES} bytes were read").into());
         }
@@ -46,9 +47,14 @@ pub(crate) fn measure(repeats: usize) -> Result<(), Failure> {
     let seconds = median(&mut ours);
     let gigabytes = BYTES as f64 / 1e9;
     crate::report(
-        "hashing as the content store does, one core",
-        &format!("{:.2} GB/s", gigabytes / seconds),
+        "hashing as the content store does, of a core's time",
+        &format!("{:.2} GB/s", gigabytes / median(&mut on_core)),
         "≥ 1 GB/s",
+    )?;
+    row(
+        "    by the clock",
+        &format!("{:.2} GB/s", gigabytes / seconds),
+        "what else runs on this machine counts",
     )?;
     for (tool, mut all) in theirs {
         let theirs = median(&mut all);
@@ -59,6 +65,13 @@ pub(crate) fn measure(repeats: usize) -> Result<(), Failure> {
         )?;
     }
     Ok(())
+}
+
+/// How long this thread has been on a processor, in seconds (`schedstat` of proc_pid_schedstat(5)).
+fn on_a_core() -> Result<f64, Failure> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanoseconds: f64 = stat.split(' ').next().unwrap_or_default().parse()?;
+    Ok(nanoseconds / 1e9)
 }
 
 /// How long a tool takes, in seconds; `None` where it is not to be had.

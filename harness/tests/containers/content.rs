@@ -122,6 +122,27 @@ fn a_private_address_is_refused_unless_it_is_named() {
 }
 
 #[test]
+fn what_a_project_allows_its_sandboxes_may_reach_too() {
+    let Some(world) = World::start() else { return };
+    // Whatever comes of it, and whoever listens on this machine: only the proxy's decision counts.
+    world.recipe(
+        "near",
+        "[[check]]\nname = \"asked\"\nargv = ['/usr/lib/apt/apt-helper', 'download-file', \
+         'http://127.0.0.2/nothing', '/tmp/it']\n",
+    );
+    let refused = |ran: &crate::world::Ran| {
+        let said = ran.cell("near")["facts"].to_string();
+        assert!(said.contains("http://127.0.0.2/nothing"), "{said}");
+        said.contains("a loopback address: refused")
+    };
+    assert!(refused(&world.test(&["near"], &[])));
+    let allowed = "[network]\nallow = [\"127.0.0.0/8\"]\n";
+    fs::write(world.project().join("assay.toml"), allowed).expect("a project");
+    assert!(!refused(&world.test(&["near"], &[])));
+    world.assert_clean();
+}
+
+#[test]
 fn a_store_on_a_full_disk_is_told_with_what_to_do() {
     let Some(world) = World::start() else { return };
     let key = vec![b'x'; 200_000];
