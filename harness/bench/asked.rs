@@ -16,6 +16,8 @@ pub(crate) enum Section {
     Plans,
     /// `check` of many recipes.
     Check,
+    /// Hashing.
+    Hash,
     /// The runner's memory.
     Memory,
     /// The suite's times.
@@ -23,11 +25,12 @@ pub(crate) enum Section {
 }
 
 /// The word of each section, in the order they are measured.
-const SECTIONS: [(&str, Section); 6] = [
+const SECTIONS: [(&str, Section); 7] = [
     ("cell", Section::Cell),
     ("tunnel", Section::Tunnel),
     ("plans", Section::Plans),
     ("check", Section::Check),
+    ("hash", Section::Hash),
     ("memory", Section::Memory),
     ("suite", Section::Suite),
 ];

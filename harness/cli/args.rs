@@ -1,9 +1,13 @@
 //! The command line, as clap reads it. Texts here are what `--help` teaches.
 
+mod store;
+
 use std::path::PathBuf;
 
 use assay_wire::lock::Network;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use self::store::StoreVerb;
 
 /// Where to begin, exit codes and pointers, shown below the help of the whole command.
 const AFTER: &str = "\
@@ -313,6 +317,7 @@ impl Verb {
             | Self::Test(_)
             | Self::Shell(_)
             | Self::Images(_)
+            | Self::Store(_)
             | Self::Doctor { .. }
             | Self::Schema { .. } => PLAIN,
         }
@@ -395,6 +400,14 @@ pub(crate) enum Verb {
         subcommand_value_name = "VERB"
     )]
     Images(ImagesVerb),
+    /// The content that was fetched, by its hash
+    #[command(
+        subcommand,
+        after_help = store::EXAMPLES,
+        subcommand_help_heading = "Verbs",
+        subcommand_value_name = "VERB"
+    )]
+    Store(StoreVerb),
     /// Say what this machine can run and name the command that mends what it cannot
     Doctor {
         /// Remove what earlier runs left behind, sandboxes kept by --keep-failed included

@@ -27,6 +27,7 @@ pub(crate) fn folder() -> Result<PathBuf, CliError> {
             "make the cache folder `{}`: {error}",
             folder.display()
         ))
+        .hint("name another folder for it with XDG_CACHE_HOME")
     })?;
     Ok(folder)
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::cache;
 use crate::error::{CliError, ErrorKind};
 use crate::images;
+use crate::network;
 use crate::project::Project;
 use crate::terminal::{Terminal, plain};
 
@@ -56,6 +57,11 @@ pub(crate) async fn run(terminal: &Terminal, sweep_all: bool) -> Result<(), CliE
     if let Ok(engine) = engine {
         rows.push(sweep_finding(engine, &cache, sweep_all).await?);
     }
+    rows.extend(network::words(project.network()).map(|what| Row {
+        level: "ok",
+        what,
+        mend: None,
+    }));
     let failed = rows.iter().any(|row| row.level == "fail");
     if terminal.is_json() {
         terminal.json(&Document {

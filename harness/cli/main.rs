@@ -1,7 +1,7 @@
 //! The `assay` command: arguments in, one verb, an exit code out. One file per verb; what verbs
 //! share: [`args`] (the command line), [`error`] (kinds and exit codes), [`terminal`] (the only
-//! module that prints), [`project`], [`load`] and [`cells`] (what is selected), [`world`] (what a run
-//! needs), [`variants`] (images derived for it), [`expectations`], [`diagnostics`] and [`progress`] (what is shown), [`cache`] and [`time`].
+//! module that prints), [`project`], [`load`] and [`cells`] (what is selected), [`world`] and [`network`] (what a
+//! run needs), [`variants`] (images derived for it), [`expectations`], [`diagnostics`] and [`progress`] (what is shown), [`cache`] and [`time`].
 
 mod args;
 mod cache;
@@ -16,6 +16,7 @@ mod images;
 mod load;
 mod lock;
 mod migrate;
+mod network;
 mod new;
 mod pin;
 mod plan;
@@ -25,6 +26,7 @@ mod report;
 mod schema;
 mod shell;
 mod snapshot;
+mod store;
 mod targets;
 mod terminal;
 mod test;
@@ -69,6 +71,7 @@ fn dispatch(terminal: &Terminal, verb: &Verb) -> Result<ExitCode, CliError> {
         Verb::Test(arguments) => wait(test::run(terminal, arguments))?,
         Verb::Shell(arguments) => done(wait(shell::run(terminal, arguments))?),
         Verb::Images(verb) => done(wait(images::run(terminal, verb))?),
+        Verb::Store(verb) => done(store::run(terminal, verb)),
         Verb::Schema { name } => done(schema::run(terminal, name.as_deref())),
         Verb::Doctor { sweep } => done(wait(doctor::run(terminal, *sweep))?),
     }

@@ -197,5 +197,5 @@ fn fetch_error(url: &str, error: &FetchError) -> CliError {
         return CliError::usage(chain)
             .hint("write `https://`: what root trusts is fetched in no other way");
     }
-    CliError::infrastructure(chain).hints(error.hint().map(str::to_owned))
+    CliError::infrastructure(chain).hints(error.hint())
 }

@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use assay_plan::FaultCode;
+use assay_recipe::network::Network;
 use assay_recipe::project::Lints;
 use assay_recipe::{
     Diagnostic, Expectations, MAX_LOCK_BYTES, MAX_RECIPE_BYTES, OtherCode, Project as Settings,
@@ -132,13 +133,9 @@ impl Project {
         self.path(".assay/runs")
     }
 
-    /// How long a server may stay silent, if the project says.
-    pub(crate) fn network_timeout(&self) -> Option<std::time::Duration> {
-        self.settings
-            .network
-            .timeout
-            .as_ref()
-            .map(|timeout| timeout.value)
+    /// `[network]`.
+    pub(crate) fn network(&self) -> &Network {
+        &self.settings.network
     }
 
     /// The levels the project gives to lints.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::error::CliError;
 use crate::terminal::{Terminal, plain};
-use crate::{check, doctor, explain, images, migrate, new, pin, plan, snapshot, test};
+use crate::{check, doctor, explain, images, migrate, new, pin, plan, snapshot, store, test};
 
 /// A schema that can be asked for.
 struct Known {
@@ -103,14 +103,47 @@ const SCHEMAS: &[Known] = &[
         make: SchemaGenerator::into_root_schema_for::<snapshot::Document>,
     },
     Known {
+        name: "assay-store",
+        what: "`assay store list`",
+        make: SchemaGenerator::into_root_schema_for::<store::Document>,
+    },
+    Known {
+        name: "assay-store-pruned",
+        what: "`assay store prune`",
+        make: SchemaGenerator::into_root_schema_for::<store::PrunedDocument>,
+    },
+    Known {
+        name: "assay-store-verified",
+        what: "`assay store verify`",
+        make: SchemaGenerator::into_root_schema_for::<store::VerifiedDocument>,
+    },
+    Known {
         name: "assay-verified",
         what: "`assay images verify`",
         make: SchemaGenerator::into_root_schema_for::<images::verify::Document>,
     },
 ];
 
-/// The name of the schema of what is read, not written.
-const RECIPE: &str = "recipe";
+/// A schema of what is read, not written.
+struct Read {
+    word: &'static str,
+    what: &'static str,
+    make: fn() -> serde_json::Value,
+}
+
+/// Every schema of what is read.
+const READ: [Read; 2] = [
+    Read {
+        word: "recipe",
+        what: "recipes, for an editor",
+        make: assay_recipe::schema::json_schema,
+    },
+    Read {
+        word: "project",
+        what: "`assay.toml`, for an editor",
+        make: assay_recipe::schema::project_schema,
+    },
+];
 
 /// The schemas there are.
 #[derive(Serialize, JsonSchema)]
@@ -131,8 +164,8 @@ pub(crate) fn run(terminal: &Terminal, name: Option<&str>) -> Result<(), CliErro
     let Some(name) = name else {
         return list(terminal);
     };
-    if name == RECIPE {
-        return terminal.json(&assay_recipe::schema::json_schema());
+    if let Some(read) = READ.iter().find(|read| read.word == name) {
+        return terminal.json(&(read.make)());
     }
     let known = SCHEMAS.iter().find(|known| known.name == name);
     let known = known.ok_or_else(|| {
@@ -143,15 +176,15 @@ pub(crate) fn run(terminal: &Terminal, name: Option<&str>) -> Result<(), CliErro
 }
 
 fn list(terminal: &Terminal) -> Result<(), CliError> {
-    let recipe = Row {
-        name: RECIPE,
-        what: "recipes, for an editor",
-    };
+    let read = READ.iter().map(|read| Row {
+        name: read.word,
+        what: read.what,
+    });
     let documents = SCHEMAS.iter().map(|known| Row {
         name: known.name,
         what: known.what,
     });
-    let rows: Vec<Row> = documents.chain([recipe]).collect();
+    let rows: Vec<Row> = documents.chain(read).collect();
     if terminal.is_json() {
         return terminal.json(&Document {
             schema: "assay-schemas",
@@ -161,7 +194,7 @@ fn list(terminal: &Terminal) -> Result<(), CliError> {
     }
     terminal.result(|out| {
         rows.iter()
-            .try_for_each(|row| writeln!(out, "{:<18} {}", row.name, row.what))
+            .try_for_each(|row| writeln!(out, "{:<20} {}", row.name, row.what))
     })
 }
 

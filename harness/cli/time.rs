@@ -14,15 +14,45 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let unit = match text.bytes().last() {
         Some(b's') => 1,
         Some(b'm') => 60,
-        Some(b'h') => 3600,
+        Some(b'h') => HOUR,
         _ => return Err(fault()),
     };
-    let number: u64 = text[..text.len() - 1].parse().map_err(|_| fault())?;
-    number
-        .checked_mul(unit)
-        .filter(|seconds| (1..=7 * 24 * 3600).contains(seconds))
+    seconds(text, unit)
+        .ok_or_else(fault)?
+        .filter(|seconds| (1..=7 * DAY).contains(seconds))
         .map(Duration::from_secs)
         .ok_or_else(|| format!("`{text}` is not between one second and seven days"))
+}
+
+/// Reads the age of something kept: `30m`, `12h`, `30d`.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub(crate) fn parse_age(text: &str) -> Result<Duration, String> {
+    let fault = || {
+        format!("`{text}` is not an age: write a whole number and `m`, `h` or `d`, such as `30d`")
+    };
+    let unit = match text.bytes().last() {
+        Some(b'm') => 60,
+        Some(b'h') => HOUR,
+        Some(b'd') => DAY,
+        _ => return Err(fault()),
+    };
+    seconds(text, unit)
+        .ok_or_else(fault)?
+        .filter(|seconds| *seconds <= 36_500 * DAY)
+        .map(Duration::from_secs)
+        .ok_or_else(|| format!("`{text}` is more than a hundred years"))
+}
+
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
+
+/// A number and the letter of its unit, in seconds; inside, `None` if that is more than can be told.
+fn seconds(text: &str, unit: u64) -> Option<Option<u64>> {
+    let digits = &text[..text.len() - 1];
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse::<u64>().ok()?.checked_mul(unit))
 }
 
 /// Now, as seconds since 1970.
@@ -74,6 +104,27 @@ mod tests {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
         assert_eq!(rfc3339(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(rfc3339(1_795_219_200 + 3_661), "2026-11-21T01:01:01Z");
+    }
+
+    #[test]
+    fn ages_have_a_unit_and_a_bound() {
+        let days = |number| Ok(Duration::from_secs(number * DAY));
+        assert_eq!(parse_age("30d"), days(30));
+        assert_eq!(parse_age("48h"), days(2));
+        assert_eq!(parse_age("0m"), days(0));
+        for bad in [
+            "",
+            "d",
+            "30",
+            "30s",
+            "-1d",
+            "+1d",
+            "1.5h",
+            "36501d",
+            "99999999999999999999d",
+        ] {
+            assert!(parse_age(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -18,9 +18,10 @@ use assay_wire::lock::{Lock, Network};
 use tokio::sync::watch;
 
 use crate::error::CliError;
+use crate::network::Reach;
 use crate::project::Project;
 use crate::terminal::Terminal;
-use crate::{cache, images};
+use crate::{cache, images, store};
 
 /// The executor, built for this architecture by the build script.
 pub(crate) static EXECUTOR: &[u8] = include_bytes!(env!("ASSAY_EXECUTOR"));
@@ -75,10 +76,11 @@ impl World {
         let cache = cache::folder()?;
         let lab = lab_hosts(&cache)?;
         let upstream = UpstreamProxies::from_environment().map_err(CliError::usage)?;
-        let policy = policy(project);
+        let policy = policy(project)?;
         let authority =
             Arc::new(CertificateAuthority::generate().map_err(CliError::infrastructure)?);
-        let store = Store::open(cache.join("content")).map_err(CliError::infrastructure)?;
+        let reach = Reach::of(project.network())?;
+        let store = store::open(&cache.join("content"))?;
         let answers = match network {
             Network::Live => AnswersFrom::World,
             Network::Record => AnswersFrom::WorldOnce(store.clone()),
@@ -89,6 +91,7 @@ impl World {
             answers,
             lock: Arc::new(project.lock.clone().unwrap_or_default()),
             lab: lab.clone(),
+            addresses: reach.addresses,
             upstream: upstream.clone(),
             ..ProxyConfig::default()
         };
@@ -170,17 +173,22 @@ pub(crate) fn way_out(project: &Project) -> Result<(Fetcher, Store), CliError> {
     let cache = cache::folder()?;
     let lab = lab_hosts(&cache)?;
     let upstream = UpstreamProxies::from_environment().map_err(CliError::usage)?;
-    let store = Store::open(cache.join("content")).map_err(CliError::infrastructure)?;
-    Ok((Fetcher::new(policy(project), lab, upstream), store))
+    let store = store::open(&cache.join("content"))?;
+    Ok((Fetcher::new(policy(project)?, lab, upstream), store))
 }
 
-/// What may be fetched, with the project's patience.
-fn policy(project: &Project) -> FetchPolicy {
-    let mut policy = FetchPolicy::default();
-    if let Some(timeout) = project.network_timeout() {
-        policy.idle_time = timeout;
+/// What may be fetched, from where, with the project's patience.
+fn policy(project: &Project) -> Result<FetchPolicy, CliError> {
+    let reach = Reach::of(project.network())?;
+    let mut policy = FetchPolicy {
+        addresses: reach.addresses,
+        mirrors: reach.mirrors,
+        ..FetchPolicy::default()
+    };
+    if let Some(timeout) = &project.network().timeout {
+        policy.idle_time = timeout.value;
     }
-    policy
+    Ok(policy)
 }
 
 /// The lab's repositories, if they are built.

@@ -224,7 +224,9 @@ impl AddressClass {
         }
     }
 
-    fn may_belong_to_a_named_host(self) -> bool {
+    /// Whether naming a host is enough to reach it at such an address.
+    #[must_use]
+    pub fn may_belong_to_a_named_host(self) -> bool {
         match self {
             Self::Public
             | Self::Private

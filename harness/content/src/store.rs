@@ -10,23 +10,40 @@
 //! A blob appears under its name only whole: it is written beside, flushed to the disk and renamed.
 //! Every read verifies the digest again, so a damaged disk or an edited cache is a missing blob and
 //! never wrong bytes. Nothing here fetches (that is [`crate::fetch`]) or judges who may read.
+//!
+//! A blob's time of modification is the time it was last used: reading sets it, and [`contents`]
+//! removes by it. Whoever opens, renames or removes a blob holds the folder's lock (flock(2)) for that
+//! moment: a collector alone, all others together. A reader so gets verified bytes or finds nothing,
+//! and what it has just used is never removed as unused.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+mod contents;
+mod error;
+mod incoming;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use assay_wire::digest::Digest;
 use sha2::{Digest as _, Sha256};
-use thiserror::Error;
+
+pub use self::contents::{Item, ItemKind, Pruned, Pruning, Verdict, digests_named_in};
+use self::error::at;
+pub use self::error::{StoreError, WrongKind};
+pub use self::incoming::{Incoming, MismatchFacts};
 
 /// Bytes are copied in pieces of this size.
 const PIECE: usize = 256 * 1024;
 
 /// A temporary file this old belongs to a process that died.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The folder's lock is held for moments; who holds it longer has been stopped.
+const LONGEST_LOCK: Duration = Duration::from_secs(10);
 
 /// A content store in a folder.
 ///
@@ -47,6 +64,15 @@ pub struct Blob {
     pub path: PathBuf,
 }
 
+/// Whether opening a blob makes it a used one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// Somebody wants its bytes.
+    Counts,
+    /// It is only looked at.
+    DoesNot,
+}
+
 impl Store {
     /// Opens the store in a folder, which is created if it does not exist, and sweeps what killed
     /// processes left half-written more than a day ago.
@@ -56,7 +82,14 @@ impl Store {
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let store = Self { root: root.into() };
         for folder in [store.blobs(), store.temporary(), store.evidence()] {
-            fs::create_dir_all(&folder).map_err(at(&folder, "create"))?;
+            if let Err(error) = fs::create_dir_all(&folder) {
+                let mut above = folder.ancestors();
+                let in_the_way = above.find(|path| path.exists() && !path.is_dir());
+                return Err(match in_the_way {
+                    Some(path) => StoreError::NotAFolder(path.to_owned()),
+                    None => at(&folder, "create")(error),
+                });
+            }
         }
         store.sweep_abandoned()?;
         Ok(store)
@@ -97,25 +130,34 @@ impl Store {
     /// The bytes of a blob, verified. `None` when it is missing or was found damaged.
     ///
     /// # Errors
-    /// The file is there and cannot be read.
+    /// Something is there that cannot be read, or is no file.
     pub fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some((mut file, size)) = self.open_verified(digest)? else {
+        let Some(mut file) = self.open_blob(digest, Use::Counts)? else {
             return Ok(None);
         };
+        let path = self.name_of(digest);
+        let size = file.metadata().map_err(at(&path, "read"))?.len();
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-        file.read_to_end(&mut bytes)
-            .map_err(at(&self.name_of(digest), "read"))?;
-        Ok(Some(bytes))
+        file.read_to_end(&mut bytes).map_err(at(&path, "read"))?;
+        // These very bytes are looked at, not the file: it could change between two readings.
+        if Digest::of(&bytes) == *digest {
+            return Ok(Some(bytes));
+        }
+        self.set_aside(digest, &file)?;
+        Ok(None)
     }
 
     /// The file of a blob, verified: it may be read in pieces or mounted. `None` as for
-    /// [`Store::get`].
+    /// [`Store::get`]. A collector that knows no root of it may remove it later.
     ///
     /// # Errors
-    /// The file is there and cannot be read.
+    /// As [`Store::get`].
     pub fn path(&self, digest: &Digest) -> Result<Option<Blob>, StoreError> {
-        let verified = self.open_verified(digest)?;
-        Ok(verified.map(|(_, size)| Blob {
+        let Some(mut file) = self.open_blob(digest, Use::Counts)? else {
+            return Ok(None);
+        };
+        let size = self.verified(digest, &mut file)?;
+        Ok(size.map(|size| Blob {
             digest: *digest,
             size,
             path: self.name_of(digest),
@@ -163,26 +205,89 @@ impl Store {
         }
     }
 
-    /// Opens a blob, hashes it, and gives it back at its start. A damaged one is set aside.
-    fn open_verified(&self, digest: &Digest) -> Result<Option<(File, u64)>, StoreError> {
+    /// Opens a blob's file, and notes that it was used. `None`: there is none.
+    fn open_blob(&self, digest: &Digest, counted: Use) -> Result<Option<File>, StoreError> {
         let path = self.name_of(digest);
-        let mut file = match File::open(&path) {
+        let _shared = self.lock_together();
+        // Looked at before it is opened: opening a pipe would wait for somebody to write.
+        let found = match fs::symlink_metadata(&path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(at(&path, "open")(error)),
+        };
+        if let Some(kind) = WrongKind::of(&found) {
+            return Err(StoreError::NotAFile { path, kind });
+        }
+        let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(at(&path, "open")(error)),
         };
-        let (actual, size) = digest_of_reader(&mut file).map_err(at(&path, "read"))?;
-        if actual != *digest {
-            let aside = path.with_extension("corrupt");
-            return match fs::rename(&path, &aside) {
-                Ok(()) => Ok(None),
-                // Another process found it first.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(at(&path, "set aside")(error)),
-            };
+        match counted {
+            // Where the time cannot be set – a read-only disk, a file of somebody else's – nothing
+            // can be removed by it, either.
+            Use::Counts => drop(file.set_modified(SystemTime::now())),
+            Use::DoesNot => {}
         }
-        file.rewind().map_err(at(&path, "read"))?;
-        Ok(Some((file, size)))
+        Ok(Some(file))
+    }
+
+    /// Hashes a blob's file and leaves it at its start: its size, or `None` if it is damaged, and is
+    /// set aside then.
+    fn verified(&self, digest: &Digest, file: &mut File) -> Result<Option<u64>, StoreError> {
+        let path = self.name_of(digest);
+        let (actual, size) = digest_of_reader(file).map_err(at(&path, "read"))?;
+        if actual == *digest {
+            file.rewind().map_err(at(&path, "read"))?;
+            return Ok(Some(size));
+        }
+        self.set_aside(digest, file)?;
+        Ok(None)
+    }
+
+    /// Renames a damaged blob, unless another process has done so or has put a good one in its place.
+    fn set_aside(&self, digest: &Digest, damaged: &File) -> Result<(), StoreError> {
+        let path = self.name_of(digest);
+        let damaged = damaged.metadata().map_err(at(&path, "read"))?;
+        let _alone = self.lock_alone();
+        let same = fs::symlink_metadata(&path)
+            .is_ok_and(|now| (now.dev(), now.ino()) == (damaged.dev(), damaged.ino()));
+        if !same {
+            return Ok(());
+        }
+        fs::rename(&path, path.with_extension("corrupt")).map_err(at(&path, "set aside"))
+    }
+
+    /// Holds the folder's lock together with others, until it is dropped. `None` on a file system
+    /// without locks, where nothing is collected ([`Store::prune`]), and where a process that holds it
+    /// alone has been stopped: nobody waits for that for ever.
+    fn lock_together(&self) -> Option<File> {
+        self.lock(File::try_lock_shared).ok()
+    }
+
+    /// Holds the folder's lock alone, until it is dropped.
+    fn lock_alone(&self) -> Result<File, StoreError> {
+        self.lock(File::try_lock).map_err(at(&self.root, "lock"))
+    }
+
+    fn lock(&self, attempt: fn(&File) -> Result<(), TryLockError>) -> io::Result<File> {
+        let folder = File::open(&self.root)?;
+        let began = Instant::now();
+        loop {
+            match attempt(&folder) {
+                Ok(()) => return Ok(folder),
+                Err(TryLockError::WouldBlock) if began.elapsed() < LONGEST_LOCK => {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        "another process holds it and does not go on",
+                    ));
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
     }
 
     fn sweep_abandoned(&self) -> Result<(), StoreError> {
@@ -220,145 +325,6 @@ impl Store {
     }
 }
 
-/// A blob being written. Dropped without [`Incoming::commit`], it leaves nothing.
-#[derive(Debug)]
-pub struct Incoming {
-    store: Store,
-    file: File,
-    path: PathBuf,
-    hasher: Sha256,
-    size: u64,
-}
-
-/// What is kept beside bytes that were not the expected ones.
-#[derive(Debug, Clone, Copy)]
-pub struct MismatchFacts<'a> {
-    /// Where the bytes came from; without credentials.
-    pub origin: &'a str,
-    /// The digest they should have had.
-    pub expected: Digest,
-}
-
-impl Incoming {
-    /// Adds bytes.
-    ///
-    /// # Errors
-    /// The disk is full, or failed.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.file
-            .write_all(bytes)
-            .map_err(at(&self.path, "write"))?;
-        self.hasher.update(bytes);
-        self.size += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// The bytes added so far, to be read beside the writing.
-    ///
-    /// # Errors
-    /// The file cannot be opened a second time.
-    pub(crate) fn reader(&self) -> Result<File, StoreError> {
-        File::open(&self.path).map_err(at(&self.path, "open"))
-    }
-
-    /// How many bytes were added.
-    #[must_use]
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// The digest of the bytes added so far.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        Digest::from_bytes(self.hasher.clone().finalize().into())
-    }
-
-    /// Makes the bytes a blob of the store. One that was there, damaged perhaps, is replaced.
-    ///
-    /// # Errors
-    /// The disk is full, or failed.
-    pub fn commit(self) -> Result<Blob, StoreError> {
-        let digest = self.digest();
-        let path = self.store.name_of(&digest);
-        self.settle(&path)?;
-        Ok(Blob {
-            digest,
-            size: self.size,
-            path,
-        })
-    }
-
-    /// Keeps the bytes as evidence of a mismatch, with the facts as JSON beside them, and gives the
-    /// path of the bytes.
-    ///
-    /// # Errors
-    /// The disk is full, or failed.
-    pub fn keep_as_evidence(self, facts: MismatchFacts<'_>) -> Result<PathBuf, StoreError> {
-        let actual = self.digest().to_string();
-        let path = self.store.evidence().join(&actual);
-        self.settle(&path)?;
-        let note = serde_json::json!({
-            "schema": "assay.mismatch",
-            "version": 1,
-            "origin": facts.origin,
-            "expected_sha256": facts.expected.to_string(),
-            "actual_sha256": actual,
-            "size": self.size,
-        });
-        let mut beside = self.store.incoming()?;
-        beside.write(format!("{note:#}\n").as_bytes())?;
-        beside.settle(&path.with_extension("json"))?;
-        Ok(path)
-    }
-
-    /// Flushes the bytes to the disk and gives them their name, in that order, so that no crash
-    /// leaves a name without its bytes.
-    fn settle(&self, path: &Path) -> Result<(), StoreError> {
-        let folder = path.parent().unwrap_or(&self.store.root);
-        fs::create_dir_all(folder).map_err(at(folder, "create"))?;
-        let read_only = fs::Permissions::from_mode(0o444);
-        self.file
-            .set_permissions(read_only)
-            .map_err(at(&self.path, "protect"))?;
-        self.file.sync_all().map_err(at(&self.path, "flush"))?;
-        fs::rename(&self.path, path).map_err(at(path, "rename"))?;
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(at(folder, "flush"))
-    }
-}
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        // After a rename there is nothing under this name; otherwise the half-written file goes.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Why the store could not tell or keep something.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// The file system refused: full, read-only, gone.
-    #[error("cannot {action} `{}`", path.display())]
-    Disk {
-        /// What was tried: one verb.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// There were more bytes than the caller takes.
-    #[error("content is larger than {limit} bytes")]
-    TooLarge {
-        /// The caller's limit, in bytes.
-        limit: u64,
-    },
-    /// The reader the bytes came from failed.
-    #[error("content cannot be read")]
-    Source(#[source] io::Error),
-}
-
 /// Hashes everything a reader gives: the digest and the number of bytes.
 ///
 /// # Errors
@@ -380,13 +346,7 @@ pub fn digest_of_reader(reader: &mut dyn Read) -> io::Result<(Digest, u64)> {
     }
 }
 
-fn at<'a>(path: &'a Path, action: &'static str) -> impl FnOnce(io::Error) -> StoreError + 'a {
-    move |source| StoreError::Disk {
-        action,
-        path: path.to_owned(),
-        source,
-    }
-}
-
+#[cfg(test)]
+mod parallel_tests;
 #[cfg(test)]
 mod tests;

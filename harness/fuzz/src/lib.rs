@@ -28,6 +28,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// Every target, in the order of their names.
 pub const TARGETS: &[Target] = &[
     ("addresses", network::addresses),
+    ("answers", network::answers),
     ("expected", recipe::expected),
     ("extract", archive::extract),
     ("facts", journal::facts),

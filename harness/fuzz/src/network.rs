@@ -4,11 +4,14 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::SystemTime;
 
 use assay_content::address::{AddressClass, AddressPolicy, Network};
+use assay_content::fetch::resume::{ContentRange, retry_after};
 use assay_content::lab_hosts::LabHosts;
 use assay_content::openpgp;
 use assay_content::proxy::{CertificateAuthority, PeerInfo, Proxy, ProxyConfig};
+use assay_content::store::digests_named_in;
 use assay_content::upstream::UpstreamProxies;
 use assay_content::url::{HostName, Scheme, WebUrl, split_authority};
 use assay_recipe::template::Url;
@@ -92,6 +95,25 @@ fn assert_url(url: &WebUrl) {
         .any(|segment| matches!(segment, "." | ".."));
     assert!(!dots, "{text:?}");
     assert_showable(&url.redacted());
+}
+
+/// What a server says about a part of a body and about patience, a line each; then any text that names
+/// digests.
+pub fn answers(bytes: &[u8]) {
+    let text = text(bytes);
+    let [range, patience, rest]: [&str; 3] = parts(&text);
+    if let Ok(range) = range.parse::<ContentRange>() {
+        assert!(range.first <= range.last && range.last < range.total);
+        let again = format!("bytes {}-{}/{}", range.first, range.last, range.total);
+        assert_eq!(again.parse(), Ok(range), "it is read as it is written");
+    }
+    let asked = retry_after(patience, SystemTime::UNIX_EPOCH);
+    let digits = !patience.is_empty() && patience.bytes().all(|byte| byte.is_ascii_digit());
+    assert!(asked.is_some() || !digits, "a number is an answer");
+    for digest in digests_named_in(rest.as_bytes()) {
+        let named = rest.to_ascii_lowercase().contains(&digest.to_string());
+        assert!(named, "{digest} stands in the text");
+    }
 }
 
 /// An address, then a policy, a host and a proxy with a password, a line each.

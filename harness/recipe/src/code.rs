@@ -193,6 +193,8 @@ codes! {
     InvalidTarget = "invalid-target", Error;
     /// Not a path inside the project.
     InvalidPath = "invalid-path", Error;
+    /// Not a range of addresses or a host.
+    InvalidNetwork = "invalid-network", Error;
     /// Not something a cell can need.
     InvalidNeed = "invalid-need", Error;
     /// Not a date.

@@ -25,6 +25,7 @@ pub mod lock;
 pub mod migrate;
 pub mod model;
 pub mod name;
+pub mod network;
 pub mod package;
 pub mod pattern;
 pub mod pins;

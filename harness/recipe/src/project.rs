@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
-use std::time::Duration;
 
 use assay_wire::name::TargetId;
 use toml::de::DeTable;
@@ -13,7 +12,7 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Faults, Severity, Spanned, nearest, quote};
 use crate::document::with_document;
 use crate::name::{WireName as _, outside};
-use crate::pattern::duration;
+use crate::network::{self, Network};
 use crate::table::{Reader, Table};
 use crate::text::{TextFault, strict};
 use crate::when::word;
@@ -40,13 +39,6 @@ pub struct Paths {
     pub snapshots: Option<Spanned<ProjectPath>>,
     /// The definitions of targets: `base-images`.
     pub base_images: Option<Spanned<ProjectPath>>,
-}
-
-/// Settings of fetching.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Network {
-    /// How long a server may stay silent; `None` is the harness's own limit.
-    pub timeout: Option<Spanned<Duration>>,
 }
 
 /// Levels of diagnostics that are not errors of themselves, by their codes.
@@ -190,7 +182,7 @@ fn read_project(
         targets: reader.list(&root, "targets", TargetId::read),
         paths: read_paths(reader, &root),
         lints: read_lints(reader, &root, others),
-        network: read_network(reader, &root),
+        network: network::read(reader, &root),
     }
 }
 
@@ -203,16 +195,6 @@ fn read_paths(reader: &mut Reader<'_>, root: &Table<'_>) -> Paths {
         recipes: reader.parsed(&table, "recipes", str::parse),
         snapshots: reader.parsed(&table, "snapshots", str::parse),
         base_images: reader.parsed(&table, "base_images", str::parse),
-    }
-}
-
-fn read_network(reader: &mut Reader<'_>, root: &Table<'_>) -> Network {
-    let Some(table) = reader.table(root, "network", "`[network]`") else {
-        return Network::default();
-    };
-    reader.check_keys(&table, &["timeout"], &[]);
-    Network {
-        timeout: reader.parsed(&table, "timeout", duration),
     }
 }
 
@@ -260,6 +242,8 @@ fn near(key: &str, codes: &[OtherCode]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const FULL: &str = r#"

@@ -9,12 +9,14 @@
 //! other, or repetitions – and it refuses nothing that is a recipe. The tests hold both, for every
 //! action and every key: `vocabulary` and the converters cannot differ.
 
+mod project;
 mod vocabulary;
 
 use serde_json::{Map, Value, json};
 
 use crate::foreign;
 use crate::when::{Arch, Family, Libc, Os};
+pub use project::project_schema;
 use vocabulary::{
     ACTIONS, APK, APT, Action, BREW, COMMAND_KEYS, CONSTRAINTS, DISTRO, DISTRO_ID, DURATION, Holds,
     Key, LIBRARY, LINE, PACKAGE_VERSION, PACMAN, PLACE, PROGRAM, Presence, RECIPE, ROLE, RPM,

@@ -271,6 +271,11 @@ fn scheme_fault(text: &str) -> TextFault {
     }
 }
 
+/// True for the name of a host or an IPv4 address, without a port.
+pub(crate) fn is_host(text: &str) -> bool {
+    !text.contains(':') && authority_misfit(text).is_none()
+}
+
 /// Offset of the first byte of `host[:port]` that does not fit. A host that ends in a number is a
 /// whole IPv4 address: resolvers read `127.1` and `0x7f000001` as addresses, too.
 fn authority_misfit(authority: &str) -> Option<usize> {

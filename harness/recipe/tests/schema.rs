@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use assay_recipe::action::{ACTIONS, COMMON_KEYS, grammar};
-use assay_recipe::schema::json_schema;
-use assay_recipe::{Code, Diagnostic, Severity, decode, parse};
+use assay_recipe::schema::{json_schema, project_schema};
+use assay_recipe::{Code, Diagnostic, Severity, decode, parse, parse_project};
 use jsonschema::Validator;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -268,5 +268,76 @@ proptest! {
                 prop_assert!(found.is_empty(), "{text}\n{found:?}");
             }
         }
+    }
+}
+
+#[test]
+fn a_projects_file_has_a_schema_with_every_key() {
+    let schema = project_schema();
+    jsonschema::meta::validate(&schema).expect("a good schema");
+    let validator = jsonschema::draft7::new(&schema).expect("a good schema");
+    let full = r#"
+targets = ["debian-12", "arch-arm64"]
+[paths]
+recipes = "a/recipes"
+snapshots = "b"
+base_images = "c/"
+[lints]
+no-steps = "deny"
+unmatched-expectation = "allow"
+[network]
+timeout = "30s"
+allow = ["10.0.0.0/8", "fd00::/8", "::1", "mirror.corp.example", "localhost"]
+[network.mirrors]
+"https://example.org/pub/" = ["https://mirror.corp.example:8443/", "https://a.example/b/"]
+"https://example.com/" = "https://a.example/c/"
+"#;
+    let others = [assay_recipe::OtherCode {
+        name: "unmatched-expectation",
+        severity: Severity::Warning,
+    }];
+    assert_eq!(parse_project(full, &others).diagnostics, []);
+    assert_eq!(faults(&validator, full), [] as [String; 0]);
+    let keys = |at: &str| -> BTreeSet<String> {
+        let table = schema.pointer(at).and_then(Value::as_object);
+        table.expect("a table").keys().cloned().collect()
+    };
+    // No key of the schema is one the parser does not know, nor the other way round.
+    for (at, prefix) in [
+        ("", ""),
+        ("/properties/paths", "paths."),
+        ("/properties/network", "network."),
+    ] {
+        for key in keys(&format!("{at}/properties")) {
+            let text = format!("{prefix}{key} = 1\n");
+            let codes: Vec<Code> = parse_project(&text, &[])
+                .diagnostics
+                .iter()
+                .map(|it| it.code)
+                .collect();
+            assert_eq!(codes, [Code::WrongType], "{text}");
+        }
+        let known = keys(&format!("{at}/properties"))
+            .into_iter()
+            .collect::<Vec<_>>();
+        let help = parse_project(&format!("{prefix}zzzzzzzzzz = 1\n"), &[]).diagnostics;
+        let help = help[0].help.clone().expect("the keys");
+        assert_eq!(
+            help.matches('`').count(),
+            2 * known.len(),
+            "{help}: {known:?}"
+        );
+    }
+    for bad in [
+        "[network]\nallow = [\"10.0.0.0/x\"]\n",
+        "[network]\nallow = \"Host\"\n",
+        "[network.mirrors]\n\"http://example.org/\" = \"https://a.example/\"\n",
+        "[network.mirrors]\n\"https://example.org/\" = \"https://a.example/x\"\n",
+        "[paths]\nrecipes = \"/etc\"\n",
+        "[lints]\nno-steps = \"loud\"\n",
+        "unknown = 1\n",
+    ] {
+        assert_ne!(faults(&validator, bad), [] as [String; 0], "{bad}");
+        assert_ne!(parse_project(bad, &[]).diagnostics, [], "{bad}");
     }
 }

@@ -29,6 +29,8 @@ const MAX_MATRIX: usize = 20_000;
 const MAX_ROWS: usize = 40;
 /// Most characters of a line.
 const LINE: usize = 300;
+/// Most characters of what is said of a cell by name: two digests, two paths and what to do fit.
+const ITEM: usize = 1000;
 /// Lines of output shown of each channel.
 const OUTPUT_LINES: usize = 20;
 /// Lines shown of a plan's difference from its snapshot, and of a manual step.
@@ -324,12 +326,17 @@ fn unfolding(title: &str, what: &str) -> String {
 }
 
 fn item(name: &str, value: &str) -> String {
-    format!("- {name}: {}\n", code_span(value))
+    format!("- {name}: {}\n", code_span_of(value, ITEM))
 }
 
 /// A line as inline code that no text in it ends (CommonMark 6.1), fit for the cell of a table.
 fn code_span(text: &str) -> String {
-    let text = sanitise::line(text, LINE);
+    code_span_of(text, LINE)
+}
+
+/// The same, of at most so many characters.
+fn code_span_of(text: &str, most: usize) -> String {
+    let text = sanitise::line(text, most);
     if text.trim().is_empty() {
         return "–".to_owned();
     }

@@ -8,6 +8,7 @@ use assay_content::fetch::{FetchError, Fetcher};
 use assay_content::lab_hosts::LabError;
 use assay_content::proxy::{Names, Proxy};
 use assay_content::store::Store;
+use assay_content::url::WebUrl;
 use assay_observe::CellFolder;
 use assay_sandbox::lease::OwnerId;
 use assay_sandbox::session::{Backend, SandboxLimits, SandboxSpec, SandboxUse, Session};
@@ -69,6 +70,9 @@ pub struct Context {
     /// Turns true when the run is interrupted.
     pub interrupted: watch::Receiver<bool>,
 }
+
+/// How often content is fetched that is no longer there when it is to be read.
+const GONE_AGAIN: u32 = 3;
 
 /// How an attempt ended without a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -263,14 +267,20 @@ impl Context {
         let (fetcher, store) = (self.fetcher.clone(), Arc::clone(&self.store));
         let (url, sha256) = (content.url.clone(), content.sha256);
         let kind = content.kind.clone();
-        let fetched = tokio::task::spawn_blocking(move || {
-            fetcher.fetch_verified(&url, &sha256, &store)?;
-            let stored = store.get(&sha256);
-            let bytes = stored.map_err(|source| FetchError::Store { url, source })?;
-            Ok::<_, FetchError>(bytes.map(|bytes| {
-                let checked = keys::check(&kind, &bytes, seconds_since_1970());
-                (bytes, checked)
-            }))
+        let fetched = tokio::task::spawn_blocking(move || -> Result<_, FetchError> {
+            for _ in 0..GONE_AGAIN {
+                fetcher.fetch_verified(&url, &sha256, &store)?;
+                let bytes = store.get(&sha256);
+                // Somebody may prune the store at this very moment: what has gone is fetched again.
+                if let Some(bytes) = bytes.map_err(|source| FetchError::Store {
+                    url: url.clone(),
+                    source,
+                })? {
+                    let checked = keys::check(&kind, &bytes, seconds_since_1970());
+                    return Ok(Some((bytes, checked)));
+                }
+            }
+            Ok(None)
         });
         let error = match fetched.await {
             Ok(Ok(Some((bytes, Checked::Used(findings))))) => return Ok(Ok((bytes, findings))),
@@ -288,6 +298,7 @@ impl Context {
             Ok(Ok(None)) => {
                 return Err(Fault::Storage {
                     message: format!("`{sha256}` is not in the store any more"),
+                    hint: Some("something removes it faster than it can be read".to_owned()),
                 });
             }
             Ok(Err(error)) => error,
@@ -298,22 +309,33 @@ impl Context {
                 )));
             }
         };
-        let refused = |actual, evidence| ContentRefused {
+        let refused = |actual, evidence, message| ContentRefused {
             step: content.step.clone(),
-            url: content.url.clone(),
+            // A URL may carry a credential, which is nobody's business who reads the report.
+            url: content
+                .url
+                .parse::<WebUrl>()
+                .map_or_else(|_| content.url.clone(), |url| url.redacted()),
             expected: content.sha256,
             actual,
             evidence,
-            message: explain_chain(&error),
+            message,
             findings: Vec::new(),
         };
-        match &error {
-            FetchError::Mismatch(mismatch) => Ok(Err(refused(
-                Some(mismatch.actual),
-                Some(mismatch.evidence.display().to_string()),
-            ))),
-            FetchError::Store { .. } => Err(Fault::Storage {
+        match error.deciding() {
+            FetchError::Mismatch(mismatch) => {
+                let evidence = mismatch.evidence.display().to_string();
+                let mut message = mismatch.explanation();
+                if let FetchError::Everywhere { others, .. } = &error {
+                    for other in others {
+                        message = format!("{message}; {}", explain_chain(other));
+                    }
+                }
+                Ok(Err(refused(Some(mismatch.actual), Some(evidence), message)))
+            }
+            FetchError::Store { source, .. } => Err(Fault::Storage {
                 message: explain_chain(&error),
+                hint: source.hint(),
             }),
             FetchError::Unreachable { .. }
             | FetchError::Tls { .. }
@@ -328,7 +350,13 @@ impl Context {
             | FetchError::Status { .. }
             | FetchError::Redirect { .. }
             | FetchError::TooLarge { .. }
-            | FetchError::Lab { .. } => Ok(Err(refused(None, None))),
+            | FetchError::Everywhere { .. }
+            | FetchError::Lab { .. } => {
+                let hint = error
+                    .hint()
+                    .map_or_else(String::new, |hint| format!("; {hint}"));
+                Ok(Err(refused(None, None, explain_chain(&error) + &hint)))
+            }
         }
     }
 
@@ -426,7 +454,7 @@ fn seconds_since_1970() -> u64 {
 fn unreachable(error: &FetchError) -> Fault {
     Fault::Host {
         message: explain_chain(error),
-        hint: error.hint().map(Into::into),
+        hint: error.hint(),
         // The fetcher has tried several times already.
         transient: false,
     }

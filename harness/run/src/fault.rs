@@ -62,6 +62,8 @@ pub(crate) enum Fault {
     Storage {
         /// What was seen.
         message: String,
+        /// What to do.
+        hint: Option<String>,
     },
     /// The journal: nothing can be recorded any more, so the whole run ends.
     #[error(transparent)]
@@ -119,7 +121,8 @@ impl Fault {
                 InfraCause::NotRecorded,
                 Some("record it with `assay test --network record`".to_owned()),
             ),
-            Self::Storage { .. } | Self::Journal(_) => (
+            Self::Storage { hint, .. } => (InfraCause::HostStorage, hint.clone()),
+            Self::Journal(_) => (
                 InfraCause::HostStorage,
                 Some("free some disk space, then run it again".to_owned()),
             ),

@@ -14,6 +14,7 @@ mod report;
 mod schema;
 mod script;
 mod snapshot;
+mod store;
 mod streams;
 mod targets;
 mod world;

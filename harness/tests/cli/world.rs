@@ -77,6 +77,21 @@ fn the_doctor_says_what_is_missing() {
 }
 
 #[test]
+fn the_doctor_says_what_the_network_is_configured_to_be() {
+    let env = TestEnv::project();
+    assert!(!env.run("doctor").stdout.contains("network: "));
+    env.write(
+        "assay.toml",
+        "[network]\nallow = [\"10.0.0.0/8\", \"mirror.corp.example\"]\n[network.mirrors]\n\
+         \"https://example.org/\" = [\"https://mirror.corp.example/e/\"]\n",
+    );
+    let told = "ok    network: reached beside public addresses: 10.0.0.0/8, mirror.corp.example; \
+                mirrors of https://example.org/: https://mirror.corp.example/e/\n";
+    let said = env.run("doctor");
+    assert!(said.stdout.contains(told), "{}", said.stdout);
+}
+
+#[test]
 fn an_engine_address_that_makes_no_sense() {
     let env = TestEnv::project();
     for host in ["", "nonsense", "unix://", "tcp://127.0.0.1:1", "\u{1b}[2J"] {

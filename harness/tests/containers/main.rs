@@ -8,6 +8,7 @@
 //! Which engine they use is `DOCKER_HOST`'s to say, Podman's socket like any other
 //! (`ci/prove podman`); those of [`podman`] use that socket whatever the others do.
 
+mod content;
 mod engine;
 mod faults;
 mod hostile;

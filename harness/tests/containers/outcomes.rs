@@ -1,8 +1,5 @@
 //! What recipes come to that are merely wrong, or need a human, in real sandboxes.
 
-use std::fs;
-
-use assay_wire::digest::Digest;
 use serde_json::json;
 
 use crate::world::World;
@@ -87,96 +84,6 @@ fn a_human_step_is_rehearsed_around() {
         ran.cell("licence")["outcome"]["manual"]["not_judged"],
         json!([4])
     );
-}
-
-#[test]
-fn content_with_another_hash_is_kept_as_evidence_and_no_sandbox_starts() {
-    let Some(world) = World::start() else { return };
-    let lab = world.cache().join("lab");
-    fs::create_dir_all(lab.join("repositories/apt")).expect("a folder");
-    fs::write(
-        lab.join("repositories/apt/key.asc"),
-        "not the key that was promised",
-    )
-    .expect("a key");
-    let manifest = json!({
-        "schema": "assay-lab", "version": 1, "digest": "0".repeat(64), "images": [],
-        "repositories": { "path": "repositories", "sha256": "0".repeat(64) }, "keys": [],
-    });
-    fs::write(lab.join("manifest.json"), manifest.to_string()).expect("a manifest");
-    let promised = Digest::of(b"the key that was promised");
-    world.recipe(
-        "mismatch",
-        &format!(
-            "[[steps]]\naction = \"apt_repo\"\nurl = \"https://packages.assay.test/apt\"\nsuites = [\"stable\"]\n\
-             key_url = \"https://packages.assay.test/apt/key.asc\"\nkey_sha256 = \"{promised}\"\n\
-             when = {{ linux_family = [\"debian\"] }}\n"
-        ),
-    );
-    world.neighbour();
-    let ran = world.test(&["mismatch", "neighbour"], &[]);
-    assert_eq!(ran.outcome("mismatch"), "failed prepare content_mismatch");
-    assert_eq!(ran.outcome("neighbour"), "passed");
-    assert_eq!(ran.code, Some(4));
-    let came = Digest::of(b"not the key that was promised").to_string();
-    let detail = ran.detail("mismatch");
-    assert!(
-        detail.contains(&promised.to_string()) && detail.contains(&came),
-        "{detail}"
-    );
-    let evidence = world.cache().join("content/evidence").join(&came);
-    assert_eq!(
-        fs::read(evidence).expect("the evidence"),
-        b"not the key that was promised"
-    );
-    assert!(ran.cell("mismatch")["facts"]["sandbox"].is_null());
-    world.assert_clean();
-}
-
-#[test]
-fn a_key_with_the_right_hash_that_nobody_declared_is_refused_before_a_sandbox_starts() {
-    let Some(world) = World::start() else { return };
-    let lab = world.cache().join("lab");
-    fs::create_dir_all(lab.join("repositories/apt")).expect("a folder");
-    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/content/fixtures/keys");
-    let manifest = json!({
-        "schema": "assay-lab", "version": 1, "digest": "0".repeat(64), "images": [],
-        "repositories": { "path": "repositories", "sha256": "0".repeat(64) }, "keys": [],
-    });
-    fs::write(lab.join("manifest.json"), manifest.to_string()).expect("a manifest");
-    let names = ["blocks.asc", "revoked.asc", "make"];
-    for name in names {
-        let bytes = fs::read(format!("{fixtures}/{name}")).expect("a fixture");
-        fs::write(lab.join("repositories/apt").join(name), &bytes).expect("a key");
-        let hash = Digest::of(&bytes);
-        let recipe = name.split('.').next().expect("a name");
-        let nobody = "0123456789ABCDEF0123456789ABCDEF01234567";
-        let declared = match name {
-            "blocks.asc" => format!("key_fingerprints = [\"{nobody}\"]\n"),
-            _ => String::new(),
-        };
-        world.recipe(
-            recipe,
-            &format!(
-                "[[steps]]\naction = \"apt_repo\"\nurl = \"https://packages.assay.test/apt\"\nsuites = [\"stable\"]\n\
-                 key_url = \"https://packages.assay.test/apt/{name}\"\nkey_sha256 = \"{hash}\"\n{declared}\
-                 when = {{ linux_family = [\"debian\"] }}\n"
-            ),
-        );
-    }
-    let ran = world.test(&["blocks", "revoked", "make"], &[]);
-    assert_eq!(ran.code, Some(4));
-    for (name, code) in [
-        ("blocks", "key-undeclared"),
-        ("revoked", "key-revoked"),
-        ("make", "not-a-key"),
-    ] {
-        assert_eq!(ran.outcome(name), "failed prepare key_refused");
-        let detail = ran.detail(name);
-        assert!(detail.contains(code), "{detail}");
-        assert!(ran.cell(name)["facts"]["sandbox"].is_null());
-    }
-    world.assert_clean();
 }
 
 #[test]

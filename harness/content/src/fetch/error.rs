@@ -3,7 +3,9 @@
 //! A mismatch is the content's fault, an address refused is the policy's, a status is the server's;
 //! only [`FetchError::Unreachable`] and a busy server can be mended by trying again.
 
-use std::path::PathBuf;
+use std::error::Error as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use assay_wire::digest::Digest;
 use thiserror::Error;
@@ -42,6 +44,8 @@ pub enum FetchError {
         url: String,
         /// The HTTP status.
         status: u16,
+        /// How long the server asks to be left alone, if it does.
+        retry_after: Option<Duration>,
     },
     /// A redirect that is not followed.
     #[error("`{url}` redirects {reason}")]
@@ -86,6 +90,14 @@ pub enum FetchError {
         /// Why.
         source: LabError,
     },
+    /// Neither the URL nor a mirror of it gave the content.
+    #[error("{}{}", chain(first), beside(others))]
+    Everywhere {
+        /// What counts: the first mismatch, else what the URL itself said.
+        first: Box<FetchError>,
+        /// What the other places said, in their order.
+        others: Vec<FetchError>,
+    },
     /// The content store failed.
     #[error("content of `{url}` cannot be stored")]
     Store {
@@ -98,7 +110,7 @@ pub enum FetchError {
 
 /// Bytes that are not the ones their hash says.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{url}` has sha256 {actual} ({size} bytes), expected {expected}; kept as `{}`", evidence.display())]
+#[error("`{url}` has sha256 {actual} ({size} bytes), expected {expected}: {}", self.explanation())]
 pub struct Mismatch {
     /// Where they came from.
     pub url: String,
@@ -110,9 +122,114 @@ pub struct Mismatch {
     pub size: u64,
     /// Where they are kept; facts lie beside as `.json`.
     pub evidence: PathBuf,
+    /// The bytes that were expected, if the store has them after all.
+    pub known: Option<PathBuf>,
+}
+
+impl Mismatch {
+    /// The command that shows the difference: between the two files, or, where the expected bytes are
+    /// not there, what the file that came is.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let came = quoted(&self.evidence);
+        match &self.known {
+            Some(known) => format!("cmp -l {} {came}", quoted(known)),
+            None => format!("assay pin show {came}"),
+        }
+    }
+
+    fn advice(&self) -> String {
+        match &self.known {
+            Some(_) => format!("`{}` shows the bytes that differ", self.command()),
+            None => format!("`{}` shows what came", self.command()),
+        }
+    }
+
+    /// Both things that can have happened and the command that shows more, without the facts.
+    #[must_use]
+    pub fn explanation(&self) -> String {
+        format!(
+            "either the publisher replaced the file, or somebody between you and the publisher did; {}",
+            self.advice()
+        )
+    }
+}
+
+/// A path as one word of a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+/// What other places said, behind what counts.
+fn beside(others: &[FetchError]) -> String {
+    others
+        .iter()
+        .map(|other| format!("; {}", chain(other)))
+        .collect()
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &FetchError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(&format!(": {inner}"));
+        source = inner.source();
+    }
+    text
 }
 
 impl FetchError {
+    /// The error of having asked every place: one or more, the URL's own first.
+    pub(crate) fn of_places(mut failures: Vec<Self>) -> Self {
+        let mismatch = failures
+            .iter()
+            .position(|error| matches!(error, Self::Mismatch(_)));
+        let first = failures.remove(mismatch.unwrap_or(0));
+        if failures.is_empty() {
+            return first;
+        }
+        Self::Everywhere {
+            first: Box::new(first),
+            others: failures,
+        }
+    }
+
+    /// What counts, where several places were asked.
+    #[must_use]
+    pub fn deciding(&self) -> &Self {
+        match self {
+            Self::Everywhere { first, .. } => first,
+            Self::Url(_)
+            | Self::PlainHttp { .. }
+            | Self::RefusedAddress { .. }
+            | Self::Status { .. }
+            | Self::Redirect { .. }
+            | Self::Unreachable { .. }
+            | Self::TooLarge { .. }
+            | Self::Tls { .. }
+            | Self::Mismatch(_)
+            | Self::Lab { .. }
+            | Self::Store { .. } => self,
+        }
+    }
+
+    /// How long the server asks to be left alone, if it does.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        if let Self::Status { retry_after, .. } = self {
+            *retry_after
+        } else {
+            None
+        }
+    }
+
     /// Whether the same request may succeed a moment later (RFC 9110 15.6; 429 is RFC 6585 4).
     #[must_use]
     pub fn retry_helps(&self) -> bool {
@@ -128,33 +245,58 @@ impl FetchError {
             | Self::Mismatch(_)
             | Self::Lab { .. }
             | Self::Store { .. } => false,
+            Self::Everywhere { first, .. } => first.retry_helps(),
         }
     }
 
     /// What the user can do about it, if that is known.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::RefusedAddress { .. } => {
-                Some("if the host is yours, name it or its network among the allowed addresses")
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::RefusedAddress { refusal, .. } => {
+                let address = refusal.address;
+                return Some(if refusal.class.may_belong_to_a_named_host() {
+                    format!(
+                        "if the host is yours, name it in `assay.toml`: `[network]` `allow = [\"{}\"]`",
+                        refusal.host
+                    )
+                } else {
+                    format!(
+                        "if the address is yours, name it in `assay.toml`: `[network]` `allow = \
+                         [\"{address}\"]`"
+                    )
+                });
             }
-            Self::Unreachable { .. } => Some(
-                "check the network, and `https_proxy` and `no_proxy` if a proxy stands between",
-            ),
+            Self::Status {
+                retry_after: Some(asked),
+                ..
+            } => {
+                return Some(format!(
+                    "the server asks to be left alone for {} seconds",
+                    asked.as_secs()
+                ));
+            }
+            Self::Unreachable { .. } => {
+                "check the network, and `https_proxy` and `no_proxy` if a proxy stands between"
+            }
             Self::Tls { .. } => {
-                Some("if a proxy opens TLS here, add its certificate to the system's trust store")
+                "if a proxy opens TLS here, add its certificate to the system's trust store"
             }
-            Self::Mismatch(_) => {
-                Some("compare the kept bytes with what you expected before changing the hash")
+            Self::Mismatch(mismatch) => {
+                return Some(format!("{} before changing the hash", mismatch.advice()));
             }
-            Self::Lab { source, .. } => source.hint(),
+            Self::Lab { source, .. } => return source.hint().map(Into::into),
+            Self::Everywhere { first, .. } => return first.hint(),
+            Self::Store { source, .. } => return source.hint(),
             Self::Url(_)
             | Self::PlainHttp { .. }
-            | Self::Status { .. }
+            | Self::Status {
+                retry_after: None, ..
+            }
             | Self::Redirect { .. }
-            | Self::TooLarge { .. }
-            | Self::Store { .. } => None,
-        }
+            | Self::TooLarge { .. } => return None,
+        };
+        Some(hint.to_owned())
     }
 
     /// Sorts an error of the HTTP client for a URL (redacted).

@@ -10,23 +10,25 @@
 //! connection is then made to.
 
 pub(crate) mod agent;
+mod download;
 mod error;
+mod mirror;
+pub mod resume;
 
-use std::io::Read;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use assay_wire::digest::Digest;
-use ureq::Body;
-use ureq::http::{HeaderMap, Method, Response, header};
+use ureq::http::{HeaderMap, Method};
 
 use self::agent::{Client, TimeLimits};
+use self::download::Resume;
 pub use self::error::{FetchError, Mismatch};
+pub use self::mirror::{MirrorError, Mirrors};
 use crate::address::AddressPolicy;
 use crate::lab_hosts::LabHosts;
-use crate::store::{Blob, Incoming, MismatchFacts, Store, StoreError};
+use crate::store::{Blob, MismatchFacts, Store};
 use crate::upstream::UpstreamProxies;
-use crate::url::{Scheme, WebUrl};
+use crate::url::WebUrl;
 
 /// Bytes are read from the network in pieces of this size.
 const PIECE: usize = 128 * 1024;
@@ -44,14 +46,19 @@ pub struct FetchPolicy {
     pub max_redirects: u32,
     /// Most attempts, at least one is made; only what can recover is tried again.
     pub max_attempts: u32,
-    /// Pause before the second attempt; it doubles with every further one.
+    /// Pause before the second attempt; it doubles with every further one, and up to half of each is
+    /// left out by chance.
     pub first_pause: Duration,
+    /// Longest pause. A server that asks for a longer one (`Retry-After`) is not asked again.
+    pub longest_pause: Duration,
     /// Limit for resolving a name, and for connecting.
     pub connect_time: Duration,
     /// Limit for a single read or write without progress.
     pub idle_time: Duration,
-    /// Limit for everything together: all attempts, redirects and pauses.
+    /// Limit for everything together at one place: all attempts, redirects and pauses.
     pub total_time: Duration,
+    /// Where else content may be had.
+    pub mirrors: Mirrors,
 }
 
 /// Whether plain http is followed.
@@ -65,8 +72,8 @@ pub enum PlainHttp {
 }
 
 impl Default for FetchPolicy {
-    /// For the content of recipes: https only, public addresses, 2 GiB, 5 redirects, 4 attempts,
-    /// 30 minutes.
+    /// For the content of recipes: https only, public addresses, 2 GiB, 5 redirects, 4 attempts with
+    /// pauses of at most a minute, 30 minutes, no mirrors.
     fn default() -> Self {
         Self {
             addresses: AddressPolicy::public_only(),
@@ -75,9 +82,11 @@ impl Default for FetchPolicy {
             max_redirects: 5,
             max_attempts: 4,
             first_pause: Duration::from_millis(500),
+            longest_pause: Duration::from_secs(60),
             connect_time: Duration::from_secs(15),
             idle_time: Duration::from_secs(60),
             total_time: Duration::from_secs(30 * 60),
+            mirrors: Mirrors::default(),
         }
     }
 }
@@ -108,10 +117,11 @@ impl Fetcher {
     }
 
     /// The content with a known hash: from the store if it is there, else fetched, verified and
-    /// stored.
+    /// stored. Where the URL does not give it, its mirrors are asked, in order.
     ///
     /// # Errors
-    /// See [`FetchError`]. On [`FetchError::Mismatch`] the bytes are kept as evidence in the store.
+    /// See [`FetchError`]. On a mismatch the bytes are kept as evidence in the store; it is reported
+    /// only if nothing else gave the right ones.
     pub fn fetch_verified(
         &self,
         url: &str,
@@ -126,7 +136,36 @@ impl Fetcher {
         if let Some(blob) = store.path(expected).map_err(stored)? {
             return Ok(blob);
         }
-        let incoming = self.fetch_with_retries(&url, store)?;
+        let mirrors = self.policy.mirrors.of(&url);
+        let mut failures = Vec::new();
+        for place in std::iter::once(&url).chain(&mirrors) {
+            match self.fetch_from(place, expected, store) {
+                Ok(blob) => return Ok(blob),
+                // No other place mends this machine's disk.
+                Err(error @ FetchError::Store { .. }) => return Err(error),
+                Err(error) => failures.push(error),
+            }
+        }
+        Err(FetchError::of_places(failures))
+    }
+
+    /// One place of the content: the bytes it gives, verified.
+    fn fetch_from(
+        &self,
+        url: &WebUrl,
+        expected: &Digest,
+        store: &Store,
+    ) -> Result<Blob, FetchError> {
+        let stored = |source| FetchError::Store {
+            url: url.redacted(),
+            source,
+        };
+        let mut download = self.download(url, store, Resume::Allowed)?;
+        if download.resumed && download.incoming.digest() != *expected {
+            // The two parts may not belong together: that is no mismatch before it came in one piece.
+            download = self.download(url, store, Resume::Never)?;
+        }
+        let incoming = download.incoming;
         let (actual, size) = (incoming.digest(), incoming.size());
         if actual == *expected {
             return incoming.commit().map_err(stored);
@@ -137,82 +176,33 @@ impl Fetcher {
             expected: *expected,
         };
         let evidence = incoming.keep_as_evidence(facts).map_err(stored)?;
+        let known = store.path(expected).ok().flatten();
         Err(FetchError::Mismatch(Box::new(Mismatch {
             url: origin,
             expected: *expected,
             actual,
             size,
             evidence,
+            known: known.map(|blob| blob.path),
         })))
     }
 
     /// The content of a URL as it is now, whatever its hash: fetched even if the store has it, and
-    /// stored.
+    /// stored. Mirrors are not asked: they answer for known bytes alone.
     ///
     /// # Errors
     /// See [`FetchError`]; never [`FetchError::Mismatch`].
     pub fn fetch(&self, url: &str, store: &Store) -> Result<Blob, FetchError> {
         let url: WebUrl = url.parse()?;
-        let incoming = self.fetch_with_retries(&url, store)?;
-        incoming.commit().map_err(|source| FetchError::Store {
-            url: url.redacted(),
-            source,
-        })
-    }
-
-    fn fetch_with_retries(&self, url: &WebUrl, store: &Store) -> Result<Incoming, FetchError> {
-        let deadline = Instant::now() + self.policy.total_time;
-        let mut pause = self.policy.first_pause;
-        let mut attempt = 1;
-        loop {
-            match self.fetch_once(url, store, deadline) {
-                Err(error)
-                    if error.retry_helps()
-                        && attempt < self.policy.max_attempts
-                        && Instant::now() + pause < deadline =>
-                {
-                    thread::sleep(pause);
-                    pause *= 2;
-                    attempt += 1;
-                }
-                result => return result,
-            }
-        }
-    }
-
-    /// One attempt: follows redirects to the content.
-    fn fetch_once(
-        &self,
-        start: &WebUrl,
-        store: &Store,
-        deadline: Instant,
-    ) -> Result<Incoming, FetchError> {
-        let mut url = start.clone();
-        self.check_scheme(&url)?;
-        for _ in 0..=self.policy.max_redirects {
-            if url.host().is_lab() {
-                return self.copy_lab_file(&url, store);
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            let response = self
-                .client
-                .send(&Method::GET, &url, &HeaderMap::new(), Some(left))?;
-            match response.status().as_u16() {
-                200 => return self.copy_body(&url, response, store, deadline),
-                301 | 302 | 303 | 307 | 308 => url = self.redirected(&url, &response)?,
-                status => {
-                    return Err(FetchError::Status {
-                        url: url.redacted(),
-                        status,
-                    });
-                }
-            }
-        }
-        let reason = format!("more than {} times", self.policy.max_redirects);
-        Err(FetchError::Redirect {
-            url: start.redacted(),
-            reason,
-        })
+        // Nothing says that two parts belong together but the server's own word.
+        let download = self.download(&url, store, Resume::Never)?;
+        download
+            .incoming
+            .commit()
+            .map_err(|source| FetchError::Store {
+                url: url.redacted(),
+                source,
+            })
     }
 
     /// True if a host answers over https by the policy's rules and the user's upstream proxy,
@@ -231,129 +221,9 @@ impl Fetcher {
             .send(&Method::HEAD, &url, &HeaderMap::new(), Some(patience))
             .is_ok()
     }
-
-    fn check_scheme(&self, url: &WebUrl) -> Result<(), FetchError> {
-        match (url.scheme(), self.policy.plain_http) {
-            (Scheme::Https, PlainHttp::Refused | PlainHttp::Allowed)
-            | (Scheme::Http, PlainHttp::Allowed) => Ok(()),
-            (Scheme::Http, PlainHttp::Refused) => Err(FetchError::PlainHttp {
-                url: url.redacted(),
-            }),
-        }
-    }
-
-    /// Where a redirect leads, if it may be followed: never from https down to http.
-    fn redirected(&self, url: &WebUrl, response: &Response<Body>) -> Result<WebUrl, FetchError> {
-        let refused = |reason: String| FetchError::Redirect {
-            url: url.redacted(),
-            reason,
-        };
-        let location = response
-            .headers()
-            .get(header::LOCATION)
-            .and_then(|value| value.to_str().ok());
-        let location = location.ok_or_else(|| refused("without saying where to".to_owned()))?;
-        let next = url
-            .join(location)
-            .map_err(|error| refused(format!("to a place that {}", error.fault)))?;
-        let downgrade = url.scheme() == Scheme::Https && next.scheme() == Scheme::Http;
-        if downgrade || self.check_scheme(&next).is_err() {
-            return Err(refused(format!(
-                "to `{}`, which is plain http",
-                next.redacted()
-            )));
-        }
-        Ok(next)
-    }
-
-    fn copy_lab_file(&self, url: &WebUrl, store: &Store) -> Result<Incoming, FetchError> {
-        let mut found =
-            self.lab
-                .open(url.host(), url.path())
-                .map_err(|source| FetchError::Lab {
-                    url: url.redacted(),
-                    source,
-                })?;
-        self.copy(url, &mut found.file, store, |error| FetchError::Store {
-            url: url.redacted(),
-            source: StoreError::Source(error),
-        })
-    }
-
-    fn copy_body(
-        &self,
-        url: &WebUrl,
-        response: Response<Body>,
-        store: &Store,
-        deadline: Instant,
-    ) -> Result<Incoming, FetchError> {
-        let body = response.into_body();
-        if body
-            .content_length()
-            .is_some_and(|length| length > self.policy.max_bytes)
-        {
-            return Err(FetchError::TooLarge {
-                url: url.redacted(),
-                limit: self.policy.max_bytes,
-            });
-        }
-        // The client has a limit of its own (10 MB) unless told otherwise; ours is checked in `copy`.
-        let body = body.into_with_config().limit(u64::MAX).reader();
-        let mut body = UntilDeadline {
-            inner: body,
-            deadline,
-        };
-        self.copy(url, &mut body, store, |error| {
-            FetchError::from_client(url.redacted(), error.into())
-        })
-    }
-
-    fn copy(
-        &self,
-        url: &WebUrl,
-        reader: &mut dyn Read,
-        store: &Store,
-        read_error: impl Fn(std::io::Error) -> FetchError,
-    ) -> Result<Incoming, FetchError> {
-        let stored = |source| FetchError::Store {
-            url: url.redacted(),
-            source,
-        };
-        let mut incoming = store.incoming().map_err(stored)?;
-        let mut piece = vec![0; PIECE];
-        loop {
-            let length = reader.read(&mut piece).map_err(&read_error)?;
-            if length == 0 {
-                return Ok(incoming);
-            }
-            if incoming.size() + length as u64 > self.policy.max_bytes {
-                return Err(FetchError::TooLarge {
-                    url: url.redacted(),
-                    limit: self.policy.max_bytes,
-                });
-            }
-            incoming.write(&piece[..length]).map_err(stored)?;
-        }
-    }
 }
 
-/// Ends a body that keeps dripping: the client's own limits only see single reads.
-struct UntilDeadline<R> {
-    inner: R,
-    deadline: Instant,
-}
-
-impl<R: Read> Read for UntilDeadline<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        if Instant::now() > self.deadline {
-            return Err(std::io::Error::new(
-                std::io::ErrorKind::TimedOut,
-                "the total time limit is over",
-            ));
-        }
-        self.inner.read(buffer)
-    }
-}
-
+#[cfg(test)]
+mod recovery_tests;
 #[cfg(test)]
 mod tests;

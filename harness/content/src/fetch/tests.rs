@@ -1,22 +1,27 @@
 //! Fetching against a local server that plays one scripted connection after the other.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read as _, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+use ureq::Body;
+use ureq::http::Response;
 
 use super::*;
 
 /// A server on 127.0.0.1 whose n-th connection is played by the n-th script: what it does after the
 /// request's head was read. Further connections find nobody.
-struct Server {
-    url: String,
-    heads: mpsc::Receiver<String>,
+pub(super) struct Server {
+    pub(super) url: String,
+    pub(super) heads: mpsc::Receiver<String>,
 }
 
-type Script = Box<dyn FnOnce(TcpStream) + Send>;
+pub(super) type Script = Box<dyn FnOnce(TcpStream) + Send>;
 
-fn server(scripts: Vec<Script>) -> Server {
+pub(super) fn server(scripts: Vec<Script>) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let (sender, heads) = mpsc::channel();
@@ -40,27 +45,27 @@ fn server(scripts: Vec<Script>) -> Server {
 }
 
 /// A script that answers with these bytes and closes.
-fn answer(text: impl Into<String>) -> Script {
+pub(super) fn answer(text: impl Into<String>) -> Script {
     let text = text.into();
     Box::new(move |mut stream| {
         stream.write_all(text.as_bytes()).ok();
     })
 }
 
-fn ok(body: &str) -> Script {
+pub(super) fn ok(body: &str) -> Script {
     answer(format!(
         "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     ))
 }
 
-fn redirect(to: &str) -> Script {
+pub(super) fn redirect(to: &str) -> Script {
     answer(format!(
         "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     ))
 }
 
-fn policy() -> FetchPolicy {
+pub(super) fn policy() -> FetchPolicy {
     FetchPolicy {
         addresses: "127.0.0.1".parse().expect("a policy"),
         plain_http: PlainHttp::Allowed,
@@ -73,24 +78,24 @@ fn policy() -> FetchPolicy {
     }
 }
 
-struct Outcome {
-    result: Result<Blob, FetchError>,
-    store: Store,
-    folder: tempfile::TempDir,
+pub(super) struct Outcome {
+    pub(super) result: Result<Blob, FetchError>,
+    pub(super) store: Store,
+    pub(super) folder: tempfile::TempDir,
 }
 
 impl Outcome {
-    fn error(&self) -> &FetchError {
+    pub(super) fn error(&self) -> &FetchError {
         self.result.as_ref().expect_err("refused or failed")
     }
 }
 
 /// Fetches content that should be `hello`.
-fn fetch_with(policy: FetchPolicy, url: &str) -> Outcome {
+pub(super) fn fetch_with(policy: FetchPolicy, url: &str) -> Outcome {
     fetch_through(policy, UpstreamProxies::none(), url)
 }
 
-fn fetch_through(policy: FetchPolicy, upstream: UpstreamProxies, url: &str) -> Outcome {
+pub(super) fn fetch_through(policy: FetchPolicy, upstream: UpstreamProxies, url: &str) -> Outcome {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(folder.path().join("store")).expect("a store");
     let lab = LabHosts {
@@ -98,6 +103,8 @@ fn fetch_through(policy: FetchPolicy, upstream: UpstreamProxies, url: &str) -> O
     };
     fs::create_dir(folder.path().join("lab")).expect("created");
     fs::write(folder.path().join("lab/greeting"), "hello").expect("written");
+    fs::create_dir(folder.path().join("lab/wrong")).expect("created");
+    fs::write(folder.path().join("lab/wrong/greeting"), "hallo").expect("written");
     let result =
         Fetcher::new(policy, lab, upstream).fetch_verified(url, &Digest::of(b"hello"), &store);
     let left = fs::read_dir(folder.path().join("store/temporary"))
@@ -434,7 +441,7 @@ fn lab_hosts_are_answered_without_a_network() {
     );
     let error = fetcher.fetch_verified("https://packages.assay.test/a", &Digest::of(b"a"), &store);
     assert_eq!(
-        error.expect_err("not built").hint(),
+        error.expect_err("not built").hint().as_deref(),
         Some("run `assay-lab build`")
     );
 }

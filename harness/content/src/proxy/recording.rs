@@ -303,6 +303,7 @@ impl Recording {
             _ => Err(FetchError::Status {
                 url: url.redacted(),
                 status,
+                retry_after: None,
             }),
         }
     }
@@ -501,6 +502,7 @@ fn failed(error: &FetchError) -> Answer {
         | FetchError::TooLarge { .. }
         | FetchError::Tls { .. }
         | FetchError::Mismatch(_)
+        | FetchError::Everywhere { .. }
         | FetchError::Store { .. } => StatusCode::BAD_GATEWAY,
     };
     let hint = error.hint().map(|hint| format!(": {hint}"));

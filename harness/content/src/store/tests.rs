@@ -200,7 +200,13 @@ fn a_folder_that_cannot_be_made_is_named() {
     let file = folder.path().join("file");
     fs::write(&file, "").expect("written");
     let error = Store::open(file.join("store")).expect_err("below a file");
-    assert!(error.to_string().starts_with("cannot create `"), "{error}");
+    let said = format!("`{}` is not a folder", file.display());
+    assert_eq!(error.to_string(), said);
+    assert!(
+        error
+            .hint()
+            .is_some_and(|hint| hint.contains("XDG_CACHE_HOME"))
+    );
 }
 
 proptest! {

@@ -35,6 +35,18 @@ recipes = "../recipes""#,
 recipes = "recipes""#,
     },
     Explanation {
+        code: Code::InvalidNetwork,
+        file: FileKind::Project,
+        text: "The value is not what `[network]` can allow. Only public addresses are connected to, so that neither a \
+               recipe nor a redirect reaches what is near this machine. What lies elsewhere and is yours is named: a range of \
+               addresses, an address, or a host in lower case. A host that is named may be at a private address; \
+               loopback and link-local addresses must be named themselves.",
+        wrong: r#"[network]
+allow = ["10.0.0.0/33"]"#,
+        right: r#"[network]
+allow = ["10.0.0.0/8", "mirror.corp.example"]"#,
+    },
+    Explanation {
         code: Code::InvalidNeed,
         file: FileKind::Expected,
         text: "The value is not something a cell can need. It is `host:` and the name of a host; a cell whose host \

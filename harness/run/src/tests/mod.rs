@@ -1,9 +1,10 @@
 //! Cells against scripted executors: what is sent, what is recorded, what comes of it. No engine is
 //! needed, and no time passes: the clock is paused.
 //!
-//! [`stage`] is the world of a test; [`verdicts`] has executors that behave and recipes that do not,
+//! [`stage`] is the world of a test; [`content`] is about what is fetched, [`verdicts`] has executors that behave and recipes that do not,
 //! [`faults`] executors, engines and disks that misbehave.
 
+mod content;
 mod faults;
 mod stage;
 mod verdicts;

@@ -121,6 +121,11 @@ impl Stage {
         std::fs::write(lab.join(name), bytes).expect("a file");
     }
 
+    /// Where the run's content store is.
+    pub(super) fn content(&self) -> std::path::PathBuf {
+        self.folder.path().join("content")
+    }
+
     /// Runs all cells.
     pub(super) async fn run(self) -> Ran {
         let lab = LabHosts {
@@ -134,7 +139,7 @@ impl Stage {
         let context = Context {
             network: Network::Live,
             journal: Arc::clone(&self.journal),
-            store: Arc::new(Store::open(self.folder.path().join("content")).expect("a store")),
+            store: Arc::new(Store::open(self.content()).expect("a store")),
             fetcher: Fetcher::new(FetchPolicy::default(), lab, UpstreamProxies::none()),
             certificate: authority.certificate_pem(),
             proxy: Proxy::new(config, authority),
