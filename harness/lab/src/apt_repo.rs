@@ -30,13 +30,15 @@ pub(crate) enum AptError {
     Archive(#[from] std::io::Error),
 }
 
-/// The files of the repository, relative to its root.
+/// The files of the repository, relative to its root. Without a key its index is unsigned;
+/// `valid_until` is a time as `Release` writes it, after which apt refuses the index.
 ///
 /// # Errors
 /// `AptError`.
 pub(crate) fn repository(
     packages: &[Package],
-    key: &Key,
+    key: Option<&Key>,
+    valid_until: Option<&str>,
 ) -> Result<Vec<(String, Vec<u8>)>, AptError> {
     let mut files = Vec::new();
     let mut paragraphs = Vec::new();
@@ -58,7 +60,11 @@ pub(crate) fn repository(
         "Origin: Assay lab\nLabel: Assay lab\nSuite: stable\nCodename: stable\nArchitectures: amd64 arm64\nComponents: main\n\
          Description: Made-up packages, signed with a test key\n",
     );
-    let _ = writeln!(release, "Date: {BUILD_DATE}\nSHA256:");
+    let _ = writeln!(release, "Date: {BUILD_DATE}");
+    if let Some(time) = valid_until {
+        let _ = writeln!(release, "Valid-Until: {time}");
+    }
+    release.push_str("SHA256:\n");
     for architecture in ["amd64", "arm64"] {
         for (name, bytes) in [("Packages", &index), ("Packages.gz", &packed)] {
             let path = format!("main/binary-{architecture}/{name}");
@@ -66,14 +72,16 @@ pub(crate) fn repository(
             files.push((format!("dists/stable/{path}"), bytes.clone()));
         }
     }
-    files.push((
-        "dists/stable/InRelease".to_owned(),
-        key.cleartext(&release)?,
-    ));
-    files.push((
-        "dists/stable/Release.gpg".to_owned(),
-        key.detached_armored(release.as_bytes())?,
-    ));
+    if let Some(key) = key {
+        files.push((
+            "dists/stable/InRelease".to_owned(),
+            key.cleartext(&release)?,
+        ));
+        files.push((
+            "dists/stable/Release.gpg".to_owned(),
+            key.detached_armored(release.as_bytes())?,
+        ));
+    }
     files.push(("dists/stable/Release".to_owned(), release.into_bytes()));
     Ok(files)
 }
@@ -179,8 +187,11 @@ mod tests {
     fn our_own_reader_reads_the_packages_and_two_writes_are_identical() {
         let key = crate::data::key(crate::data::APT_KEY).expect("the committed key");
         let packages = crate::made_up::packages().expect("the committed list");
-        let files = repository(&packages, &key).expect("writes");
-        assert_eq!(files, repository(&packages, &key).expect("writes"));
+        let files = repository(&packages, Some(&key), None).expect("writes");
+        assert_eq!(
+            files,
+            repository(&packages, Some(&key), None).expect("writes")
+        );
         let find = |path: &str| {
             files
                 .iter()

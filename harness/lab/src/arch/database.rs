@@ -25,7 +25,7 @@ const COPIED: [(&str, &str); 11] = [
     ("MAKEDEPENDS", "makedepend"),
 ];
 
-/// The database files of a repository with their signatures.
+/// The database files of a repository with their signatures, if there is a key.
 ///
 /// A database holds one version per name: of several the last given one.
 ///
@@ -34,7 +34,7 @@ const COPIED: [(&str, &str); 11] = [
 pub(crate) fn database(
     repository: &str,
     packages: &[PacmanPackage],
-    key: &Key,
+    key: Option<&Key>,
 ) -> Result<Vec<(String, Vec<u8>)>, PacmanError> {
     let newest: std::collections::BTreeMap<&str, &PacmanPackage> = packages
         .iter()
@@ -68,7 +68,9 @@ pub(crate) fn database(
         (format!("{repository}.files"), with_files),
     ] {
         let bytes = gzip(&tar(entries.iter())?)?;
-        written.push((format!("{name}.sig"), key.detached(&bytes)?));
+        if let Some(key) = key {
+            written.push((format!("{name}.sig"), key.detached(&bytes)?));
+        }
         written.push((name, bytes));
     }
     Ok(written)
@@ -121,11 +123,14 @@ mod tests {
             .expect("the committed list")
             .iter()
             .map(|package| {
-                super::super::package::write(package, &BTreeSet::new(), &key).expect("writes")
+                super::super::package::write(package, &BTreeSet::new(), Some(&key)).expect("writes")
             })
             .collect();
-        let files = database("extra", &packages, &key).expect("writes");
-        assert_eq!(files, database("extra", &packages, &key).expect("writes"));
+        let files = database("extra", &packages, Some(&key)).expect("writes");
+        assert_eq!(
+            files,
+            database("extra", &packages, Some(&key)).expect("writes")
+        );
         assert_eq!(
             files
                 .iter()

@@ -58,7 +58,7 @@ pub(crate) fn build(
         &dialect,
         work,
         Vec::new(),
-        |package, in_image| write(package, in_image, &key),
+        |package, in_image| write(package, in_image, Some(&key)),
     )?;
     let (root, in_image) = (&begun.root, &begun.in_image);
     files::write(&root.join("etc/pacman.conf"), PACMAN_CONF.as_bytes())?;
@@ -85,17 +85,12 @@ pub(crate) fn build(
     let made_up = made_up::packages()?;
     let extra: Vec<PacmanPackage> = made_up
         .iter()
-        .map(|package| write(package, in_image, &key))
+        .map(|package| write(package, in_image, Some(&key)))
         .collect::<Result<_, _>>()?;
     for (name, packages) in [("core", core), ("extra", extra)] {
         let folder = repository.join(name).join("os/x86_64");
-        write_repository(&folder, database(name, &packages, &key)?)?;
-        let files = packages.into_iter().flat_map(|package| {
-            [
-                (format!("{}.sig", package.file), package.signature),
-                (package.file, package.bytes),
-            ]
-        });
+        write_repository(&folder, database(name, &packages, Some(&key))?)?;
+        let files = packages.into_iter().flat_map(PacmanPackage::files);
         write_repository(&folder, files.collect())?;
     }
     write_keys(repository, &key)

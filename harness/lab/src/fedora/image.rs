@@ -73,7 +73,7 @@ pub(crate) fn build(
         &dialect,
         work,
         release_files,
-        |package, _| write(package, &key),
+        |package, _| write(package, Some(&key)),
     )?;
     let root = &begun.root;
 
@@ -106,7 +106,7 @@ pub(crate) fn build(
         .map(|(_, rpm)| rpm)
         .collect();
     let base = place.repository.join(place.base);
-    write_repository(&base, index(&offered, &key)?)?;
+    write_repository(&base, index(&offered, Some(&key))?)?;
     write_repository(
         &base,
         offered

@@ -38,11 +38,15 @@ const RPM: &str = "http://linux.duke.edu/metadata/rpm";
 const REPO: &str = "http://linux.duke.edu/metadata/repo";
 const XML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
-/// The files of `repodata/`, relative to the repository, packages sorted by file name.
+/// The files of `repodata/`, relative to the repository, packages sorted by file name. Without a
+/// key the index is unsigned.
 ///
 /// # Errors
 /// `IndexError`.
-pub(crate) fn index(packages: &[Rpm], key: &Key) -> Result<Vec<(String, Vec<u8>)>, IndexError> {
+pub(crate) fn index(
+    packages: &[Rpm],
+    key: Option<&Key>,
+) -> Result<Vec<(String, Vec<u8>)>, IndexError> {
     let mut sorted: Vec<&Rpm> = packages.iter().collect();
     sorted.sort_by(|a, b| a.file.cmp(&b.file));
     let count = sorted.len();
@@ -86,10 +90,12 @@ pub(crate) fn index(packages: &[Rpm], key: &Key) -> Result<Vec<(String, Vec<u8>)
         files.push((path, packed));
     }
     repomd.push_str("</repomd>\n");
-    files.push((
-        "repodata/repomd.xml.asc".to_owned(),
-        key.detached_armored(repomd.as_bytes())?,
-    ));
+    if let Some(key) = key {
+        files.push((
+            "repodata/repomd.xml.asc".to_owned(),
+            key.detached_armored(repomd.as_bytes())?,
+        ));
+    }
     files.push(("repodata/repomd.xml".to_owned(), repomd.into_bytes()));
     Ok(files)
 }
@@ -271,10 +277,10 @@ mod tests {
         let packages: Vec<Rpm> = crate::made_up::packages()
             .expect("the committed list")
             .iter()
-            .map(|package| super::super::rpm::write(package, &key).expect("writes"))
+            .map(|package| super::super::rpm::write(package, Some(&key)).expect("writes"))
             .collect();
-        let files = index(&packages, &key).expect("indexes");
-        assert_eq!(files, index(&packages, &key).expect("indexes"));
+        let files = index(&packages, Some(&key)).expect("indexes");
+        assert_eq!(files, index(&packages, Some(&key)).expect("indexes"));
         assert_eq!(files.len(), 5);
         let primary = unpack(&files[0].1);
         assert!(files[0].0.contains(&sha256(&files[0].1)));
