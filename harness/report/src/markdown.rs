@@ -63,7 +63,11 @@ pub fn markdown(record: &Record, out: &mut dyn Write) -> io::Result<()> {
         .iter()
         .filter_map(|cell| explained(record, cell))
         .chain(record.cells.iter().filter_map(snapshot))
-        .chain([privileged(record), manual(record)].into_iter().flatten());
+        .chain(
+            [privileged(record), machine_keys(record), manual(record)]
+                .into_iter()
+                .flatten(),
+        );
     let mut left_out = 0;
     for section in sections {
         if page.len() + section.len() > MAX_BYTES {
@@ -259,6 +263,31 @@ fn privileged(record: &Record) -> Option<String> {
     let mut text = "\n### New or changed, with setuid, setgid or capabilities\n\n".to_owned();
     for (files, cells) in cells {
         text.push_str(&format!("- {}: {}\n", cells.join(", "), files.join(", ")));
+    }
+    Some(text)
+}
+
+/// What a reviewer of one repository would not expect of its key.
+fn machine_keys(record: &Record) -> Option<String> {
+    let mut keys: BTreeMap<(String, &str), BTreeSet<&str>> = BTreeMap::new();
+    for cell in &record.cells {
+        for (step, path) in cell.facts.machine_keys() {
+            let targets = keys.entry((step.to_string(), path)).or_default();
+            targets.insert(cell.facts.cell.target.as_str());
+        }
+    }
+    if keys.is_empty() {
+        return None;
+    }
+    let mut text = "\n### Keys trusted for any repository on the machine\n\n".to_owned();
+    for ((step, path), targets) in keys {
+        let targets: Vec<String> = targets.into_iter().map(code_span).collect();
+        text.push_str(&format!(
+            "- {} on {}: {}\n",
+            code_span(&step),
+            targets.join(", "),
+            code_span(path)
+        ));
     }
     Some(text)
 }

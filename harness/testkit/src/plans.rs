@@ -306,6 +306,7 @@ impl PlanBuilder {
             limits,
             expects,
             once,
+            scope: None,
             action,
         });
         self
