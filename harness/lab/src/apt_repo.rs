@@ -14,7 +14,8 @@ use crate::deb::payload::{Entry, Node};
 use crate::deb::relation::{Comparison, Relation};
 use crate::fedora::rpm_md::gzip;
 use crate::files::sha256;
-use crate::sign::{BUILD_TIME, Key, SignError};
+use crate::sign::{BUILD_TIME, SignError};
+use crate::terms::Terms;
 
 /// `BUILD_TIME` as `Release` writes times (RFC 5322).
 const BUILD_DATE: &str = "Wed, 01 Jan 2025 00:00:00 UTC";
@@ -30,15 +31,13 @@ pub(crate) enum AptError {
     Archive(#[from] std::io::Error),
 }
 
-/// The files of the repository, relative to its root. Without a key its index is unsigned;
-/// `valid_until` is a time as `Release` writes it, after which apt refuses the index.
+/// The files of the repository, relative to its root.
 ///
 /// # Errors
 /// `AptError`.
 pub(crate) fn repository(
     packages: &[Package],
-    key: Option<&Key>,
-    valid_until: Option<&str>,
+    terms: &Terms<'_>,
 ) -> Result<Vec<(String, Vec<u8>)>, AptError> {
     let mut files = Vec::new();
     let mut paragraphs = Vec::new();
@@ -47,7 +46,7 @@ pub(crate) fn repository(
         let bytes = deb(package, &control)?;
         let path = format!("pool/main/{}_{}_all.deb", package.name, package.version);
         control.set("Filename", &path);
-        control.set("Size", &bytes.len().to_string());
+        control.set("Size", &terms.told(bytes.len()).to_string());
         control.set("SHA256", &sha256(&bytes));
         paragraphs.push(control.render());
         files.push((path, bytes));
@@ -61,7 +60,7 @@ pub(crate) fn repository(
          Description: Made-up packages, signed with a test key\n",
     );
     let _ = writeln!(release, "Date: {BUILD_DATE}");
-    if let Some(time) = valid_until {
+    if let Some(time) = terms.valid_until {
         let _ = writeln!(release, "Valid-Until: {time}");
     }
     release.push_str("SHA256:\n");
@@ -72,7 +71,7 @@ pub(crate) fn repository(
             files.push((format!("dists/stable/{path}"), bytes.clone()));
         }
     }
-    if let Some(key) = key {
+    if let Some(key) = terms.key {
         files.push((
             "dists/stable/InRelease".to_owned(),
             key.cleartext(&release)?,
@@ -187,10 +186,10 @@ mod tests {
     fn our_own_reader_reads_the_packages_and_two_writes_are_identical() {
         let key = crate::data::key(crate::data::APT_KEY).expect("the committed key");
         let packages = crate::made_up::packages().expect("the committed list");
-        let files = repository(&packages, Some(&key), None).expect("writes");
+        let files = repository(&packages, &Terms::signed(&key)).expect("writes");
         assert_eq!(
             files,
-            repository(&packages, Some(&key), None).expect("writes")
+            repository(&packages, &Terms::signed(&key)).expect("writes")
         );
         let find = |path: &str| {
             files

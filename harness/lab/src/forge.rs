@@ -10,6 +10,7 @@ use crate::build::BuildError;
 use crate::build::material::each;
 use crate::convert::Package;
 use crate::sign::{Key, SignError};
+use crate::terms::Terms;
 use crate::{apt_repo, arch, data, fedora, made_up};
 
 /// What a repository is read by.
@@ -66,6 +67,8 @@ pub struct Forged<'a> {
     pub index: Option<TestKey>,
     /// Until when apt takes its index, as `Release` writes a time; other indexes have no such field.
     pub valid_until: Option<&'a str>,
+    /// By how many bytes its index says each package is smaller than it is; hashes stay true.
+    pub bytes_left_out: usize,
 }
 
 /// A repository could not be written.
@@ -112,6 +115,7 @@ impl Forged<'_> {
             packages: Some(signer),
             index: Some(signer),
             valid_until: None,
+            bytes_left_out: 0,
         }
     }
 
@@ -140,13 +144,18 @@ impl Forged<'_> {
         let packages = self.chosen()?;
         let read = |key: Option<TestKey>| key.map(TestKey::read).transpose();
         let (signer, index) = (read(self.packages)?, read(self.index)?);
-        let (signer, index) = (signer.as_ref(), index.as_ref());
+        let signer = signer.as_ref();
+        let terms = Terms {
+            key: index.as_ref(),
+            valid_until: self.valid_until,
+            bytes_left_out: self.bytes_left_out,
+        };
         let mut files;
         match self.format {
-            Format::Apt => files = apt_repo::repository(&packages, index, self.valid_until)?,
+            Format::Apt => files = apt_repo::repository(&packages, &terms)?,
             Format::RpmMd => {
                 let rpms = each(&packages, |package| fedora::rpm::write(package, signer))?;
-                files = fedora::rpm_md::index(&rpms, index)?;
+                files = fedora::rpm_md::index(&rpms, &terms)?;
                 files.extend(rpms.into_iter().map(|rpm| (rpm.file, rpm.signed.bytes)));
             }
             Format::Pacman(name) => {
@@ -154,7 +163,7 @@ impl Forged<'_> {
                 let written = each(&packages, |package| {
                     arch::package::write(package, &base, signer)
                 })?;
-                files = arch::database::database(name, &written, index)?;
+                files = arch::database::database(name, &written, &terms)?;
                 files.extend(
                     written
                         .into_iter()

@@ -29,6 +29,7 @@ mod rootfs;
 mod scripts;
 mod sign;
 mod sources;
+mod terms;
 mod version;
 mod world;
 

@@ -21,4 +21,5 @@ mod root_child;
 mod services;
 mod shell;
 mod stand;
+mod tamper;
 mod world;

@@ -16,6 +16,7 @@ use crate::files::{self, at};
 use crate::made_up;
 use crate::rootfs;
 use crate::sign::BUILD_TIME;
+use crate::terms::Terms;
 
 const GNUPG: &str = "etc/pacman.d/gnupg";
 const LOCAL: &str = "var/lib/pacman/local";
@@ -89,7 +90,7 @@ pub(crate) fn build(
         .collect::<Result<_, _>>()?;
     for (name, packages) in [("core", core), ("extra", extra)] {
         let folder = repository.join(name).join("os/x86_64");
-        write_repository(&folder, database(name, &packages, Some(&key))?)?;
+        write_repository(&folder, database(name, &packages, &Terms::signed(&key))?)?;
         let files = packages.into_iter().flat_map(PacmanPackage::files);
         write_repository(&folder, files.collect())?;
     }
