@@ -453,6 +453,35 @@ fn assert_as_told(wrong: &[String]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What a recipe can do about two of the rows that nobody refuses on dnf: have the index checked.
+#[test]
+fn dnf_refuses_an_index_that_is_not_the_signers_where_a_recipe_asks_for_it() {
+    for manager in [Manager::Dnf4, Manager::Dnf5] {
+        let Some(stand) = Stand::start(manager, &[]) else {
+            return;
+        };
+        let names = ["nothing", "index-stale", "root-changed", "downgrade"];
+        let checked = TABLE.iter().filter(|row| names.contains(&row.name));
+        for row in checked {
+            stand.serve(row.name, (row.served)(manager));
+            let steps = steps(manager, row, row.refused[1]);
+            let steps = steps.replacen("key_url", "repo_gpgcheck = true\nkey_url", 1);
+            stand.world.recipe(row.name, &steps);
+        }
+        let ran = stand.test(&names);
+        for name in names {
+            let wanted = match name {
+                "nothing" | "index-stale" => "passed",
+                _ => "failed apply command_failed",
+            };
+            assert_eq!(ran.outcome(name), wanted, "{name}: {}", ran.told(name));
+        }
+        let unsigned = ran.told("downgrade");
+        assert!(unsigned.contains("repomd.xml.asc"), "{unsigned}");
+        stand.world.assert_clean();
+    }
+}
+
 /// The bytes of a key are in the store after the first run, and no other bytes ever come in their
 /// place: the sandbox gets those that were verified, or none.
 #[test]
