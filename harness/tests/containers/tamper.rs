@@ -53,7 +53,7 @@ const fn by(words: &'static str) -> Refused {
     Refused::Manager(words)
 }
 
-const TABLE: [Row; 21] = [
+const TABLE: [Row; 22] = [
     Row {
         name: "nothing",
         what: "nothing: the repository as it should be",
@@ -222,6 +222,29 @@ const TABLE: [Row; 21] = [
         },
         pinned: Manager::signer,
         refused: [by("is not signed"), OLD, OLD, OLD],
+    },
+    Row {
+        name: "package-older",
+        what: "an older package, validly signed, is in the place of the newer one",
+        served: |manager| {
+            let mut files = genuine(manager);
+            let newer = |path: &str| path.replace("assay-hello_1.0", "assay-hello_2.0");
+            let newer = |path: &str| newer(path).replace("assay-hello-1.0", "assay-hello-2.0");
+            let mut older = files.clone();
+            older.retain(|(name, _)| newer(name) != *name);
+            for (name, bytes) in older {
+                files.retain(|(other, _)| *other != newer(&name));
+                files.push((newer(&name), bytes));
+            }
+            files
+        },
+        pinned: Manager::signer,
+        refused: [
+            by("unexpected size"),
+            by("checksum doesn't match"),
+            by("checksum doesn't match"),
+            by("invalid or corrupted package (checksum)"),
+        ],
     },
     Row {
         name: "unsigned",
