@@ -244,6 +244,7 @@ fn ops(target: &Target, manager: PackageManager, packages: &[&str]) -> Result<Ve
                 failure_lines: Vec::new(),
             },
             once: true,
+            scope: None,
             action: Action::Run {
                 argv: argv.iter().map(|word| (*word).to_owned()).collect(),
             },

@@ -14,7 +14,8 @@ use crate::deb::payload::{Entry, Node};
 use crate::deb::relation::{Comparison, Relation};
 use crate::fedora::rpm_md::gzip;
 use crate::files::sha256;
-use crate::sign::{BUILD_TIME, Key, SignError};
+use crate::sign::{BUILD_TIME, SignError};
+use crate::terms::Terms;
 
 /// `BUILD_TIME` as `Release` writes times (RFC 5322).
 const BUILD_DATE: &str = "Wed, 01 Jan 2025 00:00:00 UTC";
@@ -36,7 +37,7 @@ pub(crate) enum AptError {
 /// `AptError`.
 pub(crate) fn repository(
     packages: &[Package],
-    key: &Key,
+    terms: &Terms<'_>,
 ) -> Result<Vec<(String, Vec<u8>)>, AptError> {
     let mut files = Vec::new();
     let mut paragraphs = Vec::new();
@@ -45,7 +46,7 @@ pub(crate) fn repository(
         let bytes = deb(package, &control)?;
         let path = format!("pool/main/{}_{}_all.deb", package.name, package.version);
         control.set("Filename", &path);
-        control.set("Size", &bytes.len().to_string());
+        control.set("Size", &terms.told(bytes.len()).to_string());
         control.set("SHA256", &sha256(&bytes));
         paragraphs.push(control.render());
         files.push((path, bytes));
@@ -58,7 +59,11 @@ pub(crate) fn repository(
         "Origin: Assay lab\nLabel: Assay lab\nSuite: stable\nCodename: stable\nArchitectures: amd64 arm64\nComponents: main\n\
          Description: Made-up packages, signed with a test key\n",
     );
-    let _ = writeln!(release, "Date: {BUILD_DATE}\nSHA256:");
+    let _ = writeln!(release, "Date: {BUILD_DATE}");
+    if let Some(time) = terms.valid_until {
+        let _ = writeln!(release, "Valid-Until: {time}");
+    }
+    release.push_str("SHA256:\n");
     for architecture in ["amd64", "arm64"] {
         for (name, bytes) in [("Packages", &index), ("Packages.gz", &packed)] {
             let path = format!("main/binary-{architecture}/{name}");
@@ -66,14 +71,16 @@ pub(crate) fn repository(
             files.push((format!("dists/stable/{path}"), bytes.clone()));
         }
     }
-    files.push((
-        "dists/stable/InRelease".to_owned(),
-        key.cleartext(&release)?,
-    ));
-    files.push((
-        "dists/stable/Release.gpg".to_owned(),
-        key.detached_armored(release.as_bytes())?,
-    ));
+    if let Some(key) = terms.key {
+        files.push((
+            "dists/stable/InRelease".to_owned(),
+            key.cleartext(&release)?,
+        ));
+        files.push((
+            "dists/stable/Release.gpg".to_owned(),
+            key.detached_armored(release.as_bytes())?,
+        ));
+    }
     files.push(("dists/stable/Release".to_owned(), release.into_bytes()));
     Ok(files)
 }
@@ -179,8 +186,11 @@ mod tests {
     fn our_own_reader_reads_the_packages_and_two_writes_are_identical() {
         let key = crate::data::key(crate::data::APT_KEY).expect("the committed key");
         let packages = crate::made_up::packages().expect("the committed list");
-        let files = repository(&packages, &key).expect("writes");
-        assert_eq!(files, repository(&packages, &key).expect("writes"));
+        let files = repository(&packages, &Terms::signed(&key)).expect("writes");
+        assert_eq!(
+            files,
+            repository(&packages, &Terms::signed(&key)).expect("writes")
+        );
         let find = |path: &str| {
             files
                 .iter()

@@ -32,8 +32,13 @@ pub(crate) const APT_KEY: &str = "apt";
 /// The key of the repository that recipes add with `dnf_repo`.
 pub(crate) const RPM_KEY: &str = "rpm";
 
+/// The key of every repository of the evil twin.
+pub(crate) const EVIL_KEY: &str = "evil";
+/// A key that expired after everything was signed, and before anything is installed.
+pub(crate) const EXPIRED_KEY: &str = "expired";
+
 /// The committed test keys: name and armored secret key.
-pub(crate) const KEYS: [(&str, &str); 5] = [
+pub(crate) const KEYS: [(&str, &str); 7] = [
     (
         APT_KEY,
         include_str!("../../../base-images/lab/keys/test-key-apt.secret.asc"),
@@ -41,6 +46,14 @@ pub(crate) const KEYS: [(&str, &str); 5] = [
     (
         ARCH_KEY,
         include_str!("../../../base-images/lab/keys/test-key-arch.secret.asc"),
+    ),
+    (
+        EVIL_KEY,
+        include_str!("../../../base-images/lab/keys/test-key-evil.secret.asc"),
+    ),
+    (
+        EXPIRED_KEY,
+        include_str!("../../../base-images/lab/keys/test-key-expired.secret.asc"),
     ),
     (
         FEDORA_BASE,

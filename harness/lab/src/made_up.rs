@@ -31,6 +31,36 @@ pub(crate) fn packages() -> Result<Vec<Package>, MadeUpError> {
     data::made_up()?.into_iter().map(package).collect()
 }
 
+/// The packages of the evil twin: of the same names, with programs and files that say `evil`, and
+/// an `assay-hello` of a version above every genuine one.
+///
+/// # Errors
+/// `MadeUpError` when the list is faulty.
+pub(crate) fn twins() -> Result<Vec<Package>, MadeUpError> {
+    let mut list = data::made_up()?;
+    let hello = list.iter().find(|package| package.name == "assay-hello");
+    let newest = hello.map(|hello| MadeUp {
+        version: "3.0".to_owned(),
+        ..hello.clone()
+    });
+    list.extend(newest);
+    let twin = |genuine: MadeUp| {
+        let says = format!(
+            "#!/bin/sh\necho \"evil {} {}\"\n",
+            genuine.name, genuine.version
+        );
+        let files = genuine.files.into_iter();
+        package(MadeUp {
+            program: genuine.program.map(|_| says),
+            files: files
+                .map(|(path, text)| (path, format!("evil {text}")))
+                .collect(),
+            ..genuine
+        })
+    };
+    list.into_iter().map(twin).collect()
+}
+
 /// One made-up package.
 ///
 /// # Errors
@@ -185,6 +215,21 @@ mod tests {
         let (one, two) = (find("assay-file-one"), find("assay-file-two"));
         assert_eq!(one.entries[0].path, two.entries[0].path);
         assert_ne!(one.entries[0].node, two.entries[0].node);
+    }
+
+    #[test]
+    fn a_twin_has_every_name_and_nothing_else_in_common() {
+        let (genuine, twins) = (packages().expect("the list"), twins().expect("the list"));
+        assert_eq!(twins.len(), genuine.len() + 1);
+        for (one, twin) in genuine.iter().zip(&twins) {
+            assert_eq!((&one.name, &one.version), (&twin.name, &twin.version));
+            assert_eq!(one.entries.is_empty(), twin.entries.is_empty());
+            assert!(one.entries.is_empty() || one.entries != twin.entries);
+        }
+        let newest = twins.last().expect("some");
+        assert_eq!((&*newest.name, &*newest.version), ("assay-hello", "3.0-1"));
+        let said = Node::File(b"#!/bin/sh\necho \"evil assay-hello 3.0\"\n".to_vec());
+        assert_eq!(newest.entries[0].node, said);
     }
 
     #[test]

@@ -1,35 +1,5 @@
-//! `assay-lab`: builds the stand-in images and the signed repositories of the lab.
-//!
-//! Where neither a registry nor a distribution's mirror can be reached, the lab runs
-//! the real dnf and pacman on Debian's packages. A development tool: never linked
-//! into `assay`. It changes nothing but its cache folder.
-//!
-//! Reading order: `cli` → `build` (the steps and their cache) → `resolve` (which
-//! packages) → `rootfs` (root file systems) → `convert` (Debian packages to neutral
-//! ones), `scripts` and `layer` (their maintainer scripts) → `fedora`, `arch`, `apt_repo` (the formats) → `sign`. Data: `data`.
-
-mod apt_repo;
-mod arch;
-mod build;
-mod cli;
-mod convert;
-mod data;
-mod deb;
-mod dialect;
-mod fedora;
-mod files;
-mod layer;
-mod made_up;
-mod manifest;
-mod process;
-mod resolve;
-mod rootfs;
-mod scripts;
-mod sign;
-mod sources;
-mod version;
-mod world;
+//! The program `assay-lab`; everything is in the library of the same name.
 
 fn main() -> std::process::ExitCode {
-    cli::main()
+    assay_lab::main()
 }

@@ -12,7 +12,7 @@ use assay_wire::event::{
 };
 use assay_wire::manifest::{PathChange, StateChange};
 use assay_wire::name::{CellId, RunId, StepRef};
-use assay_wire::plan::{Disposition, Op, OpId};
+use assay_wire::plan::{Action, Disposition, KeyScope, Op, OpId};
 use assay_wire::program::Pass;
 use assay_wire::source::Location;
 use serde::Serialize;
@@ -185,6 +185,21 @@ impl CellFacts {
             .iter()
             .find(|known| known.step == *step);
         found.map(|known| &known.location)
+    }
+
+    /// The keys that the manager trusts for any repository of the machine once it has them: each with
+    /// the first step that brings it and the path of its file.
+    pub fn machine_keys(&self) -> impl Iterator<Item = (&StepRef, &str)> {
+        let ops = self.planned.plan.ops.iter();
+        ops.filter_map(|op| match (&op.scope, &op.action) {
+            (Some(KeyScope::Machine), Action::Write { path, .. }) => {
+                Some((op.steps.first()?, path.as_str()))
+            }
+            (
+                None | Some(KeyScope::Repository | KeyScope::Machine),
+                Action::Write { .. } | Action::Run { .. } | Action::Extract { .. },
+            ) => None,
+        })
     }
 
     /// Instructions a human has to follow: each manual step with its text.

@@ -22,7 +22,7 @@ use crate::applies::{Seen, UBUNTU};
 use crate::fault::{Fault, FaultCode, Place};
 use crate::locked::Locked;
 use crate::manager::arch_word;
-use crate::ops::{NameTaken, Ops, Wanted};
+use crate::ops::{About, Disagreement, Ops, Wanted};
 use crate::order::{At, Kind, Run, order};
 use crate::presence::{self, Question};
 use crate::repository::Repository;
@@ -482,22 +482,37 @@ fn add_repository(
     step: &StepRef,
     repository: &Repository,
 ) {
-    if let Err(NameTaken { name, by }) = ops.repository(step, repository) {
+    if let Err(Disagreement { about, by }) = ops.repository(step, repository) {
         let place = |step: &StepRef, words: &str| {
             let span = find_step(recipes, step)
                 .map(|found| found.action_span)
                 .unwrap_or_default();
             Place::new(&step.recipe, span, words)
         };
-        let message =
-            format!("two different repositories have the name `{name}`: `{by}` and `{step}`");
+        let (message, words, help) = match about {
+            About::Name(name) => (
+                format!("two different repositories have the name `{name}`: `{by}` and `{step}`"),
+                "has it already",
+                "give one of them another `name`",
+            ),
+            About::Key(url) => (
+                format!("`{by}` and `{step}` name different keys for the repository `{url}`"),
+                "names the other key",
+                "let both name the key that the repository is signed with",
+            ),
+            About::Settings(url) => (
+                format!("`{by}` and `{step}` set up the repository `{url}` differently"),
+                "sets it up otherwise",
+                "let both say the same, or leave it to one recipe that the other depends on",
+            ),
+        };
         let fault = Fault::new(
             FaultCode::RepositoryConflict,
             message,
             place(step, "this one"),
         )
-        .and(place(&by, "has it already"));
-        faults.push(fault.help("give one of them another `name`"));
+        .and(place(&by, words));
+        faults.push(fault.help(help));
     }
 }
 

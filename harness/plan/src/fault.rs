@@ -82,7 +82,7 @@ pub enum FaultCode {
     DuplicateRecipe,
     /// Two steps ask for ranges of one package that no version meets.
     ContradictingRanges,
-    /// Two steps give one name to different repositories.
+    /// Two steps give one name to different repositories, or one repository different keys or settings.
     RepositoryConflict,
     /// Naming one distribution takes steps away from a target that would have them otherwise.
     DistroTakesAway,
@@ -157,8 +157,11 @@ impl FaultCode {
                  the distribution's own rules: widen one of them, or do not use both recipes together."
             }
             Self::RepositoryConflict => {
-                "Two repository steps have the same `name` and different contents, so that one would \
-                 overwrite the other's file: give one of them another `name`, or none."
+                "Two repository steps disagree. Either they give the same `name` to different \
+                 repositories, so that one would overwrite the other's file: give one of them another \
+                 `name`, or none. Or they add one repository with different keys or settings, which a \
+                 manager refuses or takes the wrong one of: let both say the same. Steps that agree \
+                 are merged into one."
             }
             Self::DistroTakesAway => {
                 "A target is its `ID` and what it derives from (`ID_LIKE`); the nearest of these that \

@@ -39,17 +39,36 @@ pub(crate) struct Ops<'l> {
     content: Vec<Content>,
     /// True if a refresh stands behind the last repository.
     refreshed: bool,
-    /// The repository that wrote each path, with its name.
-    written: BTreeMap<String, (Repository, StepRef)>,
+    /// The repositories that are written, by the path of the manager's file.
+    written: BTreeMap<String, Written>,
 }
 
-/// A repository whose name another one already has.
+/// A repository that is written.
+#[derive(Debug)]
+struct Written {
+    repository: Repository,
+    by: StepRef,
+    key_path: String,
+}
+
+/// A repository that another step's stands in the way of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NameTaken {
-    /// The name.
-    pub(crate) name: String,
-    /// The step that has it.
+pub(crate) struct Disagreement {
+    /// In what they disagree.
+    pub(crate) about: About,
+    /// The step that came first.
     pub(crate) by: StepRef,
+}
+
+/// In what two repository steps disagree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum About {
+    /// They give this name to different repositories.
+    Name(String),
+    /// They give the repository at this URL different keys.
+    Key(String),
+    /// They set up the repository at this URL differently.
+    Settings(String),
 }
 
 /// What is asked to be installed by one step.
@@ -184,20 +203,35 @@ impl<'l> Ops<'l> {
         op
     }
 
-    /// Writes a repository's key and file. A repository that is written already serves this step, too.
+    /// Writes a repository's key and file. A repository that is written already serves this step,
+    /// too, whatever name the step gives it: apt refuses a suite that two files name two keyrings for.
     ///
     /// # Errors
-    /// When its author gave it a name that another repository has.
+    /// When its author gave it a name that another repository has, or another step sets it up
+    /// differently.
     pub(crate) fn repository(
         &mut self,
         step: &StepRef,
         repository: &Repository,
-    ) -> Result<(), NameTaken> {
+    ) -> Result<(), Disagreement> {
         let repository = &self.located(repository);
-        let (name, files) = self.free_name(repository)?;
-        if self.written.contains_key(&files.path) {
+        let mut written = self.written.iter();
+        if let Some((file, other)) =
+            written.find(|(_, other)| other.repository.is_where(repository))
+        {
+            let about = if other.repository.key.identity() != repository.key.identity() {
+                Some(About::Key(repository.url().to_owned()))
+            } else if !other.repository.is_set_up_as(repository) {
+                Some(About::Settings(repository.url().to_owned()))
+            } else {
+                None
+            };
+            if let Some(about) = about {
+                let by = other.by.clone();
+                return Err(Disagreement { about, by });
+            }
             for op in &mut self.ops {
-                let of_it = matches!(&op.action, Action::Write { path, .. } if *path.as_str() == files.path || *path.as_str() == files.key_path);
+                let of_it = matches!(&op.action, Action::Write { path, .. } if *path.as_str() == *file || *path.as_str() == other.key_path);
                 if of_it && !op.steps.contains(step) {
                     op.steps.push(step.clone());
                 }
@@ -205,25 +239,30 @@ impl<'l> Ops<'l> {
             self.content_of(step, repository);
             return Ok(());
         }
+        let (name, files) = self.free_name(repository)?;
         let paths = (
             files.key_path.parse::<GuestPath>(),
             files.path.parse::<GuestPath>(),
         );
         let (Ok(key_path), Ok(path)) = paths else {
             // Names are of plain characters and short, so every such path is inside its grammar.
-            return Err(NameTaken {
-                name,
+            return Err(Disagreement {
+                about: About::Name(name),
                 by: step.clone(),
             });
         };
-        self.written
-            .insert(files.path.clone(), (repository.clone(), step.clone()));
+        let written = Written {
+            repository: repository.clone(),
+            by: step.clone(),
+            key_path: files.key_path.clone(),
+        };
+        self.written.insert(files.path.clone(), written);
         self.content_of(step, repository);
         let key = match &repository.key {
             Key::File { sha256, .. } => FileContent::Blob(*sha256),
             Key::Fingerprint(fingerprint) => FileContent::Key(fingerprint.clone()),
         };
-        self.write(step, key_path, Privilege::Root, key);
+        self.write(step, key_path, Privilege::Root, key).scope = Some(repository.key_scope());
         self.write(step, path, Privilege::Root, FileContent::Text(files.text));
         self.refreshed = false;
         Ok(())
@@ -246,28 +285,29 @@ impl<'l> Ops<'l> {
 
     /// The name and files of a repository: a name made here gives way to one that is taken, a name
     /// its author gave does not.
-    fn free_name(&self, repository: &Repository) -> Result<(String, RepositoryFiles), NameTaken> {
+    fn free_name(
+        &self,
+        repository: &Repository,
+    ) -> Result<(String, RepositoryFiles), Disagreement> {
         let name = repository
             .given_name
             .clone()
             .unwrap_or_else(|| repository.derived_name());
         let files = repository.files(&name);
         match self.written.get(&files.path) {
-            Some((other, by))
-                if other.kind != repository.kind
-                    || other.key.identity() != repository.key.identity() =>
-            {
+            // One that is set up alike has been found by its place.
+            Some(other) => {
                 if repository.given_name.is_some() {
-                    return Err(NameTaken {
-                        name,
-                        by: by.clone(),
+                    return Err(Disagreement {
+                        about: About::Name(name),
+                        by: other.by.clone(),
                     });
                 }
                 let name = format!("{name}-{}", repository.short_digest());
                 let files = repository.files(&name);
                 Ok((name, files))
             }
-            Some(_) | None => Ok((name, files)),
+            None => Ok((name, files)),
         }
     }
 
@@ -300,14 +340,20 @@ impl<'l> Ops<'l> {
         }
     }
 
-    fn write(&mut self, step: &StepRef, path: GuestPath, owner: Privilege, content: FileContent) {
+    fn write(
+        &mut self,
+        step: &StepRef,
+        path: GuestPath,
+        owner: Privilege,
+        content: FileContent,
+    ) -> &mut Op {
         let action = Action::Write {
             path,
             mode: 0o644,
             owner,
             content,
         };
-        self.add(vec![step.clone()], owner, Limits::QUERY, action);
+        self.add(vec![step.clone()], owner, Limits::QUERY, action)
     }
 
     /// A file is fetched by its hash.
@@ -478,6 +524,7 @@ impl<'l> Ops<'l> {
                 failure_lines: Vec::new(),
             },
             once: false,
+            scope: None,
             action,
         };
         let at = self.ops.len();

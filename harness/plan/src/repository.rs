@@ -4,6 +4,7 @@
 use assay_recipe::model::{AptPpa, AptRepo, DnfRepo, RepositoryKey};
 use assay_recipe::template::Placeholder;
 use assay_wire::digest::Digest;
+use assay_wire::plan::KeyScope;
 
 /// A repository with its placeholders filled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,8 +166,8 @@ impl Repository {
     /// The name it gets when its author gave none: host and path of its URL in characters every
     /// manager takes in a file name, `download.docker.com-linux-ubuntu`.
     pub(crate) fn derived_name(&self) -> String {
-        let (RepositoryKind::Apt { url, .. } | RepositoryKind::Dnf { url, .. }) = &self.kind;
-        let place = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        let url = self.url();
+        let place = url.split_once("://").map_or(url, |(_, rest)| rest);
         let mut name = String::new();
         for c in place
             .split(['?', '#'])
@@ -198,6 +199,60 @@ impl Repository {
     pub(crate) fn short_digest(&self) -> String {
         let whole = format!("{:?} {}", self.kind, self.key.identity());
         Digest::of(whole.as_bytes()).to_string()[..8].to_owned()
+    }
+
+    /// Its base URL.
+    pub(crate) fn url(&self) -> &str {
+        let (RepositoryKind::Apt { url, .. } | RepositoryKind::Dnf { url, .. }) = &self.kind;
+        url
+    }
+
+    /// Whether both are the same for their manager: of one URL, and for apt with a suite in common.
+    pub(crate) fn is_where(&self, other: &Self) -> bool {
+        if self.url().trim_end_matches('/') != other.url().trim_end_matches('/') {
+            return false;
+        }
+        match (&self.kind, &other.kind) {
+            (RepositoryKind::Apt { suites, .. }, RepositoryKind::Apt { suites: others, .. }) => {
+                suites.iter().any(|suite| others.contains(suite))
+            }
+            (RepositoryKind::Dnf { .. }, RepositoryKind::Dnf { .. }) => true,
+            (RepositoryKind::Apt { .. }, RepositoryKind::Dnf { .. })
+            | (RepositoryKind::Dnf { .. }, RepositoryKind::Apt { .. }) => false,
+        }
+    }
+
+    /// Whether two of one URL are set up alike, but for their names.
+    pub(crate) fn is_set_up_as(&self, other: &Self) -> bool {
+        match (&self.kind, &other.kind) {
+            (
+                RepositoryKind::Apt {
+                    suites, components, ..
+                },
+                RepositoryKind::Apt {
+                    suites: other_suites,
+                    components: other_components,
+                    ..
+                },
+            ) => suites == other_suites && components == other_components,
+            (
+                RepositoryKind::Dnf { repo_gpgcheck, .. },
+                RepositoryKind::Dnf {
+                    repo_gpgcheck: other,
+                    ..
+                },
+            ) => repo_gpgcheck == other,
+            (RepositoryKind::Apt { .. }, RepositoryKind::Dnf { .. })
+            | (RepositoryKind::Dnf { .. }, RepositoryKind::Apt { .. }) => false,
+        }
+    }
+
+    /// For what its key is trusted once the manager has read its file.
+    pub(crate) fn key_scope(&self) -> KeyScope {
+        match &self.kind {
+            RepositoryKind::Apt { .. } => KeyScope::Repository,
+            RepositoryKind::Dnf { .. } => KeyScope::Machine,
+        }
     }
 
     /// Its files under this name.

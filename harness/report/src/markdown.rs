@@ -67,9 +67,14 @@ pub fn markdown(record: &Record, out: &mut dyn Write) -> io::Result<()> {
         .filter_map(|cell| explained(record, cell))
         .chain(record.cells.iter().filter_map(snapshot))
         .chain(
-            [privileged(record), key_findings(record), manual(record)]
-                .into_iter()
-                .flatten(),
+            [
+                privileged(record),
+                key_findings(record),
+                machine_keys(record),
+                manual(record),
+            ]
+            .into_iter()
+            .flatten(),
         );
     let mut left_out = 0;
     for section in sections {
@@ -289,6 +294,31 @@ fn key_findings(record: &Record) -> Option<String> {
             code_span(&key_in_words(&known)),
             code_span(&known.step.to_string()),
             targets.join(", ")
+        ));
+    }
+    Some(text)
+}
+
+/// What a reviewer of one repository would not expect of its key.
+fn machine_keys(record: &Record) -> Option<String> {
+    let mut keys: BTreeMap<(String, &str), BTreeSet<&str>> = BTreeMap::new();
+    for cell in &record.cells {
+        for (step, path) in cell.facts.machine_keys() {
+            let targets = keys.entry((step.to_string(), path)).or_default();
+            targets.insert(cell.facts.cell.target.as_str());
+        }
+    }
+    if keys.is_empty() {
+        return None;
+    }
+    let mut text = "\n### Keys trusted for any repository on the machine\n\n".to_owned();
+    for ((step, path), targets) in keys {
+        let targets: Vec<String> = targets.into_iter().map(code_span).collect();
+        text.push_str(&format!(
+            "- {} on {}: {}\n",
+            code_span(&step),
+            targets.join(", "),
+            code_span(path)
         ));
     }
     Some(text)

@@ -11,7 +11,7 @@ use assay_wire::event::{
 use assay_wire::key::{KeyCode, KeyFinding, KeySeverity};
 use assay_wire::manifest::{Entry, EntryKind, PathChange};
 use assay_wire::outcome::{Phase, Reason};
-use assay_wire::plan::OpId;
+use assay_wire::plan::{KeyScope, OpId};
 use assay_wire::program::{Insertion, Pass, Variable};
 
 /// The record of the sample log.
@@ -199,7 +199,8 @@ fn failing(log: Log) -> Log {
         .install("jq")
         .build();
     let key = PlanBuilder::new("ubuntu-24.04", "key").content("https://a.test/key", b"good");
-    let key = key.write("/etc/apt/keyrings/a.key", "x").build();
+    let mut key = key.write("/etc/pki/rpm-gpg/a.key", "x").build();
+    key.ops[0].scope = Some(KeyScope::Machine);
     let step = key.content[0].step.clone();
     let huge = "x".repeat(10 << 20);
     log.cell("debian-12:tree", tree)

@@ -307,6 +307,7 @@ impl PlanBuilder {
             limits,
             expects,
             once,
+            scope: None,
             action,
         });
         self

@@ -86,6 +86,7 @@ fn op(id: u32, privilege: Privilege, action: Action) -> Op {
             failure_lines: Vec::new(),
         },
         once: false,
+        scope: None,
         action,
     }
 }

@@ -80,6 +80,21 @@ impl World {
         self.define(target, "amd64", os_release, &nowhere);
     }
 
+    /// Makes the folder a project with this one target, which is another one of Assay's own in all but
+    /// its image: that is found by its labels alone.
+    pub(crate) fn only_target_like(&self, target: &str, like: &str) {
+        self.only_target(target, "");
+        let definitions = Path::new(env!("CARGO_MANIFEST_DIR")).join("base-images");
+        let theirs = fs::read_to_string(definitions.join(format!("{like}.toml")));
+        let theirs = theirs.expect("a definition");
+        let (theirs, _) = theirs.split_once("[[source]]").expect("a source");
+        let ours = fs::read_to_string(self.definition(target)).expect("a definition");
+        let (_, sources) = ours.split_once("[[source]]").expect("a source");
+        let text = theirs.replace(&format!("id = \"{like}\""), &format!("id = \"{target}\""));
+        let text = format!("{text}[[source]]{sources}");
+        fs::write(self.definition(target), text).expect("a definition");
+    }
+
     /// Writes the definition of a target of the project.
     pub(crate) fn define(&self, target: &str, architecture: &str, os_release: &str, sources: &str) {
         let os_release = os_release.replace('\n', "\\n");
@@ -360,6 +375,20 @@ impl Ran {
     /// Every message of the outcome of a recipe, as JSON.
     pub(crate) fn detail(&self, recipe: &str) -> String {
         self.cell(recipe)["outcome"].to_string()
+    }
+
+    /// What came of a recipe, and what its ops printed, for messages and for what must be in there.
+    pub(crate) fn told(&self, recipe: &str) -> String {
+        let cell = self.cell(recipe);
+        let mut text = format!("{}\n", cell["outcome"]);
+        for op in cell["facts"]["ops"].as_array().into_iter().flatten() {
+            for channel in ["stdout", "stderr"] {
+                for part in ["head", "tail"] {
+                    text += op["first"][channel][part].as_str().unwrap_or_default();
+                }
+            }
+        }
+        text
     }
 
     /// How the op with this position ended in the first apply, as JSON.

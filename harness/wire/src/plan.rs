@@ -166,8 +166,23 @@ pub struct Op {
     pub expects: Expects,
     /// True for what is not repeated in the second apply (a refresh, a verification).
     pub once: bool,
+    /// For what the key that is written is trusted from then on; `None` for an op that writes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<KeyScope>,
     /// What is done.
     pub action: Action,
+}
+
+/// For which repositories a key is trusted once the manager has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum KeyScope {
+    /// For the one whose file names it (`Signed-By`, sources.list(5)).
+    Repository,
+    /// For any on this machine: rpm has one keyring, and `gpgkey` only says where a key is imported
+    /// from (dnf.conf(5)). What another repository offers is accepted as well if this key signed it.
+    Machine,
 }
 
 impl Op {

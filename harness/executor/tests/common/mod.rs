@@ -523,6 +523,7 @@ pub(crate) fn op(privilege: Privilege, action: Action) -> Op {
             failure_lines: Vec::new(),
         },
         once: false,
+        scope: None,
         action,
     }
 }

@@ -8,7 +8,8 @@ use super::package::{PacmanError, PacmanPackage, tar};
 use crate::deb::payload::{Entry, Node};
 use crate::fedora::rpm_md::gzip;
 use crate::files::sha256;
-use crate::sign::{BUILD_TIME, Key};
+use crate::sign::BUILD_TIME;
+use crate::terms::Terms;
 
 /// The fields of `desc` that are copied from `.PKGINFO`, in repo-add's order.
 const COPIED: [(&str, &str); 11] = [
@@ -25,7 +26,7 @@ const COPIED: [(&str, &str); 11] = [
     ("MAKEDEPENDS", "makedepend"),
 ];
 
-/// The database files of a repository with their signatures.
+/// The database files of a repository with their signatures, if there is a key in the terms.
 ///
 /// A database holds one version per name: of several the last given one.
 ///
@@ -34,7 +35,7 @@ const COPIED: [(&str, &str); 11] = [
 pub(crate) fn database(
     repository: &str,
     packages: &[PacmanPackage],
-    key: &Key,
+    terms: &Terms<'_>,
 ) -> Result<Vec<(String, Vec<u8>)>, PacmanError> {
     let newest: std::collections::BTreeMap<&str, &PacmanPackage> = packages
         .iter()
@@ -54,7 +55,7 @@ pub(crate) fn database(
                 time,
             )
         };
-        let both = [folder_entry, file("desc", description(package))];
+        let both = [folder_entry, file("desc", description(package, terms))];
         plain.extend(both.clone());
         with_files.extend(both);
         with_files.push(file(
@@ -68,13 +69,15 @@ pub(crate) fn database(
         (format!("{repository}.files"), with_files),
     ] {
         let bytes = gzip(&tar(entries.iter())?)?;
-        written.push((format!("{name}.sig"), key.detached(&bytes)?));
+        if let Some(key) = terms.key {
+            written.push((format!("{name}.sig"), key.detached(&bytes)?));
+        }
         written.push((name, bytes));
     }
     Ok(written)
 }
 
-fn description(package: &PacmanPackage) -> String {
+fn description(package: &PacmanPackage, terms: &Terms<'_>) -> String {
     let mut text = String::new();
     let mut field = |name: &str, values: &[&str]| {
         let values: Vec<&str> = values
@@ -99,7 +102,7 @@ fn description(package: &PacmanPackage) -> String {
     field("BASE", &[&package.name]);
     field("VERSION", &[&package.version]);
     field("DESC", &of("pkgdesc"));
-    field("CSIZE", &[&package.bytes.len().to_string()]);
+    field("CSIZE", &[&terms.told(package.bytes.len()).to_string()]);
     field("ISIZE", &of("size"));
     field("SHA256SUM", &[&sha256(&package.bytes)]);
     for (name, wanted) in COPIED {
@@ -121,11 +124,14 @@ mod tests {
             .expect("the committed list")
             .iter()
             .map(|package| {
-                super::super::package::write(package, &BTreeSet::new(), &key).expect("writes")
+                super::super::package::write(package, &BTreeSet::new(), Some(&key)).expect("writes")
             })
             .collect();
-        let files = database("extra", &packages, &key).expect("writes");
-        assert_eq!(files, database("extra", &packages, &key).expect("writes"));
+        let files = database("extra", &packages, &Terms::signed(&key)).expect("writes");
+        assert_eq!(
+            files,
+            database("extra", &packages, &Terms::signed(&key)).expect("writes")
+        );
         assert_eq!(
             files
                 .iter()

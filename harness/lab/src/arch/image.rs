@@ -16,6 +16,7 @@ use crate::files::{self, at};
 use crate::made_up;
 use crate::rootfs;
 use crate::sign::BUILD_TIME;
+use crate::terms::Terms;
 
 const GNUPG: &str = "etc/pacman.d/gnupg";
 const LOCAL: &str = "var/lib/pacman/local";
@@ -58,7 +59,7 @@ pub(crate) fn build(
         &dialect,
         work,
         Vec::new(),
-        |package, in_image| write(package, in_image, &key),
+        |package, in_image| write(package, in_image, Some(&key)),
     )?;
     let (root, in_image) = (&begun.root, &begun.in_image);
     files::write(&root.join("etc/pacman.conf"), PACMAN_CONF.as_bytes())?;
@@ -85,17 +86,12 @@ pub(crate) fn build(
     let made_up = made_up::packages()?;
     let extra: Vec<PacmanPackage> = made_up
         .iter()
-        .map(|package| write(package, in_image, &key))
+        .map(|package| write(package, in_image, Some(&key)))
         .collect::<Result<_, _>>()?;
     for (name, packages) in [("core", core), ("extra", extra)] {
         let folder = repository.join(name).join("os/x86_64");
-        write_repository(&folder, database(name, &packages, &key)?)?;
-        let files = packages.into_iter().flat_map(|package| {
-            [
-                (format!("{}.sig", package.file), package.signature),
-                (package.file, package.bytes),
-            ]
-        });
+        write_repository(&folder, database(name, &packages, &Terms::signed(&key))?)?;
+        let files = packages.into_iter().flat_map(PacmanPackage::files);
         write_repository(&folder, files.collect())?;
     }
     write_keys(repository, &key)

@@ -44,15 +44,24 @@ pub(crate) struct PacmanPackage {
     pub(crate) file: String,
     /// The whole package.
     pub(crate) bytes: Vec<u8>,
-    /// Its detached signature.
-    pub(crate) signature: Vec<u8>,
+    /// Its detached signature, if it is signed.
+    pub(crate) signature: Option<Vec<u8>>,
     /// The lines of `.PKGINFO` as key and value.
     pub(crate) info: Vec<(&'static str, String)>,
     /// Every path of the payload, folders with a trailing slash.
     pub(crate) paths: Vec<String>,
 }
 
-/// Writes and signs a package. `base` are the names installed in the image:
+impl PacmanPackage {
+    /// What is served of it: the package, and its signature beside it.
+    pub(crate) fn files(self) -> impl Iterator<Item = (String, Vec<u8>)> {
+        let name = format!("{}.sig", self.file);
+        let signature = self.signature.map(|bytes| (name, bytes));
+        signature.into_iter().chain([(self.file, self.bytes)])
+    }
+}
+
+/// Writes a package, and signs it if there is a key. `base` are the names installed in the image:
 /// of alternatives, the first in it is taken, else the first at all.
 ///
 /// # Errors
@@ -60,7 +69,7 @@ pub(crate) struct PacmanPackage {
 pub(crate) fn write(
     package: &Package,
     base: &BTreeSet<String>,
-    key: &Key,
+    key: Option<&Key>,
 ) -> Result<PacmanPackage, PacmanError> {
     let version = to_pacman(&package.version)?.to_string();
     let architecture = if package.any_architecture {
@@ -134,7 +143,7 @@ pub(crate) fn write(
     encoder.include_checksum(true)?;
     encoder.write_all(&archive)?;
     let bytes = encoder.finish()?;
-    let signature = key.detached(&bytes)?;
+    let signature = key.map(|key| key.detached(&bytes)).transpose()?;
     let paths = entries
         .iter()
         .map(|entry| {
@@ -309,10 +318,10 @@ mod tests {
     #[test]
     fn two_writes_are_identical_and_hold_every_parent() {
         let base = BTreeSet::from(["installed".to_owned()]);
-        let first = write(&sample(), &base, &key()).expect("writes");
+        let first = write(&sample(), &base, Some(&key())).expect("writes");
         assert_eq!(
             first.bytes,
-            write(&sample(), &base, &key()).expect("writes").bytes
+            write(&sample(), &base, Some(&key())).expect("writes").bytes
         );
         assert_eq!(first.file, "assay-hello-1.0-1-any.pkg.tar.zst");
         assert_eq!(

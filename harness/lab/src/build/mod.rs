@@ -12,17 +12,21 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{
-    self, APT_KEY, ARCH_KEY, DataError, Definition, FEDORA_BASE, ROCKY_BASE, RPM_KEY, SOURCES,
+    self, APT_KEY, ARCH_KEY, DataError, Definition, EVIL_KEY, FEDORA_BASE, ROCKY_BASE, RPM_KEY,
+    SOURCES,
 };
 use crate::files::{self, FileError, at};
+use crate::forge::{Forged, Format, TestKey};
 use crate::manifest::{self, Image, Manifest, PublicKey, Repositories, read_json, write_json};
 use crate::resolve::{PackageSet, ResolveError, debs, resolve};
 use crate::rootfs::RootfsError;
 use crate::sign::SignError;
 use crate::{apt_repo, arch, fedora, made_up};
-use material::{Material, each, write_keys, write_repository};
+use material::{Material, write_keys, write_repository};
 
 const REPOSITORIES: &str = "repositories";
+/// The folder of the evil twin, which is the host it is served as (`content`'s `lab_hosts`).
+const EVIL_HOST: &str = "evil.assay.test";
 
 /// The lab could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +80,9 @@ pub(crate) enum Part {
     /// The made-up packages in an apt and in an rpm repository.
     #[value(name = "debs")]
     Debs,
+    /// The evil twin of every repository, on a host of its own.
+    #[value(name = "evil-twin")]
+    EvilTwin,
     /// The Fedora image with its base repository.
     #[value(name = "fedora-44")]
     Fedora,
@@ -86,12 +93,19 @@ pub(crate) enum Part {
 
 impl Part {
     /// Every part, in the order in which they are built.
-    pub(crate) const ALL: [Self; 4] = [Self::Debs, Self::Fedora, Self::Arch, Self::Rocky];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Debs,
+        Self::EvilTwin,
+        Self::Fedora,
+        Self::Arch,
+        Self::Rocky,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Arch => "arch",
             Self::Debs => "debs",
+            Self::EvilTwin => "evil-twin",
             Self::Fedora => "fedora-44",
             Self::Rocky => "rocky-9",
         }
@@ -101,7 +115,7 @@ impl Part {
     fn image(self) -> Option<&'static str> {
         match self {
             Self::Arch => Some("images/arch.tar"),
-            Self::Debs => None,
+            Self::Debs | Self::EvilTwin => None,
             Self::Fedora => Some("images/fedora-44.tar"),
             Self::Rocky => Some("images/rocky-9.tar"),
         }
@@ -112,6 +126,7 @@ impl Part {
         match self {
             Self::Arch => &["arch"],
             Self::Debs => &["apt", "rpm"],
+            Self::EvilTwin => &[EVIL_HOST],
             Self::Fedora => &["fedora"],
             Self::Rocky => &["rocky"],
         }
@@ -122,6 +137,7 @@ impl Part {
         match self {
             Self::Arch => &[(ARCH_KEY, "arch")],
             Self::Debs => &[(APT_KEY, "apt"), (RPM_KEY, "rpm")],
+            Self::EvilTwin => &[(EVIL_KEY, EVIL_HOST)],
             Self::Fedora => &[(FEDORA_BASE, "fedora")],
             Self::Rocky => &[(ROCKY_BASE, "rocky")],
         }
@@ -130,7 +146,7 @@ impl Part {
     fn definition(self) -> Result<Option<Definition>, DataError> {
         Ok(match self {
             Self::Arch => Some(data::arch()?),
-            Self::Debs => None,
+            Self::Debs | Self::EvilTwin => None,
             Self::Fedora => Some(data::fedora()?),
             Self::Rocky => Some(data::rocky()?),
         })
@@ -222,7 +238,12 @@ fn make(
 ) -> Result<State, BuildError> {
     let repositories = work.join(REPOSITORIES);
     let Some(definition) = part.definition()? else {
-        make_third_party(&repositories)?;
+        match part {
+            Part::EvilTwin => make_evil_twin(&repositories.join(EVIL_HOST))?,
+            Part::Debs | Part::Arch | Part::Fedora | Part::Rocky => {
+                make_third_party(&repositories)?;
+            }
+        }
         return state_of(part, work, String::new(), None);
     };
     let asked = asked(&definition);
@@ -268,8 +289,8 @@ fn make(
                 let place = rpm("rocky", "9/base", ROCKY_BASE, "var/lib/rpm");
                 fedora::image::build(material, &definition, &rules, work, &image, &place)
             }
-            // It has no definition, so nothing is constructed for it.
-            Part::Debs => Ok(()),
+            // They have no definition, so nothing is constructed for them.
+            Part::Debs | Part::EvilTwin => Ok(()),
         }
     };
     if let Some(set) = reusable {
@@ -314,22 +335,34 @@ fn make(
 
 /// The repositories that recipes add themselves.
 fn make_third_party(repositories: &Path) -> Result<(), BuildError> {
-    let packages = made_up::packages()?;
-    let apt_key = data::key(APT_KEY)?;
-    let rpm_key = data::key(RPM_KEY)?;
-    let apt = repositories.join("apt");
-    write_repository(&apt, apt_repo::repository(&packages, &apt_key)?)?;
-    let rpm = repositories.join("rpm");
-    let rpms = each(&packages, |package| fedora::rpm::write(package, &rpm_key))?;
-    write_repository(&rpm, fedora::rpm_md::index(&rpms, &rpm_key)?)?;
-    write_repository(
-        &rpm,
-        rpms.into_iter()
-            .map(|rpm| (rpm.file, rpm.signed.bytes))
-            .collect(),
-    )?;
-    write_keys(&apt, &apt_key)?;
-    write_keys(&rpm, &rpm_key)
+    for (folder, format, signer) in [
+        ("apt", Format::Apt, TestKey::Apt),
+        ("rpm", Format::RpmMd, TestKey::Rpm),
+    ] {
+        let place = repositories.join(folder);
+        write_repository(&place, Forged::genuine(format, signer).built()?)?;
+        write_keys(&place, &signer.read()?)?;
+    }
+    Ok(())
+}
+
+/// Every repository once more, under the paths of the genuine ones: made-up packages alone.
+fn make_evil_twin(host: &Path) -> Result<(), BuildError> {
+    for (path, format) in [
+        ("apt", Format::Apt),
+        ("rpm", Format::RpmMd),
+        ("fedora/44/base", Format::RpmMd),
+        ("rocky/9/base", Format::RpmMd),
+        ("arch/core/os/x86_64", Format::Pacman("core")),
+        ("arch/extra/os/x86_64", Format::Pacman("extra")),
+    ] {
+        write_repository(&host.join(path), Forged::evil_twin(format).built()?)?;
+    }
+    let key = TestKey::Evil.read()?;
+    for folder in ["", "apt", "rpm", "fedora", "rocky", "arch"] {
+        write_keys(&host.join(folder), &key)?;
+    }
+    Ok(())
 }
 
 fn state_of(
@@ -499,7 +532,7 @@ mod tests {
     fn request(cache: &Path) -> Request {
         Request {
             cache: cache.to_owned(),
-            parts: vec![Part::Debs],
+            parts: vec![Part::Debs, Part::EvilTwin],
             refresh: false,
             rebuild: false,
         }
@@ -515,7 +548,7 @@ mod tests {
     fn a_second_build_does_nothing_and_a_rebuild_gives_the_same_bytes() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut wanted = request(folder.path());
-        assert_eq!(run(&wanted).len(), 2);
+        assert_eq!(run(&wanted).len(), 4);
         let path = folder.path().join(manifest::FILE);
         let first = files::read(&path).expect("written");
         assert_eq!(run(&wanted), ["up to date"]);
@@ -553,7 +586,7 @@ mod tests {
                 .iter()
                 .map(|key| key.name.as_str())
                 .collect::<Vec<_>>(),
-            ["apt", "rpm"]
+            ["apt", "evil", "rpm"]
         );
         let armored = files::read(
             &folder

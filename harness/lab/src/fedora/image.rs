@@ -15,6 +15,7 @@ use crate::dialect::Dialect;
 use crate::files::{self, at};
 use crate::rootfs;
 use crate::sign::BUILD_TIME;
+use crate::terms::Terms;
 
 /// Where the image keeps the key of its repository.
 const KEY_PATH: &str = "etc/pki/rpm-gpg/RPM-GPG-KEY-lab-base";
@@ -73,7 +74,7 @@ pub(crate) fn build(
         &dialect,
         work,
         release_files,
-        |package, _| write(package, &key),
+        |package, _| write(package, Some(&key)),
     )?;
     let root = &begun.root;
 
@@ -106,7 +107,7 @@ pub(crate) fn build(
         .map(|(_, rpm)| rpm)
         .collect();
     let base = place.repository.join(place.base);
-    write_repository(&base, index(&offered, &key)?)?;
+    write_repository(&base, index(&offered, &Terms::signed(&key))?)?;
     write_repository(
         &base,
         offered

@@ -49,11 +49,11 @@ pub(crate) struct Rpm {
     pub(crate) metadata: PackageMetadata,
 }
 
-/// Writes and signs a package.
+/// Writes a package, and signs it if there is a key.
 ///
 /// # Errors
 /// `RpmError` when a version or a path cannot be expressed.
-pub(crate) fn write(package: &Package, key: &Key) -> Result<Rpm, RpmError> {
+pub(crate) fn write(package: &Package, key: Option<&Key>) -> Result<Rpm, RpmError> {
     let fault = |source: rpm::Error| RpmError::Write {
         package: package.name.clone(),
         source: Box::new(source),
@@ -305,10 +305,10 @@ mod tests {
     #[test]
     fn two_writes_are_identical_and_carry_what_was_asked() {
         let key = crate::data::key(crate::data::RPM_KEY).expect("the committed key");
-        let first = write(&sample(), &key).expect("writes");
+        let first = write(&sample(), Some(&key)).expect("writes");
         assert_eq!(
             first.signed.bytes,
-            write(&sample(), &key).expect("writes").signed.bytes
+            write(&sample(), Some(&key)).expect("writes").signed.bytes
         );
         assert_eq!(first.file, "tool-2.0~rc1-3+deb13u1.x86_64.rpm");
         let read = rpm::Package::parse(&mut first.signed.bytes.as_slice())

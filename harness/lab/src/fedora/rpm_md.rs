@@ -10,7 +10,8 @@ use rpm::{Dependency, DependencyFlags, FileType};
 
 use super::rpm::Rpm;
 use crate::files::sha256;
-use crate::sign::{BUILD_TIME, Key, SignError};
+use crate::sign::{BUILD_TIME, SignError};
+use crate::terms::Terms;
 
 /// A repository whose index could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,10 @@ const XML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 ///
 /// # Errors
 /// `IndexError`.
-pub(crate) fn index(packages: &[Rpm], key: &Key) -> Result<Vec<(String, Vec<u8>)>, IndexError> {
+pub(crate) fn index(
+    packages: &[Rpm],
+    terms: &Terms<'_>,
+) -> Result<Vec<(String, Vec<u8>)>, IndexError> {
     let mut sorted: Vec<&Rpm> = packages.iter().collect();
     sorted.sort_by(|a, b| a.file.cmp(&b.file));
     let count = sorted.len();
@@ -51,7 +55,7 @@ pub(crate) fn index(packages: &[Rpm], key: &Key) -> Result<Vec<(String, Vec<u8>)
     let mut filelists = format!("{XML}<filelists xmlns=\"{FILELISTS}\" packages=\"{count}\">\n");
     let mut other = format!("{XML}<otherdata xmlns=\"{OTHER}\" packages=\"{count}\">\n");
     for package in sorted {
-        describe(package, &mut primary, &mut filelists, &mut other).map_err(|source| {
+        describe(package, terms, &mut primary, &mut filelists, &mut other).map_err(|source| {
             IndexError::Header {
                 package: package.file.clone(),
                 source: Box::new(source),
@@ -86,10 +90,12 @@ pub(crate) fn index(packages: &[Rpm], key: &Key) -> Result<Vec<(String, Vec<u8>)
         files.push((path, packed));
     }
     repomd.push_str("</repomd>\n");
-    files.push((
-        "repodata/repomd.xml.asc".to_owned(),
-        key.detached_armored(repomd.as_bytes())?,
-    ));
+    if let Some(key) = terms.key {
+        files.push((
+            "repodata/repomd.xml.asc".to_owned(),
+            key.detached_armored(repomd.as_bytes())?,
+        ));
+    }
     files.push(("repodata/repomd.xml".to_owned(), repomd.into_bytes()));
     Ok(files)
 }
@@ -105,6 +111,7 @@ pub(crate) fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
 
 fn describe(
     package: &Rpm,
+    terms: &Terms<'_>,
     primary: &mut String,
     filelists: &mut String,
     other: &mut String,
@@ -134,7 +141,7 @@ fn describe(
         escape(data.get_description()?),
         escape(data.get_packager().unwrap_or_default()),
         escape(data.get_url().unwrap_or_default()),
-        package.signed.bytes.len(),
+        terms.told(package.signed.bytes.len()),
         escape(location),
         escape(data.get_license()?),
         escape(data.get_vendor().unwrap_or_default()),
@@ -271,10 +278,13 @@ mod tests {
         let packages: Vec<Rpm> = crate::made_up::packages()
             .expect("the committed list")
             .iter()
-            .map(|package| super::super::rpm::write(package, &key).expect("writes"))
+            .map(|package| super::super::rpm::write(package, Some(&key)).expect("writes"))
             .collect();
-        let files = index(&packages, &key).expect("indexes");
-        assert_eq!(files, index(&packages, &key).expect("indexes"));
+        let files = index(&packages, &Terms::signed(&key)).expect("indexes");
+        assert_eq!(
+            files,
+            index(&packages, &Terms::signed(&key)).expect("indexes")
+        );
         assert_eq!(files.len(), 5);
         let primary = unpack(&files[0].1);
         assert!(files[0].0.contains(&sha256(&files[0].1)));

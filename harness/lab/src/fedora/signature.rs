@@ -31,7 +31,8 @@ pub(crate) struct Signed {
     pub(crate) header_end: usize,
 }
 
-/// Signs a package given as its three parts: lead, main header, payload.
+/// Signs a package given as its three parts: lead, main header, payload. Without a key it only
+/// gets its digest.
 ///
 /// # Errors
 /// `SignError` when signing fails.
@@ -39,19 +40,19 @@ pub(crate) fn sign(
     lead: &[u8],
     header: &[u8],
     payload: &[u8],
-    key: &Key,
+    key: Option<&Key>,
 ) -> Result<Signed, SignError> {
     debug_assert_eq!(lead.len(), LEAD);
-    let signature = key.detached(header)?;
+    let signature = key.map(|key| key.detached(header)).transpose()?;
     let mut digest = sha256(header).into_bytes();
     digest.push(0);
     // The size of header and payload; it is not signed and only informs.
     let size = u32::try_from(header.len() + payload.len()).unwrap_or(u32::MAX);
-    let table = signature_header(&[
-        (TAG_RSA, TYPE_BINARY, count(&signature), signature.clone()),
-        (TAG_SHA256, TYPE_STRING, 1, digest),
-        (TAG_SIZE, TYPE_INT32, 1, size.to_be_bytes().to_vec()),
-    ]);
+    let signature = signature.map(|bytes| (TAG_RSA, TYPE_BINARY, count(&bytes), bytes));
+    let mut entries: Vec<_> = signature.into_iter().collect();
+    entries.push((TAG_SHA256, TYPE_STRING, 1, digest));
+    entries.push((TAG_SIZE, TYPE_INT32, 1, size.to_be_bytes().to_vec()));
+    let table = signature_header(&entries);
     let mut bytes = lead.to_vec();
     bytes.extend(table);
     bytes.resize(bytes.len().next_multiple_of(8), 0);
@@ -156,7 +157,7 @@ mod tests {
             &bytes[..LEAD],
             &bytes[header..payload],
             &bytes[payload..],
-            &key,
+            Some(&key),
         )
         .expect("signs");
         assert_eq!(signed.header_start % 8, 0);

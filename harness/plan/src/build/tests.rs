@@ -218,6 +218,36 @@ fn repositories_of_one_name_are_a_fault_and_the_same_one_twice_is_one() {
         faults[0].message,
         "two different repositories have the name `x`: `a#1` and `b#1`"
     );
+    // One repository under two keys, or set up in two ways, is a fault, too.
+    for (more, word) in [
+        ("components = [\"contrib\"]\n", "differently"),
+        ("", "keys"),
+    ] {
+        let mut other = repo("example.com/a/", more);
+        if word == "keys" {
+            other = other.replace(&"ab".repeat(32), &"cd".repeat(32));
+        }
+        let set = [
+            named("a", &[], &repo("example.com/a", "")),
+            named("b", &[], &other),
+        ];
+        let faults = plan(&set.iter().collect::<Vec<_>>(), &target("debian-12"));
+        let faults = faults.expect_err("they disagree");
+        assert_eq!(faults[0].code, FaultCode::RepositoryConflict);
+        assert!(faults[0].message.contains(word), "{}", faults[0].message);
+    }
+    // One repository under two names is one.
+    let renamed = [
+        named("a", &[], &repo("example.com/a", "")),
+        named("b", &[], &repo("example.com/a/", "name = \"x\"\n")),
+    ];
+    assert_eq!(
+        lines(&planned(&renamed, "debian-12")),
+        [
+            "1 [a#1 b#1] write /etc/apt/keyrings/example.com-a.key",
+            "2 [a#1 b#1] write /etc/apt/sources.list.d/example.com-a.sources"
+        ]
+    );
     let same = [
         named("a", &[], &repo("example.com/a", "")),
         named("b", &[], &repo("example.com/a", "")),

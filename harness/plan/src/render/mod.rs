@@ -10,8 +10,8 @@ use std::fmt::Write as _;
 
 use assay_wire::name::{StepRef, Variant};
 use assay_wire::plan::{
-    Action, Disposition, Expects, FileContent, Guard, Limits, Op, Plan, PlannedStep, Presence,
-    Privilege, SkipIf, Subject, VersionProbe,
+    Action, Disposition, Expects, FileContent, Guard, KeyScope, Limits, Op, Plan, PlannedStep,
+    Presence, Privilege, SkipIf, Subject, VersionProbe,
 };
 use assay_wire::program::HarnessEnv;
 
@@ -81,6 +81,9 @@ pub fn snapshot_text(plan: &Plan) -> String {
     render_plan(plan)
 }
 
+/// What is said of a key whose scope is the machine.
+const TRUSTED_FOR_ANY: &str = "key trusted for any repository on this machine";
+
 /// Columns before a reason that stands below its step.
 const REASON_INDENT: usize = 8;
 
@@ -111,7 +114,16 @@ pub fn render_explanation(plan: &Plan, distros: &[crate::RecipeDistro], width: u
         );
         for step in plan.steps.iter().filter(|step| step.step.recipe == *recipe) {
             let what = match &step.disposition {
-                Disposition::Applies => format!("applies: {}", ops_of(plan, &step.step)),
+                Disposition::Applies => {
+                    let of_step = |op: &&Op| op.steps.contains(&step.step);
+                    let mut scopes = plan.ops.iter().filter(of_step).filter_map(|op| op.scope);
+                    let trust = if scopes.any(|scope| scope == KeyScope::Machine) {
+                        format!("; {TRUSTED_FOR_ANY}")
+                    } else {
+                        String::new()
+                    };
+                    format!("applies: {}{trust}", ops_of(plan, &step.step))
+                }
                 Disposition::Manual { after, .. } => format!("manual, after {}", count(*after)),
                 Disposition::Dropped { reason } => format!("dropped: {}", visible_line(reason)),
             };
@@ -229,6 +241,11 @@ fn render_op(text: &mut String, op: &Op, plan: &Plan) {
                     format_args!("      OpenPGP key {fingerprint}, its bytes not pinned"),
                 ),
                 FileContent::Text(content) => barred(text, "      ", content),
+            }
+            match op.scope {
+                // Named for one repository and trusted for it alone: nothing beyond the file is to say.
+                None | Some(KeyScope::Repository) => {}
+                Some(KeyScope::Machine) => line(text, format_args!("      {TRUSTED_FOR_ANY}")),
             }
         }
         Action::Extract {

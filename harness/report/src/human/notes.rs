@@ -1,5 +1,6 @@
 //! What concerns several cells or none that failed: manual steps, snapshot findings, files that
-//! came to carry privilege, keys, refused requests, attempts that broke off, what images are, and what
+//! came to carry privilege, keys, keys that are trusted widely, refused requests, attempts that broke
+//! off, what images are, and what
 //! the harness itself added.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,7 @@ pub(super) fn write(record: &Record, verbose: bool, page: &mut Page<'_>) -> io::
     snapshots(record, page)?;
     privileged(record, verbose, page)?;
     key_findings(record, page)?;
+    machine_keys(record, page)?;
     requests(record, page)?;
     drift(record, page)?;
     retries(record, page)?;
@@ -143,6 +145,25 @@ fn key_findings(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
         );
         page.field(known.finding.severity.as_str(), &key_in_words(&known))?;
         page.field("", &format!("{} on {targets}", known.step))?;
+    }
+    Ok(())
+}
+
+/// What a reviewer of one repository would not expect of its key.
+fn machine_keys(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
+    let mut keys: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
+    for cell in &record.cells {
+        for (step, path) in cell.facts.machine_keys() {
+            let targets = keys.entry((step.to_string(), path)).or_default();
+            targets.push(cell.facts.cell.target.as_str());
+        }
+    }
+    if keys.is_empty() {
+        return Ok(());
+    }
+    section(page, "keys trusted for any repository on the machine")?;
+    for ((step, path), targets) in keys {
+        page.field("step", &format!("{step} on {}: {path}", joined(targets)))?;
     }
     Ok(())
 }

@@ -1,0 +1,626 @@
+//! What is refused of a repository that somebody tampered with, and by whom.
+//!
+//! The table is [`TABLE`], and for readers in `README.md` beside this file: a row for each way to
+//! tamper, a column for each manager. Every row is run against the real manager; that nobody refuses
+//! something is asserted as well, because there a lock is what is missing.
+//!
+//! That a redirect from https to http is refused is `content`'s to show (`fetch/tests.rs`): the lab's
+//! hosts answer from files, and no other host has a certificate that a sandbox or the fetcher takes.
+
+use std::fs;
+
+use assay_lab::forge::{Forged, Format, TestKey};
+use assay_wire::digest::Digest;
+
+use crate::stand::{Files, Manager, Stand, prints};
+use crate::world::Ran;
+
+/// Who refuses what a row serves, and by which words one knows.
+#[derive(Debug, Clone, Copy)]
+enum Refused {
+    /// The package manager, in the sandbox: exit code 1, and these words in what it printed.
+    Manager(&'static str),
+    /// The harness, by the hash of the content: exit code 4, and no sandbox is started.
+    Hash,
+    /// The harness, because there is no content: exit code 1, and no sandbox is started.
+    Missing,
+    /// Nobody: it is installed, and then prints this.
+    Nobody(&'static str),
+    /// It cannot be done to this manager.
+    Never,
+}
+
+/// One way to tamper.
+struct Row {
+    /// The recipe's name.
+    name: &'static str,
+    /// How it is tampered, for the table in `README.md`.
+    what: &'static str,
+    /// What is served, with the key as `key.asc`.
+    served: fn(Manager) -> Files,
+    /// The key whose hash the recipe pins.
+    pinned: fn(Manager) -> TestKey,
+    /// By apt, dnf4, dnf5 and pacman.
+    refused: [Refused; 4],
+}
+
+use Refused::{Hash, Missing, Never, Nobody};
+
+const NEW: Refused = Nobody("assay-hello 2.0");
+const OLD: Refused = Nobody("assay-hello 1.0");
+
+const fn by(words: &'static str) -> Refused {
+    Refused::Manager(words)
+}
+
+const TABLE: [Row; 22] = [
+    Row {
+        name: "nothing",
+        what: "nothing: the repository as it should be",
+        served: genuine,
+        pinned: Manager::signer,
+        refused: [NEW, NEW, NEW, NEW],
+    },
+    Row {
+        name: "package-flipped",
+        what: "a bit of the package is flipped",
+        served: |manager| spoiled(manager, is_package, flip),
+        pinned: Manager::signer,
+        refused: [
+            by("Hash Sum mismatch"),
+            by("checksum doesn't match"),
+            by("checksum doesn't match"),
+            by("invalid or corrupted package"),
+        ],
+    },
+    Row {
+        name: "package-cut",
+        what: "the package is cut off",
+        served: |manager| spoiled(manager, is_package, cut),
+        pinned: Manager::signer,
+        refused: [
+            by("unexpected size"),
+            by("checksum doesn't match"),
+            by("repository metadata states file length: 2285"),
+            by("invalid or corrupted package"),
+        ],
+    },
+    Row {
+        name: "package-gone",
+        what: "the package is not there (404)",
+        served: |manager| without(manager, is_package),
+        pinned: Manager::signer,
+        refused: [
+            by("404"),
+            by("404"),
+            // It compares the length of the answer 404 before it looks at the status.
+            by("Cannot download assay-hello-2.0-1.noarch.rpm"),
+            by("404"),
+        ],
+    },
+    Row {
+        name: "index-flipped",
+        what: "a bit of the index is flipped",
+        served: |manager| spoiled(manager, is_index, flip),
+        pinned: Manager::signer,
+        refused: [
+            by("Hash Sum mismatch"),
+            by("checksum doesn't match"),
+            by("checksum doesn't match"),
+            by("invalid or corrupted database"),
+        ],
+    },
+    Row {
+        name: "index-cut",
+        what: "the index is cut off",
+        served: |manager| spoiled(manager, is_index, cut),
+        pinned: Manager::signer,
+        refused: [
+            by("unexpected size"),
+            by("checksum doesn't match"),
+            by("checksum doesn't match"),
+            by("invalid or corrupted database"),
+        ],
+    },
+    Row {
+        name: "index-gone",
+        what: "the index is not there (404)",
+        served: |manager| without(manager, is_index),
+        pinned: Manager::signer,
+        refused: [by("404"), by("404"), by("404"), by("404")],
+    },
+    Row {
+        name: "root-changed",
+        what: "a word of what vouches for the index is changed (`InRelease`, `repomd.xml`)",
+        served: |manager| spoiled(manager, is_root, change_a_word),
+        pinned: Manager::signer,
+        refused: [by("BADSIG"), NEW, NEW, Never],
+    },
+    Row {
+        name: "key-flipped",
+        what: "a bit of the key is flipped",
+        served: |manager| spoiled(manager, is_key, flip),
+        pinned: Manager::signer,
+        refused: [Hash, Hash, Hash, Never],
+    },
+    Row {
+        name: "key-swapped",
+        what: "another key is in the key's place",
+        served: |manager| with_key(genuine(manager), TestKey::Evil),
+        pinned: Manager::signer,
+        refused: [Hash, Hash, Hash, Never],
+    },
+    Row {
+        name: "key-cut",
+        what: "the key is cut off",
+        served: |manager| spoiled(manager, is_key, cut),
+        pinned: Manager::signer,
+        refused: [Hash, Hash, Hash, Never],
+    },
+    Row {
+        name: "key-gone",
+        what: "the key is not there (404)",
+        served: |manager| without(manager, is_key),
+        pinned: Manager::signer,
+        refused: [Missing, Missing, Missing, Never],
+    },
+    Row {
+        name: "key-of-another",
+        what: "the recipe pins a key, and another one signed everything",
+        served: |manager| with_key(genuine(manager), TestKey::Evil),
+        pinned: |_| TestKey::Evil,
+        refused: [
+            by("NO_PUBKEY"),
+            by("Public key for assay-hello-2.0-1.noarch.rpm is not installed"),
+            by("OpenPGP check for package"),
+            Never,
+        ],
+    },
+    Row {
+        name: "index-outdated",
+        what: "the index is past its `Valid-Until`",
+        served: |manager| {
+            forged(&Forged {
+                valid_until: Some("Thu, 02 Jan 2025 00:00:00 UTC"),
+                ..by_signer(manager)
+            })
+        },
+        pinned: Manager::signer,
+        refused: [by("is expired (invalid since"), Never, Never, Never],
+    },
+    Row {
+        name: "key-expired",
+        what: "the key has expired since it signed everything",
+        served: |manager| {
+            let expired = Forged::genuine(manager.format(), TestKey::Expired);
+            with_key(forged(&expired), TestKey::Expired)
+        },
+        pinned: |_| TestKey::Expired,
+        refused: [by("EXPKEYSIG"), NEW, NEW, Never],
+    },
+    Row {
+        name: "index-stale",
+        what: "an old index, validly signed, hides a newer package",
+        served: |manager| {
+            forged(&Forged {
+                only: OLD_HELLO,
+                ..by_signer(manager)
+            })
+        },
+        pinned: Manager::signer,
+        refused: [OLD, OLD, OLD, OLD],
+    },
+    Row {
+        name: "downgrade",
+        what: "an index that nobody signed hides a newer package",
+        served: |manager| {
+            forged(&Forged {
+                only: OLD_HELLO,
+                index: None,
+                ..by_signer(manager)
+            })
+        },
+        pinned: Manager::signer,
+        refused: [by("is not signed"), OLD, OLD, OLD],
+    },
+    Row {
+        name: "package-older",
+        what: "an older package, validly signed, is in the place of the newer one",
+        served: |manager| {
+            let mut files = genuine(manager);
+            let newer = |path: &str| path.replace("assay-hello_1.0", "assay-hello_2.0");
+            let newer = |path: &str| newer(path).replace("assay-hello-1.0", "assay-hello-2.0");
+            let mut older = files.clone();
+            older.retain(|(name, _)| newer(name) != *name);
+            for (name, bytes) in older {
+                files.retain(|(other, _)| *other != newer(&name));
+                files.push((newer(&name), bytes));
+            }
+            files
+        },
+        pinned: Manager::signer,
+        refused: [
+            by("unexpected size"),
+            by("checksum doesn't match"),
+            by("checksum doesn't match"),
+            by("invalid or corrupted package (checksum)"),
+        ],
+    },
+    Row {
+        name: "unsigned",
+        what: "nothing is signed",
+        served: |manager| {
+            forged(&Forged {
+                packages: None,
+                index: None,
+                ..by_signer(manager)
+            })
+        },
+        pinned: Manager::signer,
+        refused: [
+            by("Release' is not signed"),
+            by("noarch.rpm is not signed"),
+            by("is not signed"),
+            by("pkg.tar.zst.sig' from packages.assay.test"),
+        ],
+    },
+    Row {
+        name: "signed-by-another",
+        what: "packages (for apt, whose packages carry none, the index) are signed by another key",
+        served: |manager| {
+            // apt's packages carry no signature: who signs the index speaks for them.
+            let index = match manager {
+                Manager::Apt => TestKey::Evil,
+                Manager::Dnf4 | Manager::Dnf5 | Manager::Pacman => manager.signer(),
+            };
+            forged(&Forged {
+                packages: Some(TestKey::Evil),
+                index: Some(index),
+                ..by_signer(manager)
+            })
+        },
+        pinned: Manager::signer,
+        refused: [
+            by("NO_PUBKEY"),
+            by("Public key for assay-hello-2.0-1.noarch.rpm is not installed"),
+            by("OpenPGP check for package"),
+            by("required key missing from keyring"),
+        ],
+    },
+    Row {
+        // To a client it is the same whether a server changes between two requests, or has always
+        // answered the first from one state and the second from another.
+        name: "exchanged-meanwhile",
+        what: "what is served changes after the first request for the index",
+        served: |manager| {
+            let mut files = forged(&Forged {
+                only: OLD_HELLO,
+                ..by_signer(manager)
+            });
+            let asked_first = |path: &str| is_root(path) || path == "lab.db";
+            files.retain(|(name, _)| !asked_first(name));
+            let before = genuine(manager).into_iter();
+            files.extend(before.filter(|(name, _)| asked_first(name)));
+            files
+        },
+        pinned: Manager::signer,
+        refused: [
+            by("unexpected size"),
+            by("404"),
+            by("404"),
+            by("invalid or corrupted database (PGP signature)"),
+        ],
+    },
+    Row {
+        name: "wrong-length",
+        what: "the index tells right hashes and wrong lengths",
+        served: |manager| {
+            forged(&Forged {
+                bytes_left_out: 1,
+                ..by_signer(manager)
+            })
+        },
+        pinned: Manager::signer,
+        refused: [
+            by("unexpected size"),
+            NEW,
+            by("repository metadata states file length: 2284"),
+            by("Maximum file size exceeded"),
+        ],
+    },
+];
+
+const OLD_HELLO: Option<&[(&str, &str)]> = Some(&[("assay-hello", "1.0")]);
+
+#[test]
+fn the_table_for_readers_is_the_one_that_is_run() {
+    let readme = include_str!("README.md");
+    for row in &TABLE {
+        let by = row.refused.map(|refused| match refused {
+            Refused::Manager(_) => "manager",
+            Hash => "harness (hash)",
+            Missing => "harness (404)",
+            Nobody(_) => "**nobody**",
+            Never => "–",
+        });
+        let line = format!("| `{}` | {} | {} |\n", row.name, row.what, by.join(" | "));
+        assert!(readme.contains(&line), "README.md lacks {line}");
+    }
+    let rows = readme.lines().filter(|line| line.starts_with("| `"));
+    assert_eq!(rows.count(), TABLE.len());
+}
+
+#[test]
+fn apt() {
+    together(Manager::Apt, 0);
+}
+
+#[test]
+fn dnf4() {
+    together(Manager::Dnf4, 1);
+}
+
+#[test]
+fn dnf5() {
+    together(Manager::Dnf5, 2);
+}
+
+/// pacman's repositories are the image's: what its one section serves is exchanged for each row.
+#[test]
+fn pacman() {
+    let sections = [("lab", "http://packages.assay.test/lab")];
+    let Some(stand) = Stand::start(Manager::Pacman, &sections) else {
+        return;
+    };
+    let mut wrong = Vec::new();
+    for row in &TABLE {
+        if row.refused[3].code().is_none() {
+            continue;
+        }
+        stand.serve("lab", (row.served)(Manager::Pacman));
+        stand
+            .world
+            .recipe(row.name, &steps(Manager::Pacman, row, row.refused[3]));
+        wrong.extend(judge(&stand.test(&[row.name]), row, row.refused[3]));
+    }
+    assert_as_told(&wrong);
+    stand.world.assert_clean();
+}
+
+/// Every row is a repository of its own; those that end with one exit code are run together.
+fn together(manager: Manager, column: usize) {
+    let Some(stand) = Stand::start(manager, &[]) else {
+        return;
+    };
+    for row in &TABLE {
+        let refused = row.refused[column];
+        stand.serve(row.name, (row.served)(manager));
+        stand.world.recipe(row.name, &steps(manager, row, refused));
+    }
+    // Keys come first: once the right one is in the store, its URL is not asked any more.
+    let runs: [fn(&Refused) -> bool; 4] = [
+        |refused| matches!(refused, Hash),
+        |refused| matches!(refused, Missing),
+        |refused| matches!(refused, Nobody(_)),
+        |refused| matches!(refused, Refused::Manager(_)),
+    ];
+    let mut wrong = Vec::new();
+    for run in runs {
+        let rows: Vec<&Row> = TABLE
+            .iter()
+            .filter(|row| run(&row.refused[column]))
+            .collect();
+        let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
+        let ran = stand.test(&names);
+        let judged = rows
+            .iter()
+            .filter_map(|row| judge(&ran, row, row.refused[column]));
+        wrong.extend(judged);
+    }
+    assert_as_told(&wrong);
+    stand.world.assert_clean();
+}
+
+impl Refused {
+    /// The exit code of a run of such rows.
+    fn code(self) -> Option<i32> {
+        match self {
+            Self::Nobody(_) => Some(0),
+            Self::Manager(_) | Self::Missing => Some(1),
+            Self::Hash => Some(4),
+            Self::Never => None,
+        }
+    }
+}
+
+fn steps(manager: Manager, row: &Row, refused: Refused) -> String {
+    let url = format!("https://packages.assay.test/{}", row.name);
+    let key = Digest::of(&(row.pinned)(manager).public().expect("a key"));
+    let adds = manager.adds(&url, &format!("{url}/key.asc"), &key);
+    let said = match refused {
+        Nobody(said) => said,
+        Refused::Manager(_) | Hash | Missing | Never => "assay-hello",
+    };
+    adds + &manager.installs("\"assay-hello\"") + &prints("assay-hello", said)
+}
+
+/// What is not as the table has it.
+fn judge(ran: &Ran, row: &Row, refused: Refused) -> Option<String> {
+    let (outcome, words, starts) = match refused {
+        Refused::Manager(words) => ("failed apply command_failed", words, true),
+        Hash => ("failed prepare content_mismatch", "key.asc", false),
+        Missing => ("failed prepare content_unavailable", "is not served", false),
+        Nobody(said) => ("passed", said, true),
+        Never => return None,
+    };
+    let told = ran.told(row.name);
+    // The first thing done in a sandbox is to look at its files.
+    let seen = &ran.cell(row.name)["facts"]["manifests"];
+    let started = seen.as_array().is_some_and(|all| !all.is_empty());
+    let as_told = ran.outcome(row.name) == outcome
+        && ran.code == refused.code()
+        && told.contains(words)
+        && started == starts;
+    (!as_told).then(|| {
+        format!(
+            "{}: wanted {refused:?}, came to `{}`, exit code {:?}, a sandbox started: {started}\n{told}",
+            row.name,
+            ran.outcome(row.name),
+            ran.code,
+        )
+    })
+}
+
+/// Nothing may be otherwise than in the table; all that is, is shown.
+fn assert_as_told(wrong: &[String]) {
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a recipe can do about two of the rows that nobody refuses on dnf: have the index checked.
+#[test]
+fn dnf_refuses_an_index_that_is_not_the_signers_where_a_recipe_asks_for_it() {
+    for manager in [Manager::Dnf4, Manager::Dnf5] {
+        let Some(stand) = Stand::start(manager, &[]) else {
+            return;
+        };
+        let names = ["nothing", "index-stale", "root-changed", "downgrade"];
+        let checked = TABLE.iter().filter(|row| names.contains(&row.name));
+        for row in checked {
+            stand.serve(row.name, (row.served)(manager));
+            let steps = steps(manager, row, row.refused[1]);
+            let steps = steps.replacen("key_url", "repo_gpgcheck = true\nkey_url", 1);
+            stand.world.recipe(row.name, &steps);
+        }
+        let ran = stand.test(&names);
+        for name in names {
+            let wanted = match name {
+                "nothing" | "index-stale" => "passed",
+                _ => "failed apply command_failed",
+            };
+            assert_eq!(ran.outcome(name), wanted, "{name}: {}", ran.told(name));
+        }
+        let unsigned = ran.told("downgrade");
+        assert!(unsigned.contains("repomd.xml.asc"), "{unsigned}");
+        stand.world.assert_clean();
+    }
+}
+
+/// The bytes of a key are in the store after the first run, and no other bytes ever come in their
+/// place: the sandbox gets those that were verified, or none.
+#[test]
+fn a_key_url_that_answers_differently_never_brings_the_second_bytes() {
+    let manager = Manager::Apt;
+    let Some(stand) = Stand::start(manager, &[]) else {
+        return;
+    };
+    stand.serve("twice", genuine(manager));
+    let url = "https://packages.assay.test/twice";
+    let key = Digest::of(&manager.signer().public().expect("a key"));
+    let check = format!(
+        "[[check]]\nname = \"bytes\"\nargv = ['sha256sum', '/etc/apt/keyrings/packages.assay.test-twice.key']\n\
+         expect = {{ stdout_contains = \"{key}\" }}\n"
+    );
+    let adds = manager.adds(url, &format!("{url}/key.asc"), &key);
+    stand.world.recipe("twice", &(adds + &check));
+    for round in ["first", "second"] {
+        let ran = stand.test(&["twice"]);
+        assert_eq!(
+            ran.outcome("twice"),
+            "passed",
+            "{round}: {}",
+            ran.told("twice")
+        );
+        stand.serve_key("twice/key.asc", TestKey::Evil);
+    }
+    // Without what was kept, the second bytes are all there is: they are refused.
+    fs::remove_dir_all(stand.world.cache().join("content")).expect("removed");
+    let ran = stand.test(&["twice"]);
+    assert_eq!(ran.outcome("twice"), "failed prepare content_mismatch");
+    assert_eq!(ran.code, Some(4));
+    stand.world.assert_clean();
+}
+
+/// Every made-up package, signed as a manager wants it.
+fn by_signer(manager: Manager) -> Forged<'static> {
+    Forged::genuine(manager.format(), manager.signer())
+}
+
+fn forged(repository: &Forged<'_>) -> Files {
+    let files = repository.files().expect("a repository");
+    let signer = match repository.format {
+        Format::Apt => TestKey::Apt,
+        Format::RpmMd => TestKey::Rpm,
+        Format::Pacman(_) => TestKey::Arch,
+    };
+    with_key(files, signer)
+}
+
+fn genuine(manager: Manager) -> Files {
+    forged(&by_signer(manager))
+}
+
+/// With this key beside the files.
+fn with_key(mut files: Files, key: TestKey) -> Files {
+    files.retain(|(name, _)| !is_key(name));
+    files.push(("key.asc".to_owned(), key.public().expect("a key")));
+    files
+}
+
+/// The genuine repository with these files spoiled.
+fn spoiled(manager: Manager, which: fn(&str) -> bool, how: fn(Vec<u8>) -> Vec<u8>) -> Files {
+    let mut files = genuine(manager);
+    let mut spoiled = 0;
+    for (_, bytes) in files.iter_mut().filter(|(name, _)| which(name)) {
+        *bytes = how(std::mem::take(bytes));
+        spoiled += 1;
+    }
+    assert!(spoiled > 0, "there is nothing to spoil");
+    files
+}
+
+/// The genuine repository without these files.
+fn without(manager: Manager, which: fn(&str) -> bool) -> Files {
+    let mut files = genuine(manager);
+    files.retain(|(name, _)| !which(name));
+    files
+}
+
+fn is_package(path: &str) -> bool {
+    path.contains("assay-hello") && !path.ends_with(".sig")
+}
+
+fn is_index(path: &str) -> bool {
+    ["/Packages", "/Packages.gz", "-primary.xml.gz"]
+        .iter()
+        .any(|end| path.ends_with(end))
+        || path == "lab.db"
+}
+
+fn is_root(path: &str) -> bool {
+    path.ends_with("/InRelease") || path == "repodata/repomd.xml"
+}
+
+fn is_key(path: &str) -> bool {
+    path == "key.asc"
+}
+
+fn flip(mut bytes: Vec<u8>) -> Vec<u8> {
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    bytes
+}
+
+fn cut(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.truncate(bytes.len() / 2);
+    bytes
+}
+
+/// A word that nothing depends on, so that the file stays what it is in all but its signature.
+fn change_a_word(bytes: Vec<u8>) -> Vec<u8> {
+    let text = String::from_utf8(bytes).expect("text");
+    let changed = text
+        .replace("Label: Assay lab", "Label: Assay bal")
+        .replace("<revision>1735689600", "<revision>1735689601");
+    assert_ne!(changed, text);
+    changed.into_bytes()
+}
