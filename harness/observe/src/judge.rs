@@ -149,9 +149,7 @@ fn content_failures(facts: &CellFacts) -> Vec<Failure> {
             None => (Reason::ContentUnavailable, "nothing came".to_owned()),
         };
         let evidence = refused.evidence.as_ref();
-        let evidence = evidence.map_or(String::new(), |path| {
-            format!(" (`assay pin show {path}` shows what came)")
-        });
+        let evidence = evidence.map_or(String::new(), |path| format!(" (what came: `{path}`)"));
         Failure {
             phase: Phase::Prepare,
             reason,

@@ -44,7 +44,17 @@ fn what_nobody_names_or_uses_goes() {
     let locked = put(&env, b"named by the lock", 0);
     let nobodys = put(&env, b"named by nobody", 0);
     env.write("recipes/broken.toml", names(&named));
-    env.write("assay.lock", format!("<<<<<<<\n{}\n", locked.digest));
+    let entry =
+        |digest| format!("{{ url = \"https://a.test/x\", sha256 = \"{digest}\", size = 18 }}");
+    let lock = |text: &str| format!("version = 1\nanswers = [\n  {text}\n]\n");
+    // What is named is not known as long as the lock cannot be read: then nothing goes.
+    env.write(
+        "assay.lock",
+        lock(&format!("<<<<<<<\n{},", entry(&locked.digest))),
+    );
+    assert_eq!(env.run("store prune --older-than 0m").code, Some(2));
+    assert!(nobodys.path.exists() && locked.path.exists());
+    env.write("assay.lock", lock(&entry(&locked.digest)));
     insta::assert_snapshot!("list", env.run("store list").whole());
     let list = env.run("store list --format json").json();
     assert_eq!(list["bytes"], 49);

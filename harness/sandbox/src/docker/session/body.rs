@@ -274,7 +274,8 @@ mod tests {
         assert_eq!(body["NetworkDisabled"], true);
         assert_eq!(host["LogConfig"], serde_json::json!({ "Type": "none" }));
         assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]));
-        assert_eq!(host["CapAdd"].as_array().map(Vec::len), Some(11));
+        let capabilities = [&CAPABILITIES[..], &STARTING[..]].concat();
+        assert_eq!(host["CapAdd"], serde_json::json!(capabilities));
         assert_eq!(host["Memory"], host["MemorySwap"]);
         assert_eq!(body["Entrypoint"], serde_json::json!(["/.assay/executor"]));
         assert_eq!(body["Healthcheck"]["Test"], serde_json::json!(["NONE"]));
