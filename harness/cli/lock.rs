@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use assay_content::openpgp;
+use assay_content::store::Store;
 use assay_observe::{CellFacts, Record};
 use assay_recipe::lock::is_package_word;
 use assay_recipe::{parse_lock, render_lock};
-use assay_wire::lock::{Lock, LockedAnswer, LockedPackage};
+use assay_wire::lock::{Lock, LockedAnswer, LockedKey, LockedPackage};
+use assay_wire::plan::{Content, ContentKind, Plan};
 
 use crate::error::CliError;
 use crate::project::{LOCK, Project};
 use crate::terminal::Terminal;
+use crate::time;
 use crate::write::replace;
 
 /// Writes what a run recorded beside what the lock held of URLs that nobody asked for this time, and
@@ -19,12 +23,17 @@ use crate::write::replace;
 /// If the file cannot be written; then the one that was there stays as it was.
 pub(crate) fn write(
     terminal: &Terminal,
-    project: &Project,
+    (project, store): (&Project, &Store),
     record: &Record,
     answers: BTreeMap<String, LockedAnswer>,
 ) -> Result<(), CliError> {
     let before = project.lock.clone().unwrap_or_default();
-    let after = merged(&before, record, answers);
+    let mut after = merged(&before, record, answers);
+    for cell in &record.cells {
+        for content in &cell.facts.planned.plan.content {
+            after.keys.extend(keys_of(store, content)?);
+        }
+    }
     let text = render_lock(&after);
     // What cannot be read again would stop every later command.
     let read = parse_lock(&text);
@@ -66,6 +75,47 @@ fn merged(before: &Lock, record: &Record, answers: BTreeMap<String, LockedAnswer
     lock
 }
 
+/// The keys in declared content that holds keys, by their fingerprints. What was refused, or never
+/// came, is in no store.
+fn keys_of(store: &Store, content: &Content) -> Result<Vec<(String, LockedKey)>, CliError> {
+    if matches!(content.kind, ContentKind::File) {
+        return Ok(Vec::new());
+    }
+    let bytes = store.get(&content.sha256);
+    let Some(bytes) = bytes.map_err(CliError::infrastructure)? else {
+        return Ok(Vec::new());
+    };
+    let Ok(file) = openpgp::read(&bytes, time::now()) else {
+        return Ok(Vec::new());
+    };
+    let locked = file.keys.iter().filter_map(|key| {
+        let until = key.signs_until()?;
+        let locked = LockedKey {
+            url: content.url.clone(),
+            sha256: content.sha256,
+            expires: until.map(time::date),
+        };
+        Some((key.primary.fingerprint.clone(), locked))
+    });
+    Ok(locked.collect())
+}
+
+/// Why keys that were recorded may not sign any more today, if that is so of every key in a file: a
+/// manager asks the clock, and time is never faked.
+pub(crate) fn expired(lock: &Lock, plan: &Plan, today: &str) -> Option<String> {
+    plan.content.iter().find_map(|content| {
+        let of_file = |(_, key): &(&String, &LockedKey)| key.sha256 == content.sha256;
+        let mut last = None;
+        for (fingerprint, key) in lock.keys.iter().filter(of_file) {
+            let day = key.expires.as_deref().filter(|day| *day < today)?;
+            last = last.max(Some((day, fingerprint)));
+        }
+        last.map(|(day, fingerprint)| {
+            format!("recording_expired: the key {fingerprint} could sign until {day}")
+        })
+    })
+}
+
 /// The packages that came during a cell: lines that its probe of packages had not at the start.
 fn installed(cell: &CellFacts) -> Vec<LockedPackage> {
     let lines = cell.manifests.iter().flat_map(|manifest| &manifest.states);
@@ -82,4 +132,82 @@ fn installed(cell: &CellFacts) -> Vec<LockedPackage> {
         })
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use assay_wire::digest::Digest;
+    use assay_wire::name::StepRef;
+
+    use super::*;
+
+    fn content(bytes: &[u8]) -> Content {
+        let kind = ContentKind::Key {
+            fingerprints: Vec::new(),
+        };
+        Content {
+            sha256: Digest::of(bytes),
+            url: "https://a.test/key".to_owned(),
+            step: StepRef {
+                recipe: "a".parse().expect("a name"),
+                step: "1".parse().expect("an id"),
+            },
+            kind,
+        }
+    }
+
+    fn key(bytes: &[u8], expires: Option<&str>) -> LockedKey {
+        LockedKey {
+            url: "https://a.test/key".to_owned(),
+            sha256: Digest::of(bytes),
+            expires: expires.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_recording_expires_with_the_last_key_of_a_file() {
+        let mut plan = assay_testkit::PlanBuilder::new("debian-12", "a").build();
+        plan.content = vec![content(b"file")];
+        let said = |keys: &[(&str, LockedKey)]| {
+            let keys = keys
+                .iter()
+                .map(|(name, key)| ((*name).to_owned(), key.clone()));
+            let lock = Lock {
+                keys: keys.collect(),
+                ..Lock::default()
+            };
+            expired(&lock, &plan, "2026-11-21")
+        };
+        let (old, older) = (Some("2026-11-20"), Some("2020-01-01"));
+        assert_eq!(said(&[]), None);
+        assert_eq!(said(&[("A", key(b"file", None))]), None);
+        assert_eq!(said(&[("A", key(b"file", Some("2026-11-21")))]), None);
+        assert_eq!(said(&[("A", key(b"other", old))]), None);
+        let both = [("A", key(b"file", older)), ("B", key(b"file", None))];
+        assert_eq!(said(&both), None, "one of them may sign");
+        let gone = [("A", key(b"file", old)), ("B", key(b"file", older))];
+        let said = said(&gone).expect("none of them may");
+        assert_eq!(
+            said,
+            "recording_expired: the key A could sign until 2026-11-20"
+        );
+    }
+
+    #[test]
+    fn the_keys_of_a_file_are_locked_with_their_last_day() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a store");
+        let fixture = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/harness/content/fixtures/keys/blocks.asc"
+        );
+        let bytes = std::fs::read(fixture).expect("a fixture");
+        let file = openpgp::read(&bytes, time::now()).expect("keys");
+        store.put_bytes(&bytes).expect("stored");
+        let locked = keys_of(&store, &content(&bytes)).expect("read");
+        assert_eq!(locked.len(), file.keys.len());
+        assert_eq!(locked[0].0, file.keys[0].primary.fingerprint);
+        assert_eq!(locked[0].1.sha256, Digest::of(&bytes));
+        assert_eq!(keys_of(&store, &content(b"never came")).expect("read"), []);
+    }
 }

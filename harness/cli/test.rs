@@ -18,7 +18,6 @@ use assay_wire::event::{
 };
 use assay_wire::lock::Network;
 use assay_wire::name::{RunId, TargetId, Variant};
-use assay_wire::plan::Plan;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -116,7 +115,7 @@ async fn record_lock(
     let answers = tokio::task::spawn_blocking(move || proxy.recorded()).await;
     lock::write(
         terminal,
-        project,
+        (project, &world.store),
         record,
         answers.map_err(CliError::infrastructure)?,
     )
@@ -322,30 +321,16 @@ fn not_run(world: &World, cell: &PlannedCell, expected: Option<&Expected>) -> Op
         ));
     }
     if world.network == Network::Replay
-        && let Some(expired) = expired_key(world, &cell.plan)
+        && let Some(lock) = world.recorded()
+        && let Some(expired) = lock::expired(lock, &cell.plan, &time::date(time::now()))
     {
-        return Some(format!("recording_expired: {expired}"));
+        return Some(expired);
     }
     let needs = expected.map_or(&[][..], |row| row.needs.as_slice());
     if let Some(need) = needs.iter().find(|need| !world.meets(need)) {
         return Some(format!("`{need}` is not to be had here"));
     }
     None
-}
-
-/// A key of the plan's that may not sign any more. A manager asks the clock, and time is never faked.
-fn expired_key(world: &World, plan: &Plan) -> Option<String> {
-    let today = time::date(time::now());
-    let keys = world.recorded().into_iter().flat_map(|lock| &lock.keys);
-    keys.filter(|(_, key)| {
-        plan.content
-            .iter()
-            .any(|content| content.sha256 == key.sha256)
-    })
-    .find_map(|(fingerprint, key)| {
-        let day = key.expires.as_ref().filter(|day| **day < today)?;
-        Some(format!("the key {fingerprint} expired on {day}"))
-    })
 }
 
 /// The row of `expected.toml` for a cell of one recipe.

@@ -199,8 +199,13 @@ impl Stand {
 
     /// Runs recipes on the target.
     pub(crate) fn test(&self, recipes: &[&str]) -> Ran {
-        self.world
-            .test(recipes, &["--on", &self.target, "--jobs", "2"])
+        self.test_with(recipes, &[])
+    }
+
+    /// The same, with more words.
+    pub(crate) fn test_with(&self, recipes: &[&str], more: &[&str]) -> Ran {
+        let words = [&["--on", self.target.as_str(), "--jobs", "2"], more].concat();
+        self.world.test(recipes, &words)
     }
 
     /// `assay` with these arguments and the target.

@@ -7,6 +7,8 @@
 //! That a redirect from https to http is refused is `content`'s to show (`fetch/tests.rs`): the lab's
 //! hosts answer from files, and no other host has a certificate that a sandbox or the fetcher takes.
 
+mod locked;
+
 use std::fs;
 
 use assay_lab::forge::{Forged, Format, TestKey};
@@ -22,6 +24,8 @@ enum Refused {
     Manager(&'static str),
     /// The harness, by the hash of the content: exit code 4, and no sandbox is started.
     Hash,
+    /// The harness, because of what the key is: exit code 4, and no sandbox is started.
+    Key,
     /// The harness, because there is no content: exit code 1, and no sandbox is started.
     Missing,
     /// Nobody: it is installed, and then prints this.
@@ -44,7 +48,7 @@ struct Row {
     refused: [Refused; 4],
 }
 
-use Refused::{Hash, Missing, Never, Nobody};
+use Refused::{Hash, Key, Missing, Never, Nobody};
 
 const NEW: Refused = Nobody("assay-hello 2.0");
 const OLD: Refused = Nobody("assay-hello 1.0");
@@ -196,7 +200,7 @@ const TABLE: [Row; 22] = [
             with_key(forged(&expired), TestKey::Expired)
         },
         pinned: |_| TestKey::Expired,
-        refused: [by("EXPKEYSIG"), NEW, NEW, Never],
+        refused: [Key, Key, Key, Never],
     },
     Row {
         name: "index-stale",
@@ -339,8 +343,10 @@ fn the_table_for_readers_is_the_one_that_is_run() {
         let by = row.refused.map(|refused| match refused {
             Refused::Manager(_) => "manager",
             Hash => "harness (hash)",
+            Key => "harness (key)",
             Missing => "harness (404)",
-            Nobody(_) => "**nobody**",
+            Nobody(_) if row.name == "nothing" => "nobody",
+            Nobody(_) => "**lock**",
             Never => "–",
         });
         let line = format!("| `{}` | {} | {} |\n", row.name, row.what, by.join(" | "));
@@ -399,7 +405,7 @@ fn together(manager: Manager, column: usize) {
     }
     // Keys come first: once the right one is in the store, its URL is not asked any more.
     let runs: [fn(&Refused) -> bool; 4] = [
-        |refused| matches!(refused, Hash),
+        |refused| matches!(refused, Hash | Key),
         |refused| matches!(refused, Missing),
         |refused| matches!(refused, Nobody(_)),
         |refused| matches!(refused, Refused::Manager(_)),
@@ -427,7 +433,7 @@ impl Refused {
         match self {
             Self::Nobody(_) => Some(0),
             Self::Manager(_) | Self::Missing => Some(1),
-            Self::Hash => Some(4),
+            Self::Hash | Self::Key => Some(4),
             Self::Never => None,
         }
     }
@@ -439,7 +445,7 @@ fn steps(manager: Manager, row: &Row, refused: Refused) -> String {
     let adds = manager.adds(&url, &format!("{url}/key.asc"), &key);
     let said = match refused {
         Nobody(said) => said,
-        Refused::Manager(_) | Hash | Missing | Never => "assay-hello",
+        Refused::Manager(_) | Hash | Key | Missing | Never => "assay-hello",
     };
     adds + &manager.installs("\"assay-hello\"") + &prints("assay-hello", said)
 }
@@ -449,6 +455,7 @@ fn judge(ran: &Ran, row: &Row, refused: Refused) -> Option<String> {
     let (outcome, words, starts) = match refused {
         Refused::Manager(words) => ("failed apply command_failed", words, true),
         Hash => ("failed prepare content_mismatch", "key.asc", false),
+        Key => ("failed prepare key_refused", "expired", false),
         Missing => ("failed prepare content_unavailable", "is not served", false),
         Nobody(said) => ("passed", said, true),
         Never => return None,

@@ -83,6 +83,25 @@ impl Key {
     }
 }
 
+impl Key {
+    /// When the last of its parts that may sign ends, in seconds since 1970. The outer `None`: none
+    /// may; the inner one: never.
+    #[must_use]
+    pub fn signs_until(&self) -> Option<Option<u64>> {
+        let ends = self.components().filter_map(|part| match &part.binding {
+            Binding::Bound {
+                expires,
+                revoked: false,
+                usage,
+                ..
+            } if usage.sign => Some(*expires),
+            Binding::Bound { .. } | Binding::Unbound => None,
+        });
+        // `None` is never, and never is later than any time.
+        ends.max_by_key(|end| end.unwrap_or(u64::MAX))
+    }
+}
+
 /// One key of its own algorithm: a primary key or a subkey.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
