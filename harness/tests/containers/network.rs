@@ -216,3 +216,35 @@ fn what_cannot_be_recorded_or_replayed_is_said_before_anything_runs() {
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     assert!(ran.stderr.contains("outside a project"), "{}", ran.stderr);
 }
+
+/// Asks as often as it can over one connection; what is counted are the answers' bytes.
+const FLOOD: &str = r"my $s = IO::Socket::INET->new(q(127.0.0.1:PORT)) or die; my $r = qq(HEAD http://packages.assay.test/greeting HTTP/1.1\r\nHost: x\r\n\r\n); $SIG{PIPE} = q(IGNORE); if (fork()) { print $s $r for 1..25000; shutdown($s, 1); wait } else { my $n = 0; while (sysread($s, my $b, 65536)) { $n += length $b } print qq($n bytes\n) }";
+
+#[test]
+fn a_flood_of_requests_is_bounded_and_the_cell_beside_it_passes() {
+    let Some(world) = world("words") else {
+        return;
+    };
+    let flood = FLOOD.replace("PORT", &PROXY_PORT.to_string());
+    world.recipe(
+        "flood",
+        &format!(
+            "[[check]]\nname = \"floods\"\nargv = ['perl', '-MIO::Socket::INET', '-e', '{flood}']\nexpect = {{ stdout_contains = \" bytes\" }}\n"
+        ),
+    );
+    world.neighbour();
+    let ran = world.test(&["flood", "neighbour"], &["--jobs", "2"]);
+    assert_eq!(
+        ran.outcome("neighbour"),
+        "passed",
+        "{}",
+        ran.detail("neighbour")
+    );
+    assert_eq!(ran.outcome("flood"), "passed", "{}", ran.detail("flood"));
+    let cell = ran.cell("flood");
+    let requests = cell["facts"]["requests"].as_array().expect("requests");
+    let refused = requests.iter().filter(|request| request["status"] == 429);
+    assert_eq!((requests.len(), refused.count()), (20_001, 1));
+    assert!(ran.peak_kib < 400 << 10, "{} KiB", ran.peak_kib);
+    world.assert_clean();
+}

@@ -19,7 +19,7 @@ use super::record::{PeerInfo, Recorder, printable};
 use super::tunnel::TunnelError;
 use super::{
     Answers, Inner, NO_NETWORK, announces_a_body, not_named, record_malformed, refused,
-    text_response,
+    text_response, too_many,
 };
 use crate::fetch::agent::check_unresolved;
 use crate::url::{HostName, Scheme, WebUrl, shown, split_authority};
@@ -170,6 +170,9 @@ impl Inner {
         peer: &PeerInfo,
     ) -> Response<ProxyBody> {
         let asked = format!("https://{host}:{port}{}", request.uri());
+        if let Some(recorder) = peer.flood(request.method().as_str(), &shown(&asked)) {
+            return refused(StatusCode::TOO_MANY_REQUESTS, &too_many(), recorder);
+        }
         let url = asked
             .parse::<WebUrl>()
             .ok()

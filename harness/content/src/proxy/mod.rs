@@ -52,7 +52,7 @@ use self::forward::Forwarder;
 use self::lab_files::LabFiles;
 pub use self::names::Names;
 pub use self::record::PeerInfo;
-use self::record::{Recorder, printable};
+use self::record::{MOST_REQUESTS, Recorder, printable};
 use self::recording::{Recording, Source, World};
 use self::tunnel::Tunnels;
 use crate::address::AddressPolicy;
@@ -291,6 +291,9 @@ impl Inner {
         after: &Afterwards,
     ) -> Response<ProxyBody> {
         let asked = request.uri().to_string();
+        if let Some(recorder) = peer.flood(request.method().as_str(), &shown(&asked)) {
+            return refused(StatusCode::TOO_MANY_REQUESTS, &too_many(), recorder);
+        }
         if *request.method() == Method::CONNECT {
             return self.connect(request, &peer, after).await;
         }
@@ -388,9 +391,16 @@ fn record_malformed(result: hyper::Result<()>, peer: &PeerInfo) {
     {
         let status = if error.is_parse_too_large() { 431 } else { 400 };
         let reason = format!("not a valid HTTP request: {error}");
-        peer.record("?", "?")
-            .decide(RequestDecision::Refused { reason }, status);
+        let mut recorder = match peer.flood("?", "?") {
+            Some(recorder) => recorder,
+            None => peer.record("?", "?"),
+        };
+        recorder.decide(RequestDecision::Refused { reason }, status);
     }
+}
+
+fn too_many() -> String {
+    format!("more than {MOST_REQUESTS} requests of one sandbox")
 }
 
 fn not_named(host: &HostName) -> String {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use assay_wire::digest::Digest;
@@ -23,6 +24,10 @@ const MOST_CONNECTIONS: usize = 256;
 /// thread, and a peer that takes nothing must not hold those of others.
 const MOST_BODIES: usize = 16;
 
+/// Requests of one peer that are answered, each of which is recorded. The largest installs need a few
+/// thousand; what asks more often only fills the journal.
+pub(super) const MOST_REQUESTS: u64 = 20_000;
+
 /// Who is behind tunnelled connections, and who is told of its requests: one sandbox. Clones are
 /// the same peer, and share its limits.
 #[derive(Clone)]
@@ -34,6 +39,7 @@ pub struct PeerInfo {
     sink: Arc<dyn Fn(Request) + Send + Sync>,
     pub(super) connections: Arc<Semaphore>,
     pub(super) bodies: Arc<Semaphore>,
+    requests: Arc<AtomicU64>,
 }
 
 impl PeerInfo {
@@ -50,6 +56,7 @@ impl PeerInfo {
             sink: Arc::new(sink),
             connections: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
             bodies: Arc::new(Semaphore::new(MOST_BODIES)),
+            requests: Arc::default(),
         }
     }
 
@@ -96,6 +103,17 @@ impl PeerInfo {
             .as_ref()
             .is_some_and(|names| names.is_unseen(host));
         self.trusts && !unseen
+    }
+
+    /// Counts a request. Once there are more than [`MOST_REQUESTS`] it is to be refused, with this
+    /// recorder, which tells of the first such request alone.
+    pub(super) fn flood(&self, method: &str, url: &str) -> Option<Recorder> {
+        let before = self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut recorder = (before >= MOST_REQUESTS).then(|| self.record(method, url))?;
+        if before > MOST_REQUESTS {
+            recorder.request = None;
+        }
+        Some(recorder)
     }
 
     /// Begins the record of a request.

@@ -331,3 +331,32 @@ async fn credentials_of_a_guest_are_not_recorded() {
         assert!(!format!("{record:?}").contains("hunter2"), "{record:?}");
     }
 }
+
+#[tokio::test]
+async fn a_flood_of_requests_ends_and_is_told_once() {
+    let setup = setup(&[]);
+    let peer = setup.peer();
+    let most = usize::try_from(record::MOST_REQUESTS).expect("a number");
+    // Counted as the proxy counts them; those that are sent come after.
+    for _ in 0..most {
+        assert!(peer.flood("GET", "http://packages.assay.test/").is_none());
+    }
+    let request = "GET http://packages.assay.test/rpm/greeting HTTP/1.1\r\nHost: x\r\n\r\n";
+    for sent in [request, request, "nonsense\r\n\r\n"] {
+        let mut client = setup.connect_as(&peer);
+        client.write_all(sent.as_bytes()).await.expect("sent");
+        client.shutdown().await.ok();
+        let answer = String::from_utf8_lossy(&read_all(&mut client).await).into_owned();
+        let status = if sent == request { "429" } else { "400" };
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+    }
+    assert!(is_refused(&setup.only_record().await, 429));
+    // Another sandbox is none the wiser.
+    let mut client = setup.connect();
+    client.write_all(request.as_bytes()).await.expect("sent");
+    client.shutdown().await.ok();
+    assert!(read_all(&mut client).await.ends_with(b"hello, lab"));
+}
