@@ -3,7 +3,7 @@
 //! Three ways out: directly, with every resolved address checked; through the user's proxy with
 //! `CONNECT` (https); and through it in absolute form (plain http, RFC 9112 3.2.2), since proxies
 //! rarely let `CONNECT` through to port 80. Redirects are never followed here: the caller sees
-//! every hop. Nothing but bodiless requests leaves.
+//! every hop. Bodies leave over https alone.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -121,48 +121,83 @@ impl Client {
         headers: &HeaderMap,
         total: Option<Duration>,
     ) -> Result<Response<Body>, FetchError> {
-        let agent = match (
-            self.upstream.for_host(url.scheme(), url.host()),
-            url.scheme(),
-        ) {
-            (None, Scheme::Http | Scheme::Https) => &self.direct,
-            (Some(proxy), scheme) => {
-                check_unresolved(&self.addresses, url.host()).map_err(|refusal| {
-                    FetchError::RefusedAddress {
-                        url: url.redacted(),
-                        refusal,
-                    }
-                })?;
-                let way = match scheme {
-                    Scheme::Http => &self.forwarding,
-                    Scheme::Https => &self.tunnelling,
-                };
-                let agent = way
-                    .as_ref()
-                    .filter(|(known, _)| known == proxy)
-                    .map(|(_, agent)| agent);
-                agent.ok_or_else(|| FetchError::Unreachable {
-                    url: url.redacted(),
-                    reason: format!("proxy `{}` cannot be used", proxy.authority()),
-                })?
-            }
-        };
-        let mut request = Request::builder()
-            .method(method.clone())
-            .uri(url.to_string());
-        if let Some(all) = request.headers_mut() {
-            all.extend(headers.clone());
-        }
-        let client_error = |error| FetchError::from_client(url.redacted(), error);
-        let request = request
-            .body(())
-            .map_err(|error| client_error(ureq::Error::Http(error)))?;
-        let mut request = agent.configure_request(request);
+        let agent = self.agent_for(url)?;
+        let mut request = agent.configure_request(built(method, url, headers, ())?);
         if let Some(total) = total {
             request = request.timeout_global(Some(total));
         }
-        agent.run(request.build()).map_err(client_error)
+        agent
+            .run(request.build())
+            .map_err(|error| FetchError::from_client(url.redacted(), error))
     }
+
+    /// The same with a body, over https.
+    pub(crate) fn send_body(
+        &self,
+        method: &Method,
+        url: &WebUrl,
+        headers: &HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Response<Body>, FetchError> {
+        if url.scheme() != Scheme::Https {
+            let url = url.redacted();
+            return Err(FetchError::PlainHttp { url });
+        }
+        let agent = self.agent_for(url)?;
+        let request = agent.configure_request(built(method, url, headers, body)?);
+        agent
+            .run(request.allow_non_standard_methods(true).build())
+            .map_err(|error| FetchError::from_client(url.redacted(), error))
+    }
+
+    /// The way a request to a URL takes.
+    fn agent_for(&self, url: &WebUrl) -> Result<&Agent, FetchError> {
+        Ok(
+            match (
+                self.upstream.for_host(url.scheme(), url.host()),
+                url.scheme(),
+            ) {
+                (None, Scheme::Http | Scheme::Https) => &self.direct,
+                (Some(proxy), scheme) => {
+                    check_unresolved(&self.addresses, url.host()).map_err(|refusal| {
+                        FetchError::RefusedAddress {
+                            url: url.redacted(),
+                            refusal,
+                        }
+                    })?;
+                    let way = match scheme {
+                        Scheme::Http => &self.forwarding,
+                        Scheme::Https => &self.tunnelling,
+                    };
+                    let agent = way
+                        .as_ref()
+                        .filter(|(known, _)| known == proxy)
+                        .map(|(_, agent)| agent);
+                    agent.ok_or_else(|| FetchError::Unreachable {
+                        url: url.redacted(),
+                        reason: format!("proxy `{}` cannot be used", proxy.authority()),
+                    })?
+                }
+            },
+        )
+    }
+}
+
+fn built<B>(
+    method: &Method,
+    url: &WebUrl,
+    headers: &HeaderMap,
+    body: B,
+) -> Result<Request<B>, FetchError> {
+    let mut request = Request::builder()
+        .method(method.clone())
+        .uri(url.to_string());
+    if let Some(all) = request.headers_mut() {
+        all.extend(headers.clone());
+    }
+    request
+        .body(body)
+        .map_err(|error| FetchError::from_client(url.redacted(), ureq::Error::Http(error)))
 }
 
 /// Checks what can be known of a host that somebody else will resolve: literal addresses and

@@ -152,7 +152,7 @@ impl Inner {
         recorder.discard();
         let service = service_fn(|request: Request<Incoming>| {
             let inner = self.clone();
-            async move { Ok::<_, Infallible>(inner.answer_inside(&request, host, port, peer).await) }
+            async move { Ok::<_, Infallible>(inner.answer_inside(request, host, port, peer).await) }
         });
         record_malformed(
             self.http()
@@ -164,7 +164,7 @@ impl Inner {
 
     async fn answer_inside(
         &self,
-        request: &Request<Incoming>,
+        request: Request<Incoming>,
         host: &HostName,
         port: u16,
         peer: &PeerInfo,

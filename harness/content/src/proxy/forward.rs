@@ -1,6 +1,7 @@
 //! Requests that are passed on, over plain http as most base repositories are, or over TLS.
 //!
-//! Only `GET` and `HEAD` without a body get here. The client is the one of [`crate::fetch`], so
+//! `GET` and `HEAD` come without a body; anything else over TLS alone, with one of bounded size that was
+//! read whole, so that nothing of how the peer framed it goes on. The client is the one of [`crate::fetch`], so
 //! addresses are checked on the very connection; it blocks, and so runs on a thread of its own and
 //! streams into the answer. Redirects are passed on, not followed: the guest's tool decides.
 
@@ -8,7 +9,6 @@ use std::io::{self, Cursor, Read};
 use std::time::Duration;
 
 use assay_wire::event::RequestDecision;
-use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
@@ -47,7 +47,7 @@ impl Forwarder {
     /// Passes a request on and answers with what comes back.
     pub(super) async fn answer(
         &self,
-        request: &Request<Incoming>,
+        (request, sent_body): (&Request<()>, Option<Vec<u8>>),
         url: &WebUrl,
         names: Option<&Names>,
         permit: OwnedSemaphorePermit,
@@ -55,8 +55,11 @@ impl Forwarder {
     ) -> Response<ProxyBody> {
         let (method, headers) = (request.method(), end_to_end(request.headers()));
         let (client, wanted, with) = (self.client.clone(), url.clone(), method.clone());
-        let sent =
-            tokio::task::spawn_blocking(move || client.send(&with, &wanted, &headers, None)).await;
+        let sent = tokio::task::spawn_blocking(move || match sent_body {
+            None => client.send(&with, &wanted, &headers, None),
+            Some(body) => client.send_body(&with, &wanted, &headers, body),
+        })
+        .await;
         let answer = match sent {
             Ok(Ok(answer)) if !answer.status().is_informational() => answer,
             Ok(Ok(_)) => return failed("the server switched protocols", recorder),
@@ -146,6 +149,7 @@ fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     let passes = |name: &HeaderName| {
         !HOP_BY_HOP.contains(name)
             && *name != header::HOST
+            && *name != header::EXPECT
             && name.as_str() != "proxy-connection"
             && !named.iter().any(|other| other == name.as_str())
     };

@@ -5,7 +5,6 @@ use std::io::{Read, Seek, SeekFrom};
 use std::time::Duration;
 
 use assay_wire::event::RequestDecision;
-use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -28,7 +27,7 @@ impl LabFiles {
     /// Answers a request for a file of the lab.
     pub(super) async fn answer(
         &self,
-        request: &Request<Incoming>,
+        request: &Request<()>,
         url: &WebUrl,
         permit: OwnedSemaphorePermit,
         mut recorder: Recorder,

@@ -36,6 +36,7 @@ use assay_wire::digest::Digest;
 
 use assay_wire::event::RequestDecision;
 use assay_wire::lock::{Lock, LockedAnswer};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
@@ -44,6 +45,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 pub use self::authority::{CertificateAuthority, CertificateError};
 use self::body::ProxyBody;
@@ -64,6 +66,9 @@ use crate::url::{HostName, Scheme, WebUrl, shown};
 
 /// Most bytes of a request's head; package managers need a few hundred.
 const LONGEST_HEAD: usize = 32 * 1024;
+
+/// Most bytes of a body that a sandbox sends, such as what git(1) says it has.
+const LONGEST_SENT: usize = 8 << 20;
 
 /// Most headers of a request.
 const MOST_HEADERS: usize = 100;
@@ -316,26 +321,30 @@ impl Inner {
                 recorder,
             );
         }
-        self.answer_url(&request, &url, &peer, recorder).await
+        self.answer_url(request, &url, &peer, recorder).await
     }
 
     /// Answers a request for a URL: plain http, or what came through the run's own TLS.
     async fn answer_url(
         &self,
-        request: &Request<Incoming>,
+        request: Request<Incoming>,
         url: &WebUrl,
         peer: &PeerInfo,
         mut recorder: Recorder,
     ) -> Response<ProxyBody> {
         recorder.should_be(self.lock.body_of(&url.redacted()));
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let only_asks = matches!(*request.method(), Method::GET | Method::HEAD);
+        let goes_live = matches!(self.answers, Answers::Live { .. })
+            && url.scheme() == Scheme::Https
+            && !url.host().is_lab();
+        if !only_asks && !goes_live {
             return refused(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "only GET and HEAD are passed on",
+                "other requests than GET and HEAD are passed on live and over https alone",
                 recorder,
             );
         }
-        if announces_a_body(request) {
+        if only_asks && announces_a_body(&request) {
             return refused(StatusCode::BAD_REQUEST, "the request has a body", recorder);
         }
         if !peer.may_ask(url.host()) {
@@ -352,13 +361,26 @@ impl Inner {
                 recorder,
             );
         };
+        let (parts, body) = request.into_parts();
+        let request = &Request::from_parts(parts, ());
         match &self.answers {
             Answers::Live { lab_files, .. } if url.host().is_lab() => {
                 lab_files.answer(request, url, permit, recorder).await
             }
             Answers::Live { forwarder, .. } => {
+                let sent = match only_asks {
+                    true => None,
+                    false => match timeout(self.idle_time, read_body(body)).await {
+                        Ok(Some(sent)) => Some(sent),
+                        Ok(None) | Err(_) => {
+                            let reason =
+                                format!("a body that is sent has at most {LONGEST_SENT} bytes");
+                            return refused(StatusCode::PAYLOAD_TOO_LARGE, &reason, recorder);
+                        }
+                    },
+                };
                 forwarder
-                    .answer(request, url, peer.names(), permit, recorder)
+                    .answer((request, sent), url, peer.names(), permit, recorder)
                     .await
             }
             Answers::Recorded(recording) => {
@@ -372,8 +394,14 @@ impl Inner {
     }
 }
 
-/// Whether a request says that a body follows, even an empty one in chunks. Bodies are never passed
-/// on, so nobody can hide a second request in one.
+/// A body that a sandbox sends, whole; `None` if it is too long or breaks off.
+async fn read_body(body: Incoming) -> Option<Vec<u8>> {
+    let read = Limited::new(body, LONGEST_SENT).collect().await.ok()?;
+    Some(read.to_bytes().to_vec())
+}
+
+/// Whether a request says that a body follows, even an empty one in chunks. Bodies of what only asks
+/// are never passed on, so nobody can hide a second request in one.
 fn announces_a_body(request: &Request<Incoming>) -> bool {
     let headers = request.headers();
     headers.contains_key(header::TRANSFER_ENCODING)

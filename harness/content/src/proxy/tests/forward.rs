@@ -207,3 +207,68 @@ async fn the_users_own_proxy_carries_tunnels_and_plain_http() {
     }
     assert_eq!(heads.try_iter().count(), 0);
 }
+
+/// Sends one request inside TLS that ends at the proxy, to a host on which nothing listens.
+async fn inside_tls(setup: &Setup, request: &[u8]) -> String {
+    let mut client = setup.connect();
+    let connect = b"CONNECT 127.0.0.1:443 HTTP/1.1\r\nHost: x\r\n\r\n";
+    client.write_all(connect).await.expect("sent");
+    assert!(read_head(&mut client).await.starts_with("HTTP/1.1 200 "));
+    let name = ServerName::try_from("127.0.0.1").expect("a name");
+    let mut inside = setup.tls().connect(name, client).await.expect("TLS");
+    // A proxy that refuses early may close before everything was written.
+    inside.write_all(request).await.ok();
+    inside.flush().await.ok();
+    read_head(&mut inside).await
+}
+
+#[tokio::test]
+async fn what_sends_a_body_is_passed_on_live_over_tls_alone_and_bounded() {
+    let setup = setup(&[]);
+    let long = format!("Content-Length: {}\r\n\r\n", LONGEST_SENT + 1);
+    for (method, rest, status) in [
+        ("POST", "Content-Length: 2\r\n\r\nab", 502),
+        (
+            "PUT",
+            "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+            502,
+        ),
+        ("DELETE", "\r\n", 502),
+        ("GET", "Content-Length: 2\r\n\r\nab", 400),
+        ("POST", long.as_str(), 413),
+    ] {
+        let mut request = format!("{method} /x HTTP/1.1\r\nHost: 127.0.0.1\r\n{rest}").into_bytes();
+        if status == 413 {
+            request.resize(request.len() + LONGEST_SENT + 1, b'x');
+        }
+        let answer = inside_tls(&setup, &request).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{method}: {answer}"
+        );
+    }
+    let records = setup.records(5).await;
+    let told: Vec<(&str, u16)> = records
+        .iter()
+        .map(|r| (r.method.as_str(), r.status))
+        .collect();
+    let expected = [
+        ("POST", 502),
+        ("PUT", 502),
+        ("DELETE", 502),
+        ("GET", 400),
+        ("POST", 413),
+    ];
+    assert_eq!(told, expected);
+    let config = ProxyConfig {
+        answers: AnswersFrom::Lock(
+            Store::open(tempfile::tempdir().expect("a folder").path()).expect("a store"),
+        ),
+        ..ProxyConfig::default()
+    };
+    let replay = setup_with(config, &[]);
+    let answer = replay
+        .talk("POST http://a.example/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na")
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+}

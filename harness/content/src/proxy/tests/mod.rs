@@ -16,7 +16,6 @@ use std::time::Instant;
 use assay_wire::event::Request as Record;
 use assay_wire::plan::OpId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
