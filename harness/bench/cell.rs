@@ -21,6 +21,9 @@ use crate::{Failure, report};
 /// Goal: the cell's time, in times of the bare container's.
 const GOAL: f64 = 1.15;
 
+/// Goal: the same commands through the proxy, in times of what they take without it.
+const GOAL_PROXY: f64 = 1.03;
+
 /// Goals of a manifest of an image of 120 MB, in milliseconds: the first, and a repeated one.
 const GOAL_MANIFEST: (f64, f64) = (150.0, 40.0);
 
@@ -38,7 +41,8 @@ pub(crate) fn compare(
     // Not counted: fills the caches of the way out and of the machine.
     let first = assay.run(&arguments)?;
     let planned = first.events.iter().find_map(journal::planned);
-    let bare = Bare::new(planned.ok_or("the journal plans no cell")?, way_out)?;
+    let planned = planned.ok_or("the journal plans no cell")?;
+    let bare = Bare::new(planned, |value| way_out.outside(value))?;
     bare.run()?;
 
     let (mut ratios, mut assay_ms) = (Vec::new(), Vec::new());
@@ -62,6 +66,19 @@ pub(crate) fn compare(
             parts.entry(part).or_default().push(ms);
         }
     }
+    let direct = Bare::new(planned, |value| way_out.direct(value))?;
+    let (mut through, mut without) = (Vec::new(), Vec::new());
+    for pair in 0..2 * pairs {
+        // Their commands alone: what starts a container is the same for both.
+        let mut both = [(&bare, &mut through), (&direct, &mut without)];
+        if pair % 2 == 1 {
+            both.reverse();
+        }
+        for (container, times) in both {
+            times.push(container.run()?.1);
+        }
+    }
+    let mut of_proxy: Vec<f64> = through.iter().zip(&without).map(|(a, b)| a / b).collect();
     let of_image = bare.image_bytes()?;
     report(
         &format!("{cell}, against the bare container"),
@@ -83,6 +100,11 @@ pub(crate) fn compare(
         let ms = parts.get_mut(part).map_or(0.0, |values| median(values));
         writeln!(out, "    {ms:>7.0} ms  {part}")?;
     }
+    report(
+        &format!("{cell}, the commands through the proxy"),
+        &format!("{:.2} ×", median(&mut of_proxy)),
+        &format!("≤ {GOAL_PROXY} × of asking the same cache directly"),
+    )?;
     let size = journal::to_f64(of_image) / 1e6;
     report(
         &format!("first manifest of an image of {size:.0} MB"),
@@ -104,7 +126,7 @@ struct Bare {
 }
 
 impl Bare {
-    fn new(planned: &CellPlanned, way_out: &WayOut) -> Result<Self, Failure> {
+    fn new(planned: &CellPlanned, proxy: impl Fn(&str) -> String) -> Result<Self, Failure> {
         let image = planned.image.as_ref().ok_or("the cell has no image here")?;
         let mut arguments: Vec<String> = ["run", "--rm", "--network", "host"]
             .map(str::to_owned)
@@ -112,7 +134,7 @@ impl Bare {
         let always = |only_if_exists: &Option<_>| only_if_exists.is_none();
         for variable in &planned.harness.variables {
             if always(&variable.only_if_exists) {
-                let value = way_out.outside(&variable.value);
+                let value = proxy(&variable.value);
                 arguments.extend(["-e".to_owned(), format!("{}={value}", variable.name)]);
             }
         }
