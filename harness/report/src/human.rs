@@ -17,6 +17,7 @@ use std::io::{self, Write};
 use assay_observe::record::RunEnd;
 use assay_observe::{ExitCode, Record, exit_code};
 use assay_wire::event::Capture;
+use assay_wire::lock::Network;
 
 use page::{Colour, Page};
 
@@ -67,6 +68,14 @@ fn summary(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
                 "capture: manifest only – who did it is not recorded, nor what goes through tunnels nobody looks into"
             }
         })?;
+    }
+    match record.run.start.network {
+        Network::Live => {}
+        Network::Record => page.text("network: recorded, every URL asked once")?,
+        Network::Replay => page.text(
+            "network: replayed from assay.lock; apt was told not to ask how old an index is",
+        )?,
+        Network::None => page.text("network: none")?,
     }
     match record.run.end {
         RunEnd::Complete => {}

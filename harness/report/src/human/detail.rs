@@ -24,6 +24,8 @@ const OUTPUT_LINES: (usize, usize) = (12, 100);
 const FALLBACK: usize = 2000;
 /// Gaps named.
 const GAPS: usize = 10;
+/// Requests named.
+const REQUESTS: usize = 100;
 /// Unseen paths named.
 const UNSEEN: usize = 10;
 
@@ -58,6 +60,7 @@ pub(super) fn write(
     body(cell, options, page)?;
     changes::of_ops(cell, options, page)?;
     if options.verbose {
+        requests(cell, page)?;
         timings(cell, page)?;
     }
     if wanted(cell) {
@@ -200,6 +203,35 @@ fn gaps(cell: &CellRecord, page: &mut Page<'_>) -> io::Result<()> {
     match cell.gaps.len().saturating_sub(GAPS) {
         0 => Ok(()),
         more => page.field("", &format!("and {}", plural(more, "more gap"))),
+    }
+}
+
+/// What it asked of the world, and what came.
+fn requests(cell: &CellRecord, page: &mut Page<'_>) -> io::Result<()> {
+    let requests = &cell.facts.requests;
+    for (index, request) in requests.iter().take(REQUESTS).enumerate() {
+        let mut words = format!("{} {}: {}", request.method, request.url, request.status);
+        if request.bytes > 0 {
+            words.push_str(&format!(", {} bytes", request.bytes));
+        }
+        if let Some(sha256) = &request.sha256 {
+            words.push_str(&format!(", sha256 {}", &sha256.to_string()[..12]));
+        }
+        if let Some(asker) = &request.asker {
+            let program = asker
+                .program
+                .as_deref()
+                .unwrap_or("one of several programs");
+            words.push_str(&format!(", by {program} of user {}", asker.uid));
+        }
+        if let Some(op) = request.op {
+            words.push_str(&format!(", op {op}"));
+        }
+        page.field(if index == 0 { "asked" } else { "" }, &words)?;
+    }
+    match requests.len().saturating_sub(REQUESTS) {
+        0 => Ok(()),
+        more => page.field("", &format!("and {more} more")),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What no package manager can refuse is refused under the lock: a replay gives what was recorded, and
 //! a live run says which URLs are not what was.
 
+use assay_content::store::Store;
+use assay_wire::digest::Digest;
 use serde_json::Value;
 
 use super::{Manager, NEW, Nobody, Row, Stand, TABLE, genuine, steps};
@@ -63,6 +65,59 @@ fn locked(manager: Manager, column: usize) {
             assert_eq!(drifted(&replayed, name), 0, "{name}");
         }
     }
+    stand.world.assert_clean();
+}
+
+/// apt refuses an index past its end, which is what becomes of every recording: in a replay it is told
+/// not to ask for the date, and the report shows that it was.
+#[test]
+fn an_index_that_has_ended_since_is_replayed_and_the_report_says_so() {
+    let Some(stand) = Stand::start(Manager::Apt, &[]) else {
+        return;
+    };
+    let row = TABLE.iter().find(|row| row.name == "index-outdated");
+    let row = row.expect("a row of the table");
+    let place = |files: &Files| {
+        let found = files.iter().find(|(path, _)| path.ends_with("InRelease"));
+        found.expect("an index").1.clone()
+    };
+    let (valid, ended) = (genuine(Manager::Apt), (row.served)(Manager::Apt));
+    stand.serve(row.name, valid.clone());
+    stand.world.recipe(row.name, &steps(Manager::Apt, row, NEW));
+    let recorded = stand.test_with(&[row.name], &["--network", "record"]);
+    assert_eq!(
+        recorded.outcome(row.name),
+        "passed",
+        "{}",
+        recorded.told(row.name)
+    );
+
+    // The same recording, a year later.
+    let (valid, ended) = (place(&valid), place(&ended));
+    let store = Store::open(stand.world.cache().join("content")).expect("a store");
+    store.put_bytes(&ended).expect("stored");
+    let file = stand.world.project().join("assay.lock");
+    let lock = std::fs::read_to_string(&file).expect("a lock");
+    let entry = |bytes: &[u8]| format!("\"{}\", size = {}", Digest::of(bytes), bytes.len());
+    assert_eq!(lock.matches(&entry(&valid)).count(), 1, "{lock}");
+    std::fs::write(&file, lock.replace(&entry(&valid), &entry(&ended))).expect("written");
+
+    stand.serve(row.name, (row.served)(Manager::Apt));
+    let live = stand.test(&[row.name]);
+    assert_eq!(live.outcome(row.name), "failed apply command_failed");
+    let replayed = stand.test_with(&[row.name], &["--network", "replay"]);
+    assert_eq!(
+        replayed.outcome(row.name),
+        "passed",
+        "{}",
+        replayed.told(row.name)
+    );
+    let insertions =
+        replayed.cell(row.name)["facts"]["planned"]["harness"]["insertions"].to_string();
+    assert!(
+        insertions.contains("Acquire::Check-Valid-Until=false"),
+        "{insertions}"
+    );
     stand.world.assert_clean();
 }
 
