@@ -1,13 +1,16 @@
 //! The command line, as clap reads it. Texts here are what `--help` teaches.
 
+mod pin;
 mod store;
+mod test;
 
 use std::path::PathBuf;
 
-use assay_wire::lock::Network;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::pin::{PinArgs, PinVerb};
 pub(crate) use self::store::StoreVerb;
+pub(crate) use self::test::TestArgs;
 
 /// Where to begin, exit codes and pointers, shown below the help of the whole command.
 const AFTER: &str = "\
@@ -73,17 +76,6 @@ Examples:
 
 What differs from a hash that is there is told and never written, unless
 --accept-changed says so: ask its owner first (exit 4).";
-
-/// Shown below the help of `assay pin verify`.
-const PIN_VERIFY_EXAMPLES: &str = "\
-Examples:
-  assay pin verify                 all recipes of the project
-  assay pin verify docker          one of them
-  assay pin verify --format json   for a job that runs every night
-
-Every URL is fetched once, whatever the store has. What changed, or is a key
-that must not be used any more, is exit 4; what only did not come is exit 8.
-Nothing is written.";
 
 /// Shown below the help of `assay explain`.
 const EXPLAIN_EXAMPLES: &str = "\
@@ -447,41 +439,6 @@ pub(crate) struct CheckArgs {
     pub(crate) strict: bool,
 }
 
-/// Arguments of `pin`.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct PinArgs {
-    /// What to do, if not to show or to write.
-    #[command(subcommand)]
-    pub(crate) verb: Option<PinVerb>,
-    /// URLs to show; with --write the steps to pin, all without any
-    #[arg(value_name = "URL|STEP")]
-    pub(crate) words: Vec<String>,
-    /// Fetch what this recipe names and write its hashes and fingerprints into it
-    #[arg(long, value_name = "RECIPE")]
-    pub(crate) write: Option<PathBuf>,
-    /// With --write: also take what differs from a hash or fingerprint that is there
-    #[arg(long, requires = "write")]
-    pub(crate) accept_changed: bool,
-    /// With --write: only show the patch
-    #[arg(long, requires = "write")]
-    pub(crate) dry_run: bool,
-}
-
-/// What else to do with pins.
-#[derive(Debug, Subcommand)]
-pub(crate) enum PinVerb {
-    /// Show what files are, as for URLs
-    Show {
-        /// The files
-        #[arg(value_name = "FILE", required = true)]
-        files: Vec<PathBuf>,
-    },
-    /// Fetch everything that recipes name anew, and say what differs
-    #[command(after_help = PIN_VERIFY_EXAMPLES)]
-    Verify(Recipes),
-}
-
 /// Which recipes on which targets.
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
@@ -529,60 +486,6 @@ pub(crate) enum SnapshotVerb {
     Check(Selection),
     /// Write the snapshots as the plans are now, and remove orphaned ones
     Accept(Selection),
-}
-
-/// Arguments of `test`.
-#[derive(Debug, Args)]
-pub(crate) struct TestArgs {
-    /// Which recipes on which targets.
-    #[command(flatten)]
-    pub(crate) selection: Selection,
-    /// Which sets of them.
-    #[command(flatten)]
-    pub(crate) sets: Sets,
-    /// How many sandboxes at once; as many as there are cores without it
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) jobs: Option<u16>,
-    /// How long one cell may take, such as `90s` or `20m`
-    #[arg(long, value_name = "TIME", default_value = "60m", value_parser = crate::time::parse_duration)]
-    pub(crate) timeout: std::time::Duration,
-    /// Stop the sandboxes of failed cells instead of removing them, for `assay shell`; they go
-    /// after a day, or with `assay doctor --sweep`
-    #[arg(long)]
-    pub(crate) keep_failed: bool,
-    /// List the cells that would run, and run nothing
-    #[arg(long)]
-    pub(crate) list: bool,
-    /// Where what the sandboxes ask for comes from
-    #[arg(long, value_enum, value_name = "WHICH", default_value = "live")]
-    pub(crate) network: NetworkWord,
-    /// Do not count cells whose needs (`expected.toml`) are not met
-    #[arg(long)]
-    pub(crate) allow_unmet_needs: bool,
-}
-
-/// Where what sandboxes ask for comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum NetworkWord {
-    /// The world, each time
-    Live,
-    /// The world, once a URL; kept, and written into `assay.lock`
-    Record,
-    /// `assay.lock` and the content store alone
-    Replay,
-    /// Nowhere
-    None,
-}
-
-impl From<NetworkWord> for Network {
-    fn from(word: NetworkWord) -> Self {
-        match word {
-            NetworkWord::Live => Self::Live,
-            NetworkWord::Record => Self::Record,
-            NetworkWord::Replay => Self::Replay,
-            NetworkWord::None => Self::None,
-        }
-    }
 }
 
 /// Arguments of `shell`.

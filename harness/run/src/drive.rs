@@ -3,7 +3,7 @@
 //! of `observe` are whether to go on.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use assay_content::proxy::{Names, PeerInfo};
@@ -14,7 +14,6 @@ use assay_wire::control::{Channel, Directive, Hello, Purpose, ToExecutor, ToRunn
 use assay_wire::digest::Digest;
 use assay_wire::event::{
     Body, Captured, CrossChecked, Ending, ExecutorEvent, Limit, ManifestPoint, Origin, Output,
-    Request, RequestDecision,
 };
 use assay_wire::manifest::escape_path;
 use assay_wire::name::CellId;
@@ -29,6 +28,7 @@ use crate::journal::Journal;
 use crate::link::{Incoming, Link};
 use crate::manifest::{ManifestReader, NetChanges};
 use crate::output::Capture;
+use crate::peer::{Missed, asking};
 
 /// How long the executor may take to introduce itself, to prepare, or to take a manifest.
 const ANSWER: Duration = Duration::from_secs(120);
@@ -49,7 +49,7 @@ pub(crate) struct Driver {
     serve: ServeConnection,
     peer: PeerInfo,
     names: Names,
-    missed: Arc<Mutex<Option<String>>>,
+    missed: Missed,
     deadline: Instant,
     link: Link,
     arrivals: mpsc::Receiver<Incoming>,
@@ -102,20 +102,7 @@ impl Driver {
         channel: Stream,
     ) -> Self {
         let (link, arrivals) = Link::start(channel.reader, channel.writer);
-        let missed = Arc::new(Mutex::new(None));
-        let peer = {
-            let (journal, cell) = (Arc::clone(&journal), cell.clone());
-            let missed = Arc::clone(&missed);
-            let peer = PeerInfo::new(move |request: Request| {
-                if let RequestDecision::Missed { reason } = &request.decision {
-                    let mut missed = missed.lock().unwrap_or_else(PoisonError::into_inner);
-                    missed.get_or_insert_with(|| reason.clone());
-                }
-                // A journal that failed stays failed: the cell's next own fact reports it.
-                let _ = journal.append(Some(&cell), Origin::Runner, Body::Request(request));
-            });
-            peer.only(names.clone())
-        };
+        let (peer, missed) = asking(&journal, &cell, &names);
         Self {
             cell,
             journal,
@@ -272,8 +259,7 @@ impl Driver {
 
     /// What was asked for first and is in no recording, where nothing else may answer.
     pub(crate) fn missed(&self) -> Option<String> {
-        let missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
-        missed.clone()
+        self.missed.first()
     }
 
     /// True once the sandbox has said that it is prepared.

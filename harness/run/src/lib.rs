@@ -15,6 +15,7 @@ mod keys;
 mod link;
 mod manifest;
 mod output;
+mod peer;
 pub mod schedule;
 pub mod shell;
 #[cfg(test)]

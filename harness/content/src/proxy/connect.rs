@@ -66,6 +66,11 @@ impl Inner {
                 let reason = format!("a tunnel to port {port} cannot be recorded");
                 return refused(StatusCode::FORBIDDEN, &reason, recorder);
             }
+            Answers::Recorded(_) if peer.names().is_some_and(|names| names.is_unseen(&host)) => {
+                let reason = "the package manager can be told of no certificate authority, so its \
+                              https cannot be recorded: use a mirror over http";
+                return refused(StatusCode::FORBIDDEN, reason, recorder);
+            }
             Answers::Recorded(_) => true,
             Answers::Live { .. } => {
                 host.is_lab() || (port == Scheme::Https.default_port() && peer.trusts_for(&host))

@@ -274,6 +274,18 @@ async fn tls_that_ends_here_is_recorded_and_a_tunnel_cannot_be() {
     assert!(answer.ends_with(b"hello, lab"));
     let urls: Vec<String> = record.proxy.recorded().into_keys().collect();
     assert_eq!(urls, ["https://packages.assay.test/rpm/greeting"]);
+    let names = Names::default();
+    names.add_addresses(["https://mirror.example/"]);
+    names.leave_unseen(["https://mirror.example/"]);
+    let mut client = record.connect_as(&record.peer().only(names));
+    let request = b"CONNECT mirror.example:443 HTTP/1.1\r\nHost: x\r\n\r\n";
+    client.write_all(request).await.expect("sent");
+    let answer = read_all(&mut client).await;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(
+        answer.starts_with("HTTP/1.1 403") && answer.contains("over http"),
+        "{answer}"
+    );
     let answer = record
         .talk("CONNECT packages.assay.test:80 HTTP/1.1\r\nHost: x\r\n\r\n")
         .await;
