@@ -21,7 +21,7 @@ use assay_wire::key::KeyFinding;
 use assay_wire::lock::Network;
 use assay_wire::name::CellId;
 use assay_wire::outcome::OutcomeKind;
-use assay_wire::plan::{Content, Plan};
+use assay_wire::plan::{Action, Content, Plan};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -425,6 +425,11 @@ pub fn names_of(plan: &Plan) -> Names {
         }
     }
     let names = Names::default();
+    for op in &plan.ops {
+        if let Action::Run { argv } = &op.action {
+            argv.iter().skip(1).for_each(|word| names.add_word(word));
+        }
+    }
     for content in &plan.content {
         names.add_text(&content.url);
     }

@@ -45,6 +45,17 @@ impl Names {
         self.add_addresses(words.filter(|word| word.contains("://")));
     }
 
+    /// Adds the host of a word of a command that is one, such as curl(1) takes it: `example.org`,
+    /// `example.org:8080/path`. It has a dot, so that most other words are none.
+    pub fn add_word(&self, word: &str) {
+        let authority = word.split(['/', '?', '#']).next().unwrap_or_default();
+        if let Some((host, _)) = split_authority(authority)
+            && host.as_str().contains('.')
+        {
+            self.add_addresses([format!("http://{host}/").as_str()]);
+        }
+    }
+
     /// Says of the https hosts among these that no tool that asks them can be told to trust the
     /// run's certificate.
     pub fn leave_unseen<'a>(&self, addresses: impl IntoIterator<Item = &'a str>) {
@@ -126,6 +137,29 @@ mod tests {
             ("b.example", true),
             ("c.example", false),
             ("example", false),
+        ] {
+            assert_eq!(names.contains(&host(name)), there, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_word_of_a_command_may_be_a_host() {
+        let names = Names::default();
+        for word in [
+            "a.example",
+            "b.example:8080/x",
+            "jq",
+            "-o",
+            "/etc/c.example",
+            "https://d.example/",
+        ] {
+            names.add_word(word);
+        }
+        for (name, there) in [
+            ("a.example", true),
+            ("b.example", true),
+            ("c.example", false),
+            ("d.example", false),
         ] {
             assert_eq!(names.contains(&host(name)), there, "{name}");
         }
