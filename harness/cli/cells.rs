@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use assay_plan::{Fault, Target, closure, harness_env, plan_locked};
 use assay_recipe::{Recipe, Severity};
 use assay_wire::event::StepLocation;
-use assay_wire::lock::{Lock, Network};
+use assay_wire::lock::{Lock, LockedKey, Network};
 use assay_wire::name::{CellId, RecipeName, StepId, StepRef};
 use assay_wire::plan::Plan;
 use assay_wire::program::HarnessEnv;
@@ -93,6 +93,11 @@ impl Library {
             asked,
             lock: project.lock.clone(),
         })
+    }
+
+    /// Plans from now on under keys that were learned since.
+    pub(crate) fn learn(&mut self, keys: BTreeMap<String, LockedKey>) {
+        self.lock.get_or_insert_default().keys.extend(keys);
     }
 
     /// The file a recipe was read from, as the user would name it.

@@ -1,19 +1,22 @@
 //! `assay.lock`: read for every plan, written by a run that records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use assay_content::openpgp;
 use assay_content::store::Store;
 use assay_observe::{CellFacts, Record};
 use assay_recipe::lock::is_package_word;
 use assay_recipe::{parse_lock, render_lock};
+use assay_run::cell::explain_chain;
 use assay_wire::lock::{Lock, LockedAnswer, LockedKey, LockedPackage};
-use assay_wire::plan::{Content, ContentKind, Plan};
+use assay_wire::plan::{Action, Content, ContentKind, FileContent, Plan};
 
 use crate::error::CliError;
 use crate::project::{LOCK, Project};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, plain};
 use crate::time;
+use crate::world::World;
 use crate::write::replace;
 
 /// Writes what a run recorded beside what the lock held of URLs that nobody asked for this time, and
@@ -73,6 +76,77 @@ fn merged(before: &Lock, record: &Record, answers: BTreeMap<String, LockedAnswer
         lock.packages.extend(installed(cell));
     }
     lock
+}
+
+/// Fetches the keys that plans know by their fingerprint alone, for the lock to say which bytes hold
+/// them. One that cannot be had, or is not what its fingerprint says, is told and left out.
+pub(crate) async fn learn_keys(
+    terminal: &Terminal,
+    world: &World,
+    plans: impl Iterator<Item = &Plan>,
+) -> BTreeMap<String, LockedKey> {
+    let mut learned = BTreeMap::new();
+    for fingerprint in plans.flat_map(unpinned).collect::<BTreeSet<_>>() {
+        let url = key_server(&fingerprint);
+        terminal.progress(&format!("asking for the key {fingerprint}"));
+        let (fetcher, store) = (world.fetcher.clone(), Arc::clone(&world.store));
+        let (asked, wanted) = (url.clone(), fingerprint.clone());
+        let fetched = tokio::task::spawn_blocking(move || {
+            let blob = fetcher
+                .fetch(&asked, &store)
+                .map_err(|e| explain_chain(&e))?;
+            let bytes = store.get(&blob.digest).map_err(|e| explain_chain(&e))?;
+            let now = time::now();
+            locked_key(&bytes.unwrap_or_default(), &wanted, now).map(|expires| LockedKey {
+                url: asked,
+                sha256: blob.digest,
+                expires,
+            })
+        });
+        match fetched.await {
+            Ok(Ok(key)) => {
+                learned.insert(fingerprint, key);
+            }
+            Ok(Err(why)) => {
+                terminal.message(&format!(
+                    "the key {fingerprint} is not recorded: {}",
+                    plain(&why)
+                ));
+            }
+            Err(broken) => terminal.message(&format!("`{url}` was not read: {broken}")),
+        }
+    }
+    learned
+}
+
+/// Where the tool that adds personal package archives finds their keys (add-apt-repository(1)): by
+/// the whole fingerprint, as one armored file (draft-gallagher-openpgp-hkp, 4.1).
+fn key_server(fingerprint: &str) -> String {
+    format!("https://keyserver.ubuntu.com/pks/lookup?op=get&options=mr&search=0x{fingerprint}")
+}
+
+/// The fingerprints of a plan's keys for which nothing says which bytes hold them.
+fn unpinned(plan: &Plan) -> Vec<String> {
+    let keys = plan.ops.iter().filter_map(|op| match &op.action {
+        Action::Write {
+            content: FileContent::Key(fingerprint),
+            ..
+        } => Some(fingerprint.clone()),
+        Action::Write { .. } | Action::Run { .. } | Action::Extract { .. } => None,
+    });
+    keys.collect()
+}
+
+/// The last day of a key, in bytes that hold it and nothing else that may sign; or why they do not.
+fn locked_key(bytes: &[u8], fingerprint: &str, now: u64) -> Result<Option<String>, String> {
+    let file = openpgp::read(bytes, now).map_err(|error| error.to_string())?;
+    let findings = openpgp::findings(&file, &[fingerprint.to_owned()], now);
+    if let Some(refusal) = openpgp::refusal(&findings) {
+        return Err(refusal);
+    }
+    let mut keys = file.keys.iter();
+    let until = keys.find_map(|key| key.signs_until());
+    Ok(until.flatten().map(time::date))
 }
 
 /// The keys in declared content that holds keys, by their fingerprints. What was refused, or never
@@ -191,6 +265,29 @@ mod tests {
             said,
             "recording_expired: the key A could sign until 2026-11-20"
         );
+    }
+
+    #[test]
+    fn only_the_key_that_was_asked_for_is_learned() {
+        let fixture = |name: &str| {
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/content/fixtures/keys");
+            std::fs::read(format!("{folder}/{name}")).expect("a fixture")
+        };
+        let now = time::now();
+        let good = fixture("good.asc");
+        let file = openpgp::read(&good, now).expect("a key");
+        let fingerprint = &file.keys[0].primary.fingerprint;
+        assert!(locked_key(&good, fingerprint, now).is_ok());
+        for (bytes, said) in [
+            (fixture("other.asc"), "not in the file"),
+            (fixture("ring.gpg"), "not declared"),
+            (b"<html>busy</html>".to_vec(), ""),
+        ] {
+            let why = locked_key(&bytes, fingerprint, now).expect_err("not that key alone");
+            assert!(why.contains(said), "{why}");
+        }
+        let url = key_server(fingerprint);
+        assert!(url.ends_with(&format!("search=0x{fingerprint}")), "{url}");
     }
 
     #[test]

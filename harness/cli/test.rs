@@ -43,7 +43,7 @@ pub(crate) struct CellList {
 
 /// Runs the cells that are selected and judges them.
 pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<ExitCode, CliError> {
-    let project = Project::find(terminal)?;
+    let mut project = Project::find(terminal)?;
     let network = Network::from(arguments.network);
     check_network(&project, network)?;
     let world = World::connect(terminal, &project, network).await;
@@ -58,7 +58,7 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<Exi
             leave_out_unavailable(terminal, &mut targets, &images);
         }
     }
-    let (library, cells) = select(
+    let (mut library, mut cells) = select(
         terminal,
         &project,
         &arguments.selection,
@@ -74,6 +74,20 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<Exi
     }
     // Everything that is wrong with the recipes has been said before the world is complained of.
     let world = world?;
+    if network == Network::Record {
+        let learned = lock::learn_keys(terminal, &world, cells.iter().map(|cell| &cell.plan)).await;
+        library.learn(learned.clone());
+        project.lock.get_or_insert_default().keys.extend(learned);
+        let unknown = cells
+            .iter_mut()
+            .filter(|cell| cell.plan.unpinned_key().is_some());
+        for cell in unknown {
+            // It was planned before, and a key changes nothing that could stand against that.
+            if let Ok(planned) = library.plan(&cell.cell.recipes, &cell.target) {
+                *cell = planned;
+            }
+        }
+    }
     let variants = variants_for(terminal, &world, &project, &cells).await?;
     let jobs = cells
         .into_iter()
@@ -317,7 +331,8 @@ fn not_run(world: &World, cell: &PlannedCell, expected: Option<&Expected>) -> Op
     }
     if let Some((step, fingerprint)) = cell.plan.unpinned_key() {
         return Some(format!(
-            "`{step}` needs the key {fingerprint}, and no hash of its bytes is pinned"
+            "`{step}` needs the key {fingerprint}, and no `assay.lock` says which bytes hold it: \
+             `--network record` asks for them"
         ));
     }
     if world.network == Network::Replay
