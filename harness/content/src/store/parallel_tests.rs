@@ -7,7 +7,8 @@ use std::process::{Child, Command};
 
 use super::*;
 
-/// Names the store's folder to a process of the test, and what it does there.
+/// A test starts its own binary again for that one test: with these it is not the test but a process
+/// of it. The store's folder, and what is done there.
 const FOLDER: &str = "ASSAY_TEST_STORE";
 const ROLE: &str = "ASSAY_TEST_ROLE";
 
@@ -18,30 +19,51 @@ fn bytes(number: u8) -> Vec<u8> {
     vec![number; 20_000 + usize::from(number)]
 }
 
-fn start(role: &str, folder: &Path) -> Child {
-    Command::new(std::env::current_exe().expect("this test's binary"))
-        .args(["--exact", "--ignored", "--nocapture"])
-        .arg("store::parallel_tests::one_process_of_many")
+/// What this process is to do, if it is not the test itself.
+fn role() -> Option<(PathBuf, String)> {
+    let folder = std::env::var_os(FOLDER)?;
+    Some((folder.into(), std::env::var(ROLE).expect("a role")))
+}
+
+/// A command, or one behind `before`, that runs this test alone as a process of it.
+fn process(before: &[&str], test: &str, role: &str, folder: &Path) -> Command {
+    let binary = std::env::current_exe().expect("this test's binary");
+    let mut command = match before {
+        [] => Command::new(binary),
+        [program, words @ ..] => {
+            let mut command = Command::new(program);
+            command.args(words).arg(binary);
+            command
+        }
+    };
+    command
+        .args(["--exact", "--nocapture"])
+        .arg(format!("store::parallel_tests::{test}"))
         .env(FOLDER, folder)
-        .env(ROLE, role)
-        .spawn()
-        .expect("a process")
+        .env(ROLE, role);
+    command
 }
 
 #[test]
 fn writers_readers_and_collectors_share_a_folder() {
+    if let Some((folder, role)) = role() {
+        return one_process_of_many(folder, &role);
+    }
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(folder.path()).expect("a store");
     // What nobody collects, for its age does not count: it must survive all of this.
     let root = store.put_bytes(b"a root").expect("stored");
     let roles = ["write", "write", "read", "damage", "collect", "collect"];
-    let mut processes: Vec<Child> = roles
-        .iter()
-        .map(|role| start(role, folder.path()))
-        .collect();
+    let start = |role: &&str| -> Child {
+        let test = "writers_readers_and_collectors_share_a_folder";
+        let mut command = process(&[], test, role, folder.path());
+        command.spawn().expect("a process")
+    };
+    let mut processes: Vec<Child> = roles.iter().map(start).collect();
     for (process, role) in processes.iter_mut().zip(roles) {
         assert!(process.wait().expect("it ends").success(), "{role}");
     }
+    assert_eq!(signed(folder.path()), roles.len());
     assert_eq!(
         store.get(&root.digest).expect("readable"),
         Some(b"a root".to_vec())
@@ -57,19 +79,26 @@ fn writers_readers_and_collectors_share_a_folder() {
     }
 }
 
-#[test]
-#[ignore = "a process of `writers_readers_and_collectors_share_a_folder`, which starts it"]
-fn one_process_of_many() {
-    let folder = std::env::var_os(FOLDER).expect("started by the other test");
-    let role = std::env::var(ROLE).expect("started by the other test");
-    let store = Store::open(PathBuf::from(folder)).expect("the shared store");
+/// Tells the test that it was this process, and not a run of no test at all.
+fn sign(folder: &Path, role: &str) {
+    fs::write(folder.join(format!("{role}-{}", std::process::id())), "").expect("signed");
+}
+
+fn signed(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).expect("readable");
+    let files = entries.filter(|entry| entry.as_ref().is_ok_and(|one| one.path().is_file()));
+    files.count()
+}
+
+fn one_process_of_many(folder: PathBuf, role: &str) {
+    let store = Store::open(&folder).expect("the shared store");
     let until = Instant::now() + Duration::from_millis(1500);
     let roots = BTreeSet::from([Digest::of(b"a root")]);
     let (mut rounds, mut found) = (0_u32, 0_u32);
     while Instant::now() < until {
         for number in 0..BLOBS {
             let (bytes, digest) = (bytes(number), Digest::of(&bytes(number)));
-            match role.as_str() {
+            match role {
                 "write" => assert_eq!(store.put_bytes(&bytes).expect("stored").digest, digest),
                 "read" => {
                     let blob = store.path(&digest).expect("bytes or nothing");
@@ -108,6 +137,7 @@ fn one_process_of_many() {
         role != "read" || found > 0,
         "the reader has found something"
     );
+    sign(&folder, role);
 }
 
 /// `ulimit -f` counts in blocks of 512 bytes; the signal that comes with it is ignored, as a disk that
@@ -116,27 +146,23 @@ const SMALL_DISK: &str = "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\"";
 
 #[test]
 fn a_disk_that_fills_is_named_with_what_to_do_and_loses_nothing() {
+    if let Some((folder, role)) = role() {
+        return one_process_on_a_small_disk(folder, &role);
+    }
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(folder.path()).expect("a store");
     let blob = store.put_bytes(b"hello").expect("stored");
-    let ended = Command::new("sh")
-        .args(["-c", SMALL_DISK])
-        .arg(std::env::current_exe().expect("this test's binary"))
-        .args(["--exact", "--ignored", "--nocapture"])
-        .arg("store::parallel_tests::one_process_on_a_small_disk")
-        .env(FOLDER, folder.path())
-        .status();
+    let test = "a_disk_that_fills_is_named_with_what_to_do_and_loses_nothing";
+    let ended = process(&["sh", "-c", SMALL_DISK], test, "fill", folder.path()).status();
     assert!(ended.expect("sh(1)").success());
+    assert_eq!(signed(folder.path()), 1);
     let kept = store.get(&blob.digest).expect("readable");
     assert_eq!(kept, Some(b"hello".to_vec()));
     assert_eq!(store.list().expect("listed").len(), 1);
 }
 
-#[test]
-#[ignore = "a process of `a_disk_that_fills_…`, which starts it with a limit"]
-fn one_process_on_a_small_disk() {
-    let folder = std::env::var_os(FOLDER).expect("started by the other test");
-    let store = Store::open(PathBuf::from(folder)).expect("the store");
+fn one_process_on_a_small_disk(folder: PathBuf, role: &str) {
+    let store = Store::open(&folder).expect("the store");
     let error = store.put_bytes(&vec![7; 1 << 20]).expect_err("too much");
     let said = error.to_string();
     assert!(said.starts_with("cannot write `"), "{said}");
@@ -145,6 +171,7 @@ fn one_process_on_a_small_disk() {
     store.put_bytes(b"small").expect("what fits is stored");
     store.get(&Digest::of(b"hello")).expect("readable");
     fs::remove_file(store.name_of(&Digest::of(b"small"))).expect("removed");
+    sign(&folder, role);
 }
 
 #[test]
