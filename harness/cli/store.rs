@@ -10,18 +10,16 @@ use assay_content::store::{
 };
 use assay_recipe::MAX_RECIPE_BYTES;
 use assay_wire::digest::Digest;
+use assay_wire::lock::Lock;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::args::StoreVerb;
 use crate::check::plural;
 use crate::error::{CliError, ErrorKind};
-use crate::project::{Project, read_at_most};
+use crate::project::{Project, read_bounded};
 use crate::terminal::{Terminal, plain};
 use crate::{cache, time};
-
-/// Most bytes of `assay.lock` that are looked through.
-const LONGEST_LOCK: usize = 64 << 20;
 
 /// What lies in the store.
 #[derive(Serialize, JsonSchema)]
@@ -120,34 +118,31 @@ fn fault(error: StoreError) -> CliError {
 /// One of these files cannot be read in full. What it names is not known then.
 fn needed(terminal: &Terminal) -> Result<BTreeSet<Digest>, CliError> {
     let project = Project::find(terminal)?;
-    let Some(root) = &project.root else {
+    if project.root.is_none() {
         return Ok(BTreeSet::new());
-    };
+    }
     let folder = project.recipes();
     let unread = |path: &Path, error: String| {
         let path = path.display();
         CliError::usage(format!("read `{path}`: {error}"))
             .hint("what it names would not be known to be needed: correct it or take it away")
     };
-    let mut files: Vec<(PathBuf, usize)> = Vec::new();
+    let mut files: Vec<PathBuf> = Vec::new();
     if folder.is_dir() {
         let entries = std::fs::read_dir(&folder).map_err(|it| unread(&folder, it.to_string()))?;
         for entry in entries {
             let path = entry.map_err(|it| unread(&folder, it.to_string()))?.path();
             if path.extension().is_some_and(|it| it == "toml") {
-                files.push((path, MAX_RECIPE_BYTES));
+                files.push(path);
             }
         }
     }
-    let lock = root.join("assay.lock");
-    if lock.exists() {
-        files.push((lock, LONGEST_LOCK));
-    }
-    let mut digests = BTreeSet::new();
-    for (path, limit) in files {
-        let text = read_at_most(&path, limit).map_err(|it| unread(&path, it.to_string()))?;
-        if text.len() > limit {
-            return Err(unread(&path, format!("it is longer than {limit} bytes")));
+    let mut digests = project.lock.as_ref().map(Lock::digests).unwrap_or_default();
+    for path in files {
+        let text = read_bounded(&path).map_err(|it| unread(&path, it.to_string()))?;
+        if text.len() > MAX_RECIPE_BYTES {
+            let most = format!("it is longer than {MAX_RECIPE_BYTES} bytes");
+            return Err(unread(&path, most));
         }
         digests.extend(digests_named_in(&text));
     }

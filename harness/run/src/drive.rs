@@ -28,7 +28,7 @@ use crate::journal::Journal;
 use crate::link::{Incoming, Link};
 use crate::manifest::{ManifestReader, NetChanges};
 use crate::output::Capture;
-use crate::peer::{Missed, asking};
+use crate::peer::{Missed, add_repositories, asking};
 
 /// How long the executor may take to introduce itself, to prepare, or to take a manifest.
 const ANSWER: Duration = Duration::from_secs(120);
@@ -277,11 +277,7 @@ impl Driver {
         }
         match event {
             ExecutorEvent::Ready { addresses, .. } => {
-                let addresses = || addresses.iter().map(String::as_str);
-                self.names.add_addresses(addresses());
-                if !manager_trusts {
-                    self.names.leave_unseen(addresses());
-                }
+                add_repositories(&self.names, &addresses, manager_trusts);
                 self.ready = true;
                 Ok(())
             }

@@ -40,3 +40,36 @@ pub(crate) fn asking(journal: &Arc<Journal>, cell: &CellId, names: &Names) -> (P
     });
     (peer.only(names.clone()), missed)
 }
+
+/// Adds the hosts of an image's own repositories, which its manager asks; whether that can be told to
+/// trust the run's certificate decides whether their https is looked into.
+pub(crate) fn add_repositories(names: &Names, addresses: &[String], manager_trusts: bool) {
+    let addresses = || addresses.iter().map(String::as_str);
+    names.add_addresses(addresses());
+    if !manager_trusts {
+        names.leave_unseen(addresses());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use assay_content::url::HostName;
+
+    use super::*;
+
+    #[test]
+    fn https_is_left_unseen_where_the_manager_cannot_be_told() {
+        let host = |name| HostName::parse(name).expect("a host");
+        for manager_trusts in [true, false] {
+            let names = Names::default();
+            names.add_text("https://named.example/");
+            let addresses = ["https://own.example/x", "http://plain.example/"];
+            add_repositories(&names, &addresses.map(str::to_owned), manager_trusts);
+            for name in ["own.example", "plain.example", "named.example"] {
+                assert!(names.contains(&host(name)), "{name}");
+                let unseen = name == "own.example" && !manager_trusts;
+                assert_eq!(names.is_unseen(&host(name)), unseen, "{name}");
+            }
+        }
+    }
+}

@@ -10,14 +10,9 @@ use crate::world::World;
 
 /// A lab of one file, which is `https://packages.assay.test/apt/key.asc`.
 fn lab(world: &World, key: &[u8]) {
-    let lab = world.cache().join("lab");
+    let lab = world.lab(&json!([]));
     fs::create_dir_all(lab.join("repositories/apt")).expect("a folder");
     fs::write(lab.join("repositories/apt/key.asc"), key).expect("a key");
-    let manifest = json!({
-        "schema": "assay-lab", "version": 1, "digest": "0".repeat(64), "images": [],
-        "repositories": { "path": "repositories", "sha256": "0".repeat(64) }, "keys": [],
-    });
-    fs::write(lab.join("manifest.json"), manifest.to_string()).expect("a manifest");
 }
 
 /// A recipe that downloads something.
@@ -167,14 +162,9 @@ fn a_store_on_a_full_disk_is_told_with_what_to_do() {
 #[test]
 fn a_key_with_the_right_hash_that_nobody_declared_is_refused_before_a_sandbox_starts() {
     let Some(world) = World::start() else { return };
-    let lab = world.cache().join("lab");
+    let lab = world.lab(&json!([]));
     fs::create_dir_all(lab.join("repositories/apt")).expect("a folder");
     let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/content/fixtures/keys");
-    let manifest = json!({
-        "schema": "assay-lab", "version": 1, "digest": "0".repeat(64), "images": [],
-        "repositories": { "path": "repositories", "sha256": "0".repeat(64) }, "keys": [],
-    });
-    fs::write(lab.join("manifest.json"), manifest.to_string()).expect("a manifest");
     let names = ["blocks.asc", "revoked.asc", "make"];
     for name in names {
         let bytes = fs::read(format!("{fixtures}/{name}")).expect("a fixture");

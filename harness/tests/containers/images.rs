@@ -248,17 +248,10 @@ fn a_registry_that_lies_or_wants_a_name_is_refused() {
 
 /// A lab of one image with this root file system in a cache.
 fn lab(shop: &Shop, root: &[u8]) {
-    let folder = shop.world.cache().join("lab");
-    fs::create_dir_all(&folder).expect("a folder");
+    let folder = shop.world.lab(&json!([{
+        "target": "x", "file": "root.tar", "sha256": Digest::of(root), "kind_note": "made up",
+    }]));
     fs::write(folder.join("root.tar"), root).expect("a tar");
-    let manifest = json!({
-        "schema": "assay-lab", "version": 1, "digest": "0".repeat(64), "keys": [],
-        "images": [{
-            "target": "x", "file": "root.tar", "sha256": Digest::of(root), "kind_note": "made up",
-        }],
-        "repositories": { "path": "repositories", "sha256": "0".repeat(64) },
-    });
-    fs::write(folder.join("manifest.json"), manifest.to_string()).expect("a manifest");
 }
 
 const LAB: &str = "[[source]]\nkind = \"lab\"\nfile = \"x\"\n";

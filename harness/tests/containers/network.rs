@@ -18,13 +18,7 @@ fn world(words: &str) -> Option<World> {
         "targets = [\"debian-12\"]\n",
     )
     .expect("a project");
-    let lab = world.cache().join("lab");
-    fs::create_dir_all(lab.join("repositories")).expect("folders");
-    let manifest = json!({
-        "schema": "assay-lab", "version": 1, "digest": "0".repeat(64), "images": [],
-        "repositories": { "path": "repositories", "sha256": "0".repeat(64) }, "keys": [],
-    });
-    fs::write(lab.join("manifest.json"), manifest.to_string()).expect("a manifest");
+    world.lab(&json!([]));
     serve(&world, words);
     asks(&world, "asks", URL, words);
     Some(world)

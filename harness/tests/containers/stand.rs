@@ -151,12 +151,7 @@ impl Stand {
             target,
             image,
         };
-        let manifest = json!({
-            "schema": "assay-lab", "version": 1, "digest": "0".repeat(64), "images": [],
-            "repositories": { "path": "repositories", "sha256": "0".repeat(64) }, "keys": [],
-        });
-        fs::create_dir_all(stand.folder("")).expect("a folder");
-        fs::write(stand.folder("../manifest.json"), manifest.to_string()).expect("a manifest");
+        stand.world.lab(&json!([]));
         for (place, signer) in [
             ("rocky/9/base", TestKey::RockyBase),
             ("fedora/44/base", TestKey::FedoraBase),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use assay_sandbox::lease::OwnerId;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::engine::Engine;
 
@@ -114,6 +114,19 @@ impl World {
     /// Its cache.
     pub(crate) fn cache(&self) -> PathBuf {
         self.folder.path().join("cache/assay")
+    }
+
+    /// Makes a lab of these images, and gives its folder; what lies in `repositories` of it is what
+    /// `packages.assay.test` serves.
+    pub(crate) fn lab(&self, images: &Value) -> PathBuf {
+        let lab = self.cache().join("lab");
+        fs::create_dir_all(lab.join("repositories")).expect("folders");
+        let manifest = json!({
+            "schema": "assay-lab", "version": 1, "digest": "0".repeat(64), "images": images,
+            "repositories": { "path": "repositories", "sha256": "0".repeat(64) }, "keys": [],
+        });
+        fs::write(lab.join("manifest.json"), manifest.to_string()).expect("a manifest");
+        lab
     }
 
     /// Writes a recipe `<name>.toml`.

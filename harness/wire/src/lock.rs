@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{Digest, digest_of};
+use crate::digest::Digest;
 use crate::name::TargetId;
 
 /// Everything that was recorded, in order.
@@ -70,12 +70,6 @@ pub struct LockedPackage {
 }
 
 impl Lock {
-    /// The lock's digest: part of what a result depends on.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        digest_of(self)
-    }
-
     /// What the body that answers a URL hashes to.
     #[must_use]
     pub fn body_of(&self, url: &str) -> Option<Digest> {
@@ -83,12 +77,6 @@ impl Lock {
             LockedAnswer::Body { sha256, .. } => Some(*sha256),
             LockedAnswer::Redirect { .. } | LockedAnswer::Nothing { .. } => None,
         }
-    }
-
-    /// True if nothing was recorded.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.answers.is_empty() && self.keys.is_empty() && self.packages.is_empty()
     }
 
     /// Every blob that replaying needs: what a collection of garbage has to keep.
@@ -132,17 +120,4 @@ pub enum Network {
     Replay,
     /// Nowhere: every connection is refused.
     None,
-}
-
-impl Network {
-    /// Its word on the command line.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Record => "record",
-            Self::Replay => "replay",
-            Self::None => "none",
-        }
-    }
 }

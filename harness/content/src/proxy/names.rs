@@ -73,7 +73,9 @@ impl Names {
         known.named.contains(host)
     }
 
-    pub(super) fn is_unseen(&self, host: &HostName) -> bool {
+    /// True if no tool that asks this host over https can be told to trust the run's certificate.
+    #[must_use]
+    pub fn is_unseen(&self, host: &HostName) -> bool {
         let known = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         known.unseen.contains(host)
     }
