@@ -36,7 +36,7 @@ impl WayOut {
     /// Starts listening. `lab` is what the proxy serves as `packages.assay.test`.
     pub(crate) async fn open(lab: LabHosts) -> Result<Self, Failure> {
         let environment = UpstreamProxies::from_environment()?;
-        let origin = serve(LabHosts::default(), environment).await?;
+        let origin = serve(lab.clone(), environment).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let cache = format!("http://{}", listener.local_addr()?);
         tokio::spawn(answer_all(listener, Arc::new(Cache::new(origin))));
