@@ -5,6 +5,7 @@
 //! | for a host that nothing names ([`names`]) | refused |
 //! | for `*.assay.test` | a file of the lab ([`crate::lab_hosts`]) |
 //! | `GET`, `HEAD http://…` | passed on, after the address was checked |
+//! | `GET`, `HEAD https://…` | likewise: the executor asks so for a manager that can be told of no authority |
 //! | `CONNECT host:443` | TLS is terminated with the run's own authority, and each request inside answered as above; a blind tunnel where the asking tool has no trust store to add that authority to |
 //! | `CONNECT host:80` | a blind tunnel |
 //! | anything else | refused |
@@ -314,12 +315,14 @@ impl Inner {
             }
         };
         let recorder = peer.record(request.method().as_str(), &url.redacted());
-        if url.scheme() == Scheme::Https {
-            return refused(
-                StatusCode::BAD_REQUEST,
-                "https goes through CONNECT",
-                recorder,
-            );
+        if url.scheme() == Scheme::Https && !matches!(*request.method(), Method::GET | Method::HEAD)
+        {
+            let reason = "what is not only asked for over https goes through CONNECT";
+            return refused(StatusCode::BAD_REQUEST, reason, recorder);
+        }
+        if url.scheme() == Scheme::Https && !peer.trusts() {
+            let reason = "there is no certificate authority to check https with";
+            return refused(StatusCode::FORBIDDEN, reason, recorder);
         }
         self.answer_url(request, &url, &peer, recorder).await
     }

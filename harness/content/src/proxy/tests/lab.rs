@@ -181,3 +181,25 @@ async fn a_listener_serves_clients_without_a_tunnel() {
     setup.records(8).await;
     serving.abort();
 }
+
+/// So the executor asks for a manager that can be told of no certificate authority.
+#[tokio::test]
+async fn https_may_be_asked_in_clear_where_there_is_a_trust_store() {
+    let setup = setup(&[]);
+    let request = "GET https://packages.assay.test/rpm/greeting HTTP/1.0\r\n\r\n";
+    let answer = setup.talk(request).await;
+    assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
+    assert!(answer.ends_with("hello, lab"), "{answer}");
+    let record = setup.only_record().await;
+    assert_eq!(record.url, "https://packages.assay.test/rpm/greeting");
+    assert_eq!(record.sha256, Some(Digest::of(b"hello, lab")));
+
+    let bare = setup.peer().asking(None, false);
+    let mut client = setup.connect_as(&bare);
+    client.write_all(request.as_bytes()).await.expect("asked");
+    let answer = read_all(&mut client).await;
+    assert!(answer.starts_with(b"HTTP/1.0 403 "));
+    let refused = setup.records(2).await.remove(1);
+    let reason = "there is no certificate authority to check https with".to_owned();
+    assert_eq!(refused.decision, RequestDecision::Refused { reason });
+}
