@@ -3,9 +3,6 @@
 //! The table is [`TABLE`], and for readers in `README.md` beside this file: a row for each way to
 //! tamper, a column for each manager. Every row is run against the real manager; that nobody refuses
 //! something is asserted as well, because there a lock is what is missing.
-//!
-//! That a redirect from https to http is refused is `content`'s to show (`fetch/tests.rs`): the lab's
-//! hosts answer from files, and no other host has a certificate that a sandbox or the fetcher takes.
 
 mod locked;
 mod spoil;
@@ -14,16 +11,17 @@ use std::fs;
 
 use assay_lab::forge::{Forged, TestKey};
 use assay_wire::digest::Digest;
+use serde_json::Value;
 
 use crate::stand::{Files, Manager, Stand, prints};
 use crate::world::Ran;
 use spoil::{
     by_signer, change_a_word, cut, flip, forged, genuine, is_index, is_key, is_package, is_root,
-    spoiled, with_key, without,
+    redirected, spoiled, with_key, without,
 };
 
 /// Who refuses what a row serves, and by which words one knows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refused {
     /// The package manager, in the sandbox: exit code 1, and these words in what it printed.
     Manager(&'static str),
@@ -31,8 +29,11 @@ enum Refused {
     Hash,
     /// The harness, because of what the key is: exit code 4, and no sandbox is started.
     Key,
-    /// The harness, because there is no content: exit code 1, and no sandbox is started.
-    Missing,
+    /// The harness, because there is no content, for this reason: exit code 1, and no sandbox is
+    /// started.
+    Missing(&'static str),
+    /// The proxy, which answers 403 and says in the record that it is plain http: exit code 1.
+    Proxy,
     /// Nobody: it is installed, and then prints this.
     Nobody(&'static str),
     /// It cannot be done to this manager.
@@ -53,7 +54,10 @@ struct Row {
     refused: [Refused; 4],
 }
 
-use Refused::{Hash, Key, Missing, Never, Nobody};
+use Refused::{Hash, Key, Missing, Never, Nobody, Proxy};
+
+const GONE: Refused = Missing("is not served");
+const DOWN: Refused = Missing("which is plain http");
 
 const NEW: Refused = Nobody("assay-hello 2.0");
 const OLD: Refused = Nobody("assay-hello 1.0");
@@ -62,7 +66,7 @@ const fn by(words: &'static str) -> Refused {
     Refused::Manager(words)
 }
 
-const TABLE: [Row; 22] = [
+const TABLE: [Row; 25] = [
     Row {
         name: "nothing",
         what: "nothing: the repository as it should be",
@@ -171,7 +175,7 @@ const TABLE: [Row; 22] = [
         what: "the key is not there (404)",
         served: |manager| without(manager, is_key),
         pinned: Manager::signer,
-        refused: [Missing, Missing, Missing, Never],
+        refused: [GONE, GONE, GONE, Never],
     },
     Row {
         name: "key-of-another",
@@ -321,6 +325,27 @@ const TABLE: [Row; 22] = [
         ],
     },
     Row {
+        name: PACKAGE_REDIRECTED,
+        what: "the package is redirected from https to http",
+        served: |manager| redirected(manager, place(manager, PACKAGE_REDIRECTED), is_package),
+        pinned: Manager::signer,
+        refused: [Proxy, Proxy, Proxy, Proxy],
+    },
+    Row {
+        name: INDEX_REDIRECTED,
+        what: "the index is redirected from https to http",
+        served: |manager| redirected(manager, place(manager, INDEX_REDIRECTED), is_index),
+        pinned: Manager::signer,
+        refused: [Proxy, Proxy, Proxy, Proxy],
+    },
+    Row {
+        name: KEY_REDIRECTED,
+        what: "the key is redirected from https to http",
+        served: |manager| redirected(manager, place(manager, KEY_REDIRECTED), is_key),
+        pinned: Manager::signer,
+        refused: [DOWN, DOWN, DOWN, Never],
+    },
+    Row {
         name: "wrong-length",
         what: "the index tells right hashes and wrong lengths",
         served: |manager| {
@@ -339,6 +364,18 @@ const TABLE: [Row; 22] = [
     },
 ];
 
+const PACKAGE_REDIRECTED: &str = "package-redirected";
+const INDEX_REDIRECTED: &str = "index-redirected";
+const KEY_REDIRECTED: &str = "key-redirected";
+
+/// Where a row is served: pacman's one section is exchanged for each.
+fn place(manager: Manager, row: &'static str) -> &'static str {
+    match manager {
+        Manager::Pacman => "lab",
+        Manager::Apt | Manager::Dnf4 | Manager::Dnf5 => row,
+    }
+}
+
 const OLD_HELLO: Option<&[(&str, &str)]> = Some(&[("assay-hello", "1.0")]);
 
 #[test]
@@ -349,7 +386,9 @@ fn the_table_for_readers_is_the_one_that_is_run() {
             Refused::Manager(_) => "manager",
             Hash => "harness (hash)",
             Key => "harness (key)",
-            Missing => "harness (404)",
+            DOWN => "harness (redirect)",
+            Missing(_) => "harness (404)",
+            Proxy => "proxy",
             Nobody(_) if row.name == "nothing" => "nobody",
             Nobody(_) => "**lock**",
             Never => "–",
@@ -376,15 +415,28 @@ fn dnf5() {
     together(Manager::Dnf5, 2);
 }
 
-/// pacman's repositories are the image's: what its one section serves is exchanged for each row.
+/// Over http pacman's own downloader is seen at work.
 #[test]
 fn pacman() {
-    let sections = [("lab", "http://packages.assay.test/lab")];
-    let Some(stand) = Stand::start(Manager::Pacman, &sections) else {
+    pacman_at("http://packages.assay.test/lab", |refused| {
+        !matches!(refused, Proxy)
+    });
+}
+
+/// Only https can be led down to http. That the repository is a good one is shown beside it.
+#[test]
+fn pacman_over_https() {
+    let shown = |refused| matches!(refused, Proxy | NEW);
+    pacman_at("https://packages.assay.test/lab", shown);
+}
+
+/// pacman's repositories are the image's: what its one section serves is exchanged for each row.
+fn pacman_at(server: &str, shown: fn(Refused) -> bool) {
+    let Some(stand) = Stand::start(Manager::Pacman, &[("lab", server)]) else {
         return;
     };
     let mut wrong = Vec::new();
-    for row in &TABLE {
+    for row in TABLE.iter().filter(|row| shown(row.refused[3])) {
         if row.refused[3].code().is_none() {
             continue;
         }
@@ -411,9 +463,9 @@ fn together(manager: Manager, column: usize) {
     // Keys come first: once the right one is in the store, its URL is not asked any more.
     let runs: [fn(&Refused) -> bool; 4] = [
         |refused| matches!(refused, Hash | Key),
-        |refused| matches!(refused, Missing),
+        |refused| matches!(refused, Missing(_)),
         |refused| matches!(refused, Nobody(_)),
-        |refused| matches!(refused, Refused::Manager(_)),
+        |refused| matches!(refused, Refused::Manager(_) | Proxy),
     ];
     let mut wrong = Vec::new();
     for run in runs {
@@ -437,7 +489,7 @@ impl Refused {
     fn code(self) -> Option<i32> {
         match self {
             Self::Nobody(_) => Some(0),
-            Self::Manager(_) | Self::Missing => Some(1),
+            Self::Manager(_) | Self::Missing(_) | Self::Proxy => Some(1),
             Self::Hash | Self::Key => Some(4),
             Self::Never => None,
         }
@@ -450,7 +502,7 @@ fn steps(manager: Manager, row: &Row, refused: Refused) -> String {
     let adds = manager.adds(&url, &format!("{url}/key.asc"), &key);
     let said = match refused {
         Nobody(said) => said,
-        Refused::Manager(_) | Hash | Key | Missing | Never => "assay-hello",
+        Refused::Manager(_) | Hash | Key | Missing(_) | Proxy | Never => "assay-hello",
     };
     adds + &manager.installs("\"assay-hello\"") + &prints("assay-hello", said)
 }
@@ -461,7 +513,8 @@ fn judge(ran: &Ran, row: &Row, refused: Refused) -> Option<String> {
         Refused::Manager(words) => ("failed apply command_failed", words, true),
         Hash => ("failed prepare content_mismatch", "key.asc", false),
         Key => ("failed prepare key_refused", "expired", false),
-        Missing => ("failed prepare content_unavailable", "is not served", false),
+        Missing(words) => ("failed prepare content_unavailable", words, false),
+        Proxy => ("failed apply command_failed", "", true),
         Nobody(said) => ("passed", said, true),
         Never => return None,
     };
@@ -472,7 +525,8 @@ fn judge(ran: &Ran, row: &Row, refused: Refused) -> Option<String> {
     let as_told = ran.outcome(row.name) == outcome
         && ran.code == refused.code()
         && told.contains(words)
-        && started == starts;
+        && started == starts
+        && (!matches!(refused, Proxy) || led_down(ran, row));
     (!as_told).then(|| {
         format!(
             "{}: wanted {refused:?}, came to `{}`, exit code {:?}, a sandbox started: {started}\n{told}",
@@ -481,6 +535,18 @@ fn judge(ran: &Ran, row: &Row, refused: Refused) -> Option<String> {
             ran.code,
         )
     })
+}
+
+/// Whether the record has it that the proxy refused to lead from https down to http, and that nobody
+/// asked there.
+fn led_down(ran: &Ran, row: &Row) -> bool {
+    let requests = ran.cell(row.name)["facts"]["requests"].clone();
+    let requests = requests.as_array().cloned().unwrap_or_default();
+    let says = |request: &Value, word: &str| request.to_string().contains(word);
+    requests
+        .iter()
+        .any(|it| says(it, "refused") && says(it, "plain http"))
+        && !requests.iter().any(|it| says(&it["url"], "/elsewhere/"))
 }
 
 /// Nothing may be otherwise than in the table; all that is, is shown.
