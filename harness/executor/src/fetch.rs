@@ -39,7 +39,8 @@ pub(crate) fn main() -> ExitCode {
     match fetch(url, Path::new(file), PROXY_PORT) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
-            eprintln!("{url}: {fault}");
+            // Who started it may have closed it.
+            let _ = writeln!(io::stderr(), "{url}: {fault}");
             ExitCode::FAILURE
         }
     }
