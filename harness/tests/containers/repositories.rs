@@ -310,8 +310,10 @@ fn on_pacman_an_https_repository_is_recorded_and_replayed() {
         let told = |told: &&String| told.contains(&asked) && told.contains(&sha256);
         assert!(recorded.iter().any(|it| told(&it)), "{recorded:?}");
     }
-    let effects = cell["effects"].to_string() + &cell["facts"]["manifests"].to_string();
-    assert!(!effects.contains(".assay"), "{effects}");
+    let facts = &cell["facts"];
+    let changed = facts["manifests"].to_string() + &facts["cross_check"].to_string();
+    let shown = |path: &str| changed.contains(path);
+    assert!(shown("assay-hello") && !shown(".assay"), "{changed}");
     assert_eq!(run("live").1, recorded);
     std::fs::remove_dir_all(stand.folder("arch")).expect("removed");
     assert_eq!(run("replay").1, recorded);
