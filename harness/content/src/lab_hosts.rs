@@ -4,13 +4,16 @@
 //! file in it. A path never leaves the folder, by dots, by encoding or by a symbolic link.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use thiserror::Error;
 
 use crate::url::{HostName, LAB_DOMAIN, percent_decoded};
+
+/// Longest address a file is redirected to, in bytes.
+const LONGEST_LOCATION: u64 = 2048;
 
 /// Where the lab's repositories are, if they were built.
 ///
@@ -61,7 +64,8 @@ impl LabHosts {
             ]
             .contains(&source.kind());
             if is_no_file {
-                not_found()
+                moved(&folder, &relative)
+                    .map_or_else(not_found, |location| LabError::Moved { location })
             } else {
                 LabError::Unreadable {
                     host: host.to_string(),
@@ -87,6 +91,12 @@ pub enum LabError {
         /// The URL's path, escaped and shortened.
         path: String,
     },
+    /// Beside the place of the file lies one that says where it is: `NAME.redirect`.
+    #[error("it is at `{location}`")]
+    Moved {
+        /// Where, as that file has it.
+        location: String,
+    },
     /// The file is there and cannot be read.
     #[error("file `{path}` of `{host}` cannot be read")]
     Unreadable {
@@ -105,9 +115,22 @@ impl LabError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NotBuilt => Some("run `assay-lab build`"),
-            Self::NotFound { .. } | Self::Unreadable { .. } => None,
+            Self::NotFound { .. } | Self::Moved { .. } | Self::Unreadable { .. } => None,
         }
     }
+}
+
+/// Where a file that is not there is to be asked for instead.
+fn moved(folder: &Path, relative: &Path) -> Option<String> {
+    let name = relative.file_name()?.to_str()?;
+    let beside = relative.with_file_name(format!("{name}.redirect"));
+    let mut location = String::new();
+    let found = open_beneath(folder, &beside).ok()?.file;
+    found
+        .take(LONGEST_LOCATION)
+        .read_to_string(&mut location)
+        .ok()?;
+    Some(location.trim_end().to_owned())
 }
 
 /// The file below a folder that a URL path means: percent-decoded, and made of plain names only.
@@ -211,6 +234,18 @@ mod tests {
             read(&hosts, &evil, "/rpm/latest.rpm"),
             Err(LabError::NotFound { .. })
         ));
+    }
+
+    #[test]
+    fn a_file_may_be_elsewhere() {
+        let (_keep, hosts) = lab();
+        let root = hosts.repositories.clone().expect("a folder");
+        fs::write(root.join("rpm/gone.rpm.redirect"), "http://a.test/x\n").expect("a file");
+        fs::write(root.join("rpm/latest.rpm.redirect"), "http://a.test/y\n").expect("a file");
+        let moved = read(&hosts, &packages(), "/rpm/gone.rpm").expect_err("it is elsewhere");
+        assert!(matches!(moved, LabError::Moved { location } if location == "http://a.test/x"));
+        let there = read(&hosts, &packages(), "/rpm/latest.rpm");
+        assert_eq!(there.expect("a file that is there is served"), "package");
     }
 
     #[test]

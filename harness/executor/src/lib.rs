@@ -13,7 +13,7 @@
 //! [`mux`] (frames, credits, streams), [`session`] (program, directives, ops), [`launch`] and
 //! [`spawn`] (a process with the ids of its user), [`reap`], [`supervise`] and [`account`]
 //! (limits), [`write`] (files), [`extract`] (archives), [`users`], [`surroundings`] (what the harness adds), [`tunnel`]
-//! (connections out), [`terminal`] (shells), [`manifest`] (the file system as seen).
+//! (connections out), [`fetch`] (a downloader for programs of the sandbox), [`terminal`] (shells), [`manifest`] (the file system as seen).
 
 mod account;
 mod asker;
@@ -22,6 +22,7 @@ mod boot;
 mod confine;
 pub mod extract;
 mod fault;
+mod fetch;
 mod launch;
 mod loopback;
 mod manifest;

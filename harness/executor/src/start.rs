@@ -21,13 +21,14 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+use assay_wire::program::FETCH;
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::FdFlags;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::Gid;
 
 use crate::boot::{self, Boot};
-use crate::{confine, launch, manifest, reap, session};
+use crate::{confine, fetch, launch, manifest, reap, session};
 
 /// Ends a start that is no sandbox's: the executor kills every process it can see, so it refuses
 /// to be anything but PID 1, or beside a PID 1 of its own (`EX_USAGE` of sysexits(3)).
@@ -43,13 +44,15 @@ const STREAM_FDS: RawFd = 100;
 const FOREIGN_GROUP: u32 = 65_534;
 
 /// Runs the executor: without arguments as the engine starts it for a session; with `boot` where
-/// systemd is to be PID 1; with `learn` to look at an image that is being prepared; the others are
+/// systemd is to be PID 1; with `learn` to look at an image that is being prepared; with `fetch` as
+/// a downloader that a program of the sandbox starts ([`crate::fetch`]); the others are
 /// its own ways of starting itself again.
 pub fn main() -> ExitCode {
     let first = std::env::args_os().nth(1);
     let beside = OsStr::new(boot::BESIDE);
     let result = match first.as_deref().map(OsStr::as_encoded_bytes) {
         Some(b"launch") => return launch::main(),
+        Some(word) if word == FETCH.as_bytes() => return fetch::main(),
         Some(word) if word == beside.as_encoded_bytes() => match Boot::of_standard_error() {
             Some(boot) => serve_beside(boot),
             None => return ExitCode::from(NOT_PID_1),

@@ -1,5 +1,5 @@
-//! What the harness adds to a command: environment, words after `argv[0]`, and the bundle of the
-//! sandbox's trust store with the run's certificate. What is added is the program's to say; here
+//! What the harness adds to a command: environment, words after `argv[0]`, files in the harness's own
+//! folder, and the bundle of the sandbox's trust store with the run's certificate. What is added is the program's to say; here
 //! it is only tested what exists.
 
 use std::fs::{self, File};
@@ -12,6 +12,7 @@ use assay_wire::program::{HarnessEnv, PATH};
 use rustix::fs::OFlags;
 
 use crate::launch::Launch;
+use crate::repositories;
 use crate::users::User;
 use crate::write::{Wanted, write_file};
 
@@ -76,6 +77,41 @@ fn holds(only_if_exists: Option<&GuestPath>) -> bool {
     only_if_exists.is_none_or(|path| Path::new(path.as_str()).exists())
 }
 
+/// Makes each of the harness's own files be there, or not, as the trust bundle and the addresses in
+/// the repository files of this moment have it.
+pub(crate) fn keep_files(harness: &HarnessEnv) -> io::Result<()> {
+    if harness.files.is_empty() {
+        return Ok(());
+    }
+    let addresses = match Path::new(HarnessEnv::TRUST_BUNDLE).exists() {
+        true => repositories::addresses(&harness.repository_files),
+        false => Vec::new(),
+    };
+    for file in &harness.files {
+        let begins = |address: &String| address.starts_with(&file.only_if_address);
+        let path = Path::new(file.path.as_str());
+        if addresses.iter().any(begins) {
+            let wanted = Wanted {
+                mode: 0o644,
+                uid: 0,
+                gid: 0,
+                content: file.text.as_bytes().into(),
+            };
+            write_file(path, &wanted)?;
+        } else {
+            remove(path)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// The bundle at [`HarnessEnv::TRUST_BUNDLE`].
 #[derive(Debug, Default)]
 pub(crate) struct TrustBundle {
@@ -104,10 +140,7 @@ impl TrustBundle {
             .find_map(|path| Some((path, FileIdentity::of(path)?)));
         let Some((path, store)) = store else {
             self.made = None;
-            return match fs::remove_file(bundle) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            };
+            return remove(bundle);
         };
         let now = FileIdentity::of(bundle).map(|bundle| (store, bundle));
         if now.is_some() && now == self.made {

@@ -9,7 +9,7 @@ use assay_wire::control::Directive;
 use assay_wire::digest::Digest;
 use assay_wire::event::{Ending, ExecutorEvent};
 use assay_wire::plan::{FileContent, Guard, Privilege, SkipIf};
-use assay_wire::program::{HarnessEnv, Insertion, Program, Variable};
+use assay_wire::program::{HarnessEnv, HarnessFile, Insertion, Program, Variable};
 use common::{Root, Session, dev, program, root, run, with_guard, write};
 
 fn text(content: &str) -> FileContent {
@@ -303,6 +303,45 @@ fn what_the_harness_adds_follows_what_exists() {
     assert_eq!(session.ok(), "set/set\nB\nB2\n\nRUN\n644:root\n");
     session.ok();
     assert_eq!(session.op().expect("run").stdout, "set/\n");
+    session.stop();
+}
+
+#[test]
+fn a_file_of_the_harness_is_there_while_it_is_needed() {
+    let place = Root::new();
+    let path = "/.assay/manager.conf".parse().expect("a path");
+    let harness = HarnessEnv {
+        trust_stores: vec!["/etc/a.pem".parse().expect("a path")],
+        repository_files: vec!["/etc/mirrors".parse().expect("a path")],
+        files: vec![HarnessFile {
+            path,
+            text: "told\n".to_owned(),
+            only_if_address: "https://".to_owned(),
+        }],
+        ..HarnessEnv::default()
+    };
+    let show = "cat /.assay/manager.conf; stat -c %a:%U /.assay/manager.conf";
+    let mut session = Session::with_program(
+        &place,
+        Program {
+            harness,
+            certificate: Some("RUN\n".to_owned()),
+            ..program(vec![
+                root("echo Server = http://a.test > /etc/mirrors; echo A > /etc/a.pem"),
+                dev(show),
+                root("echo Server = https://a.test > /etc/mirrors"),
+                dev(show),
+                root("echo other > /.assay/manager.conf; chmod 600 /.assay/manager.conf"),
+                dev(show),
+                root("rm /etc/a.pem"),
+                dev(show),
+            ])
+        },
+    );
+    for shown in ["", "told\n644:root\n", "told\n644:root\n", ""] {
+        session.ok();
+        assert_eq!(session.op().expect("run").stdout, shown);
+    }
     session.stop();
 }
 

@@ -6,7 +6,9 @@
 use assay_recipe::when::Family;
 use assay_wire::lock::Network;
 use assay_wire::name::GuestPath;
-use assay_wire::program::{HarnessEnv, Insertion, PROXY_PORT, Probe, Variable};
+use assay_wire::program::{
+    EXECUTOR, FETCH, HarnessEnv, HarnessFile, Insertion, PROXY_PORT, Probe, Variable,
+};
 
 use crate::target::Target;
 
@@ -19,8 +21,13 @@ use crate::target::Target;
 /// - The certificate authority by the variables curl, git and pip read, and by options of apt-get,
 ///   apt and both dnf, which read none; only where the sandbox has a trust store, so that https
 ///   fails where it would on a real machine.
-/// - The files that name the image's own repositories: the hosts in them may be asked. pacman takes
-///   no certificate authority by any variable or option, so its https repositories are not looked into.
+/// - The files that name the image's own repositories: the hosts in them may be asked.
+/// - pacman takes no certificate authority by any variable or option, but another downloader
+///   (pacman.conf(5), `XferCommand`): where a repository is an https one, a configuration that includes
+///   the sandbox's own names the executor as that. A bundle mounted over the one pacman reads would
+///   keep `update-ca-trust` and an upgrade of `ca-certificates-utils` from replacing it. What
+///   differs: one file after the other, and indexes are never left alone for being unchanged.
+///   A pacman that another program starts is not told, and its tunnels are not looked into.
 /// - The probe `packages`: every package with version and architecture. rpm's and pacman's databases
 ///   differ in their bytes after every transaction.
 #[must_use]
@@ -40,9 +47,13 @@ pub fn harness_env(target: &Target, network: Network) -> HarnessEnv {
         trust_stores: trust_stores(family),
         repository_files: repository_files(family),
         manager_trusts: family != Some(Family::Arch),
+        files: files(family),
         probes: probe(family).into_iter().collect(),
     }
 }
+
+/// What pacman reads in place of `/etc/pacman.conf` where it has to be told of a downloader.
+const PACMAN_CONF: &str = "/.assay/pacman.conf";
 
 fn proxy_variables() -> Vec<Variable> {
     let proxy = format!("http://127.0.0.1:{PROXY_PORT}");
@@ -79,7 +90,26 @@ fn insertions(family: Option<Family>, bundle: &GuestPath) -> Vec<Insertion> {
             let words = [format!("--setopt=sslcacert={bundle}")];
             vec![insertion("dnf", &words), insertion("dnf5", &words)]
         }
-        Some(Family::Arch | Family::Alpine | Family::Suse) | None => Vec::new(),
+        Some(Family::Arch) => vec![Insertion {
+            program: "pacman".to_owned(),
+            words: vec!["--config".to_owned(), PACMAN_CONF.to_owned()],
+            only_if_exists: Some(guest_path(PACMAN_CONF)),
+        }],
+        Some(Family::Alpine | Family::Suse) | None => Vec::new(),
+    }
+}
+
+fn files(family: Option<Family>) -> Vec<HarnessFile> {
+    match family {
+        Some(Family::Arch) => vec![HarnessFile {
+            path: guest_path(PACMAN_CONF),
+            // The sandbox's own comes last: what it says of a downloader counts.
+            text: format!(
+                "[options]\nXferCommand = {EXECUTOR} {FETCH} %u %o\nInclude = /etc/pacman.conf\n"
+            ),
+            only_if_address: "https://".to_owned(),
+        }],
+        Some(Family::Debian | Family::Rhel | Family::Alpine | Family::Suse) | None => Vec::new(),
     }
 }
 

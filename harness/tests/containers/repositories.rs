@@ -264,6 +264,62 @@ fn on_pacman_one_keyring_serves_every_section_and_the_first_section_wins() {
     stand.world.assert_clean();
 }
 
+/// pacman takes no certificate authority by any option: its https is asked by the executor, and
+/// recorded like any other's. Nothing is mounted, so that what replaces the trust store still can.
+#[test]
+fn on_pacman_an_https_repository_is_recorded_and_replayed() {
+    const SERVER: &str = "https://packages.assay.test/arch/lab";
+    let Some(stand) = Stand::start(Manager::Pacman, &[("lab", SERVER)]) else {
+        return;
+    };
+    std::fs::write(stand.world.project().join("assay.toml"), "").expect("a project");
+    let genuine = Forged::genuine(Format::Pacman("lab"), TestKey::Arch);
+    let served = genuine.files().expect("a repository");
+    stand.serve("arch/lab", served.clone());
+    let install = Manager::Pacman.installs("\"assay-hello\"");
+    let recipe = install + &prints("assay-hello", "assay-hello 2.0");
+    stand.world.recipe("secure", &recipe);
+    let run = |network| {
+        let ran = stand.test_with(&["secure"], &["--network", network]);
+        passed(&ran, "secure");
+        let cell = ran.cell("secure");
+        let requests = cell["facts"]["requests"].as_array().cloned();
+        let told = requests.unwrap_or_default().into_iter().map(|request| {
+            assert_eq!(request["asker"]["program"], "pacman", "{request}");
+            assert!(request["op"].is_u64(), "{request}");
+            assert_ne!(request["method"], "CONNECT", "{request}");
+            (request["url"].clone(), request["sha256"].clone())
+        });
+        let mut told: Vec<String> = told.map(|pair| format!("{pair:?}")).collect();
+        told.sort_unstable();
+        (cell, told)
+    };
+    let (cell, recorded) = run("record");
+    let lock = std::fs::read_to_string(stand.world.project().join("assay.lock")).expect("a lock");
+    for (name, bytes) in served
+        .iter()
+        .filter(|(name, _)| name == "lab.db" || name.contains("assay-hello-2.0"))
+    {
+        let entry = format!(
+            "url = \"{SERVER}/{name}\", sha256 = \"{}\"",
+            Digest::of(bytes)
+        );
+        assert!(lock.contains(&entry), "no {entry} in {lock}");
+        let asked = format!("{SERVER}/{name}");
+        let sha256 = Digest::of(bytes).to_string();
+        let told = |told: &&String| told.contains(&asked) && told.contains(&sha256);
+        assert!(recorded.iter().any(|it| told(&it)), "{recorded:?}");
+    }
+    let facts = &cell["facts"];
+    let changed = facts["manifests"].to_string() + &facts["cross_check"].to_string();
+    let shown = |path: &str| changed.contains(path);
+    assert!(shown("assay-hello") && !shown(".assay"), "{changed}");
+    assert_eq!(run("live").1, recorded);
+    std::fs::remove_dir_all(stand.folder("arch")).expect("removed");
+    assert_eq!(run("replay").1, recorded);
+    stand.world.assert_clean();
+}
+
 /// The scopes that the ops of a cell's plan carry.
 fn scopes(ran: &Ran, recipe: &str) -> Vec<String> {
     let cell = ran.cell(recipe);

@@ -1,29 +1,26 @@
 //! What is refused of a repository that somebody tampered with, and by whom.
 //!
-//! The table is [`TABLE`], and for readers in `README.md` beside this file: a row for each way to
+//! The table is [`TABLE`] ([`table`]), and for readers in `README.md` beside this file: a row for each way to
 //! tamper, a column for each manager. Every row is run against the real manager; that nobody refuses
 //! something is asserted as well, because there a lock is what is missing.
-//!
-//! That a redirect from https to http is refused is `content`'s to show (`fetch/tests.rs`): the lab's
-//! hosts answer from files, and no other host has a certificate that a sandbox or the fetcher takes.
 
 mod locked;
 mod spoil;
+mod table;
 
 use std::fs;
 
-use assay_lab::forge::{Forged, TestKey};
+use assay_lab::forge::TestKey;
 use assay_wire::digest::Digest;
+use serde_json::Value;
 
 use crate::stand::{Files, Manager, Stand, prints};
 use crate::world::Ran;
-use spoil::{
-    by_signer, change_a_word, cut, flip, forged, genuine, is_index, is_key, is_package, is_root,
-    spoiled, with_key, without,
-};
+use spoil::genuine;
+use table::{DOWN, NEW, TABLE};
 
 /// Who refuses what a row serves, and by which words one knows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refused {
     /// The package manager, in the sandbox: exit code 1, and these words in what it printed.
     Manager(&'static str),
@@ -31,8 +28,11 @@ enum Refused {
     Hash,
     /// The harness, because of what the key is: exit code 4, and no sandbox is started.
     Key,
-    /// The harness, because there is no content: exit code 1, and no sandbox is started.
-    Missing,
+    /// The harness, because there is no content, for this reason: exit code 1, and no sandbox is
+    /// started.
+    Missing(&'static str),
+    /// The proxy, which answers 403 and says in the record that it is plain http: exit code 1.
+    Proxy,
     /// Nobody: it is installed, and then prints this.
     Nobody(&'static str),
     /// It cannot be done to this manager.
@@ -53,293 +53,7 @@ struct Row {
     refused: [Refused; 4],
 }
 
-use Refused::{Hash, Key, Missing, Never, Nobody};
-
-const NEW: Refused = Nobody("assay-hello 2.0");
-const OLD: Refused = Nobody("assay-hello 1.0");
-
-const fn by(words: &'static str) -> Refused {
-    Refused::Manager(words)
-}
-
-const TABLE: [Row; 22] = [
-    Row {
-        name: "nothing",
-        what: "nothing: the repository as it should be",
-        served: genuine,
-        pinned: Manager::signer,
-        refused: [NEW, NEW, NEW, NEW],
-    },
-    Row {
-        name: "package-flipped",
-        what: "a bit of the package is flipped",
-        served: |manager| spoiled(manager, is_package, flip),
-        pinned: Manager::signer,
-        refused: [
-            by("Hash Sum mismatch"),
-            by("checksum doesn't match"),
-            by("checksum doesn't match"),
-            by("invalid or corrupted package"),
-        ],
-    },
-    Row {
-        name: "package-cut",
-        what: "the package is cut off",
-        served: |manager| spoiled(manager, is_package, cut),
-        pinned: Manager::signer,
-        refused: [
-            by("unexpected size"),
-            by("checksum doesn't match"),
-            by("repository metadata states file length: 2285"),
-            by("invalid or corrupted package"),
-        ],
-    },
-    Row {
-        name: "package-gone",
-        what: "the package is not there (404)",
-        served: |manager| without(manager, is_package),
-        pinned: Manager::signer,
-        refused: [
-            by("404"),
-            by("404"),
-            // It compares the length of the answer 404 before it looks at the status.
-            by("Cannot download assay-hello-2.0-1.noarch.rpm"),
-            by("404"),
-        ],
-    },
-    Row {
-        name: "index-flipped",
-        what: "a bit of the index is flipped",
-        served: |manager| spoiled(manager, is_index, flip),
-        pinned: Manager::signer,
-        refused: [
-            by("Hash Sum mismatch"),
-            by("checksum doesn't match"),
-            by("checksum doesn't match"),
-            by("invalid or corrupted database"),
-        ],
-    },
-    Row {
-        name: "index-cut",
-        what: "the index is cut off",
-        served: |manager| spoiled(manager, is_index, cut),
-        pinned: Manager::signer,
-        refused: [
-            by("unexpected size"),
-            by("checksum doesn't match"),
-            by("checksum doesn't match"),
-            by("invalid or corrupted database"),
-        ],
-    },
-    Row {
-        name: "index-gone",
-        what: "the index is not there (404)",
-        served: |manager| without(manager, is_index),
-        pinned: Manager::signer,
-        refused: [by("404"), by("404"), by("404"), by("404")],
-    },
-    Row {
-        name: "root-changed",
-        what: "a word of what vouches for the index is changed (`InRelease`, `repomd.xml`)",
-        served: |manager| spoiled(manager, is_root, change_a_word),
-        pinned: Manager::signer,
-        refused: [by("BADSIG"), NEW, NEW, Never],
-    },
-    Row {
-        name: "key-flipped",
-        what: "a bit of the key is flipped",
-        served: |manager| spoiled(manager, is_key, flip),
-        pinned: Manager::signer,
-        refused: [Hash, Hash, Hash, Never],
-    },
-    Row {
-        name: "key-swapped",
-        what: "another key is in the key's place",
-        served: |manager| with_key(genuine(manager), TestKey::Evil),
-        pinned: Manager::signer,
-        refused: [Hash, Hash, Hash, Never],
-    },
-    Row {
-        name: "key-cut",
-        what: "the key is cut off",
-        served: |manager| spoiled(manager, is_key, cut),
-        pinned: Manager::signer,
-        refused: [Hash, Hash, Hash, Never],
-    },
-    Row {
-        name: "key-gone",
-        what: "the key is not there (404)",
-        served: |manager| without(manager, is_key),
-        pinned: Manager::signer,
-        refused: [Missing, Missing, Missing, Never],
-    },
-    Row {
-        name: "key-of-another",
-        what: "the recipe pins a key, and another one signed everything",
-        served: |manager| with_key(genuine(manager), TestKey::Evil),
-        pinned: |_| TestKey::Evil,
-        refused: [
-            by("NO_PUBKEY"),
-            by("Public key for assay-hello-2.0-1.noarch.rpm is not installed"),
-            by("OpenPGP check for package"),
-            Never,
-        ],
-    },
-    Row {
-        name: "index-outdated",
-        what: "the index is past its `Valid-Until`",
-        served: |manager| {
-            forged(&Forged {
-                valid_until: Some("Thu, 02 Jan 2025 00:00:00 UTC"),
-                ..by_signer(manager)
-            })
-        },
-        pinned: Manager::signer,
-        refused: [by("is expired (invalid since"), Never, Never, Never],
-    },
-    Row {
-        name: "key-expired",
-        what: "the key has expired since it signed everything",
-        served: |manager| {
-            let expired = Forged::genuine(manager.format(), TestKey::Expired);
-            with_key(forged(&expired), TestKey::Expired)
-        },
-        pinned: |_| TestKey::Expired,
-        refused: [Key, Key, Key, Never],
-    },
-    Row {
-        name: "index-stale",
-        what: "an old index, validly signed, hides a newer package",
-        served: |manager| {
-            forged(&Forged {
-                only: OLD_HELLO,
-                ..by_signer(manager)
-            })
-        },
-        pinned: Manager::signer,
-        refused: [OLD, OLD, OLD, OLD],
-    },
-    Row {
-        name: "downgrade",
-        what: "an index that nobody signed hides a newer package",
-        served: |manager| {
-            forged(&Forged {
-                only: OLD_HELLO,
-                index: None,
-                ..by_signer(manager)
-            })
-        },
-        pinned: Manager::signer,
-        refused: [by("is not signed"), OLD, OLD, OLD],
-    },
-    Row {
-        name: "package-older",
-        what: "an older package, validly signed, is in the place of the newer one",
-        served: |manager| {
-            let mut files = genuine(manager);
-            let newer = |path: &str| path.replace("assay-hello_1.0", "assay-hello_2.0");
-            let newer = |path: &str| newer(path).replace("assay-hello-1.0", "assay-hello-2.0");
-            let mut older = files.clone();
-            older.retain(|(name, _)| newer(name) != *name);
-            for (name, bytes) in older {
-                files.retain(|(other, _)| *other != newer(&name));
-                files.push((newer(&name), bytes));
-            }
-            files
-        },
-        pinned: Manager::signer,
-        refused: [
-            by("unexpected size"),
-            by("checksum doesn't match"),
-            by("checksum doesn't match"),
-            by("invalid or corrupted package (checksum)"),
-        ],
-    },
-    Row {
-        name: "unsigned",
-        what: "nothing is signed",
-        served: |manager| {
-            forged(&Forged {
-                packages: None,
-                index: None,
-                ..by_signer(manager)
-            })
-        },
-        pinned: Manager::signer,
-        refused: [
-            by("Release' is not signed"),
-            by("noarch.rpm is not signed"),
-            by("is not signed"),
-            by("pkg.tar.zst.sig' from packages.assay.test"),
-        ],
-    },
-    Row {
-        name: "signed-by-another",
-        what: "packages (for apt, whose packages carry none, the index) are signed by another key",
-        served: |manager| {
-            // apt's packages carry no signature: who signs the index speaks for them.
-            let index = match manager {
-                Manager::Apt => TestKey::Evil,
-                Manager::Dnf4 | Manager::Dnf5 | Manager::Pacman => manager.signer(),
-            };
-            forged(&Forged {
-                packages: Some(TestKey::Evil),
-                index: Some(index),
-                ..by_signer(manager)
-            })
-        },
-        pinned: Manager::signer,
-        refused: [
-            by("NO_PUBKEY"),
-            by("Public key for assay-hello-2.0-1.noarch.rpm is not installed"),
-            by("OpenPGP check for package"),
-            by("required key missing from keyring"),
-        ],
-    },
-    Row {
-        // To a client it is the same whether a server changes between two requests, or has always
-        // answered the first from one state and the second from another.
-        name: "exchanged-meanwhile",
-        what: "what is served changes after the first request for the index",
-        served: |manager| {
-            let mut files = forged(&Forged {
-                only: OLD_HELLO,
-                ..by_signer(manager)
-            });
-            let asked_first = |path: &str| is_root(path) || path == "lab.db";
-            files.retain(|(name, _)| !asked_first(name));
-            let before = genuine(manager).into_iter();
-            files.extend(before.filter(|(name, _)| asked_first(name)));
-            files
-        },
-        pinned: Manager::signer,
-        refused: [
-            by("unexpected size"),
-            by("404"),
-            by("404"),
-            by("invalid or corrupted database (PGP signature)"),
-        ],
-    },
-    Row {
-        name: "wrong-length",
-        what: "the index tells right hashes and wrong lengths",
-        served: |manager| {
-            forged(&Forged {
-                bytes_left_out: 1,
-                ..by_signer(manager)
-            })
-        },
-        pinned: Manager::signer,
-        refused: [
-            by("unexpected size"),
-            NEW,
-            by("repository metadata states file length: 2284"),
-            by("Maximum file size exceeded"),
-        ],
-    },
-];
-
-const OLD_HELLO: Option<&[(&str, &str)]> = Some(&[("assay-hello", "1.0")]);
+use Refused::{Hash, Key, Missing, Never, Nobody, Proxy};
 
 #[test]
 fn the_table_for_readers_is_the_one_that_is_run() {
@@ -349,7 +63,9 @@ fn the_table_for_readers_is_the_one_that_is_run() {
             Refused::Manager(_) => "manager",
             Hash => "harness (hash)",
             Key => "harness (key)",
-            Missing => "harness (404)",
+            DOWN => "harness (redirect)",
+            Missing(_) => "harness (404)",
+            Proxy => "proxy",
             Nobody(_) if row.name == "nothing" => "nobody",
             Nobody(_) => "**lock**",
             Never => "–",
@@ -376,15 +92,28 @@ fn dnf5() {
     together(Manager::Dnf5, 2);
 }
 
-/// pacman's repositories are the image's: what its one section serves is exchanged for each row.
+/// Over http pacman's own downloader is seen at work.
 #[test]
 fn pacman() {
-    let sections = [("lab", "http://packages.assay.test/lab")];
-    let Some(stand) = Stand::start(Manager::Pacman, &sections) else {
+    pacman_at("http://packages.assay.test/lab", |refused| {
+        !matches!(refused, Proxy)
+    });
+}
+
+/// Only https can be led down to http. That the repository is a good one is shown beside it.
+#[test]
+fn pacman_over_https() {
+    let shown = |refused| matches!(refused, Proxy | NEW);
+    pacman_at("https://packages.assay.test/lab", shown);
+}
+
+/// pacman's repositories are the image's: what its one section serves is exchanged for each row.
+fn pacman_at(server: &str, shown: fn(Refused) -> bool) {
+    let Some(stand) = Stand::start(Manager::Pacman, &[("lab", server)]) else {
         return;
     };
     let mut wrong = Vec::new();
-    for row in &TABLE {
+    for row in TABLE.iter().filter(|row| shown(row.refused[3])) {
         if row.refused[3].code().is_none() {
             continue;
         }
@@ -411,9 +140,9 @@ fn together(manager: Manager, column: usize) {
     // Keys come first: once the right one is in the store, its URL is not asked any more.
     let runs: [fn(&Refused) -> bool; 4] = [
         |refused| matches!(refused, Hash | Key),
-        |refused| matches!(refused, Missing),
+        |refused| matches!(refused, Missing(_)),
         |refused| matches!(refused, Nobody(_)),
-        |refused| matches!(refused, Refused::Manager(_)),
+        |refused| matches!(refused, Refused::Manager(_) | Proxy),
     ];
     let mut wrong = Vec::new();
     for run in runs {
@@ -437,7 +166,7 @@ impl Refused {
     fn code(self) -> Option<i32> {
         match self {
             Self::Nobody(_) => Some(0),
-            Self::Manager(_) | Self::Missing => Some(1),
+            Self::Manager(_) | Self::Missing(_) | Self::Proxy => Some(1),
             Self::Hash | Self::Key => Some(4),
             Self::Never => None,
         }
@@ -450,7 +179,7 @@ fn steps(manager: Manager, row: &Row, refused: Refused) -> String {
     let adds = manager.adds(&url, &format!("{url}/key.asc"), &key);
     let said = match refused {
         Nobody(said) => said,
-        Refused::Manager(_) | Hash | Key | Missing | Never => "assay-hello",
+        Refused::Manager(_) | Hash | Key | Missing(_) | Proxy | Never => "assay-hello",
     };
     adds + &manager.installs("\"assay-hello\"") + &prints("assay-hello", said)
 }
@@ -461,7 +190,8 @@ fn judge(ran: &Ran, row: &Row, refused: Refused) -> Option<String> {
         Refused::Manager(words) => ("failed apply command_failed", words, true),
         Hash => ("failed prepare content_mismatch", "key.asc", false),
         Key => ("failed prepare key_refused", "expired", false),
-        Missing => ("failed prepare content_unavailable", "is not served", false),
+        Missing(words) => ("failed prepare content_unavailable", words, false),
+        Proxy => ("failed apply command_failed", "", true),
         Nobody(said) => ("passed", said, true),
         Never => return None,
     };
@@ -472,7 +202,8 @@ fn judge(ran: &Ran, row: &Row, refused: Refused) -> Option<String> {
     let as_told = ran.outcome(row.name) == outcome
         && ran.code == refused.code()
         && told.contains(words)
-        && started == starts;
+        && started == starts
+        && (!matches!(refused, Proxy) || led_down(ran, row));
     (!as_told).then(|| {
         format!(
             "{}: wanted {refused:?}, came to `{}`, exit code {:?}, a sandbox started: {started}\n{told}",
@@ -481,6 +212,18 @@ fn judge(ran: &Ran, row: &Row, refused: Refused) -> Option<String> {
             ran.code,
         )
     })
+}
+
+/// Whether the record has it that the proxy refused to lead from https down to http, and that nobody
+/// asked there.
+fn led_down(ran: &Ran, row: &Row) -> bool {
+    let requests = ran.cell(row.name)["facts"]["requests"].clone();
+    let requests = requests.as_array().cloned().unwrap_or_default();
+    let says = |request: &Value, word: &str| request.to_string().contains(word);
+    requests
+        .iter()
+        .any(|it| says(it, "refused") && says(it, "plain http"))
+        && !requests.iter().any(|it| says(&it["url"], "/elsewhere/"))
 }
 
 /// Nothing may be otherwise than in the table; all that is, is shown.

@@ -10,6 +10,13 @@ use crate::plan::Op;
 /// The only folder of a sandbox that belongs to the harness; excluded from every manifest.
 pub const HARNESS_FOLDER: &str = "/.assay";
 
+/// The executor's own binary in it.
+pub const EXECUTOR: &str = "/.assay/executor";
+
+/// The word by which that binary fetches a URL through the runner's proxy, for a program of the
+/// sandbox: `executor fetch URL FILE`.
+pub const FETCH: &str = "fetch";
+
 /// The file in it that holds what an executor has learned of the image.
 pub const LEARNED: &str = "hashes";
 
@@ -77,9 +84,12 @@ pub struct HarnessEnv {
     /// Files, and folders of files, that name the image's own repositories. The hosts they name may
     /// be asked, beside those the plan names.
     pub repository_files: Vec<GuestPath>,
-    /// True if the package manager can be told to trust the run's certificate. Where it cannot, https
-    /// hosts of the image's own repositories are reached through a tunnel that nobody looks into.
+    /// True if the package manager can be told to trust the run's certificate. Where it cannot, a tunnel
+    /// to an https host of the image's own repositories is one that nobody looks into.
     pub manager_trusts: bool,
+    /// Files in the harness's own folder, for a program that takes an option from a file alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<HarnessFile>,
     /// Questions asked with every manifest, whose answers stand for state that files only hold in
     /// a form that differs from run to run.
     pub probes: Vec<Probe>,
@@ -94,6 +104,20 @@ impl HarnessEnv {
     pub fn digest(&self) -> Digest {
         digest_of(self)
     }
+}
+
+/// A file the executor keeps in [`HARNESS_FOLDER`], brought up to date before every op: it is there
+/// while [`HarnessEnv::TRUST_BUNDLE`] is and an address in the repository files begins as it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct HarnessFile {
+    /// Where it is.
+    pub path: GuestPath,
+    /// What is in it.
+    pub text: String,
+    /// How an address in [`HarnessEnv::repository_files`] has to begin, such as `https://`.
+    pub only_if_address: String,
 }
 
 /// A variable of every op.

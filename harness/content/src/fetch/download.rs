@@ -1,16 +1,17 @@
 //! The body of one URL: attempts with pauses between them, redirects, and going on where a body broke
 //! off. What comes is counted and hashed here and judged by [`super`].
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Read};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use ureq::Body;
 use ureq::http::{HeaderMap, Method, Response, header};
 
-use super::resume::{Partial, Validator, retry_after};
+use super::patience::{Patience, status_fault};
+use super::resume::{Partial, Validator};
 use super::{FetchError, Fetcher, PIECE, PlainHttp};
+use crate::lab_hosts::LabError;
 use crate::store::{Incoming, Store, StoreError};
 use crate::url::{Scheme, WebUrl};
 
@@ -42,10 +43,6 @@ struct Attempts<'a> {
 
 impl Fetcher {
     /// Fetches a body, in as many attempts as the policy allows where trying again can help.
-    ///
-    /// The pauses double and are spread by chance, so that clients a busy server has turned away
-    /// together do not come back together. A server that says when to come back is obeyed; where that
-    /// is later than the policy waits, it is not bothered again.
     pub(super) fn download(
         &self,
         url: &WebUrl,
@@ -59,28 +56,24 @@ impl Fetcher {
             resume,
             partial: None,
         };
-        let mut pause = self.policy.first_pause;
-        let mut attempt = 1;
+        let mut patience = Patience {
+            again: self.policy.max_attempts.saturating_sub(1),
+            pause: self.policy.first_pause,
+            longest: self.policy.longest_pause,
+        };
         loop {
             let error = match attempts.one(url) {
                 Ok(download) => return Ok(download),
                 Err(error) => error,
             };
-            let asked = error.retry_after().unwrap_or(Duration::ZERO);
-            let wait = spread(pause).max(asked);
-            let in_time = Instant::now()
-                .checked_add(wait)
-                .is_some_and(|then| then < attempts.deadline);
-            let again = error.retry_helps()
-                && attempt < self.policy.max_attempts
-                && asked <= self.policy.longest_pause
-                && in_time;
-            if !again {
-                return Err(error);
+            let wait = patience.wait_after(&error).filter(|wait| {
+                let then = Instant::now().checked_add(*wait);
+                then.is_some_and(|then| then < attempts.deadline)
+            });
+            match wait {
+                Some(wait) => thread::sleep(wait),
+                None => return Err(error),
             }
-            thread::sleep(wait);
-            pause = (pause * 2).min(self.policy.longest_pause);
-            attempt += 1;
         }
     }
 
@@ -98,22 +91,17 @@ impl Fetcher {
     pub(super) fn redirected(
         &self,
         url: &WebUrl,
-        response: &Response<Body>,
+        location: Option<&str>,
     ) -> Result<WebUrl, FetchError> {
         let refused = |reason: String| FetchError::Redirect {
             url: url.redacted(),
             reason,
         };
-        let location = response
-            .headers()
-            .get(header::LOCATION)
-            .and_then(|value| value.to_str().ok());
         let location = location.ok_or_else(|| refused("without saying where to".to_owned()))?;
         let next = url
             .join(location)
             .map_err(|error| refused(format!("to a place that {}", error.fault)))?;
-        let downgrade = url.scheme() == Scheme::Https && next.scheme() == Scheme::Http;
-        if downgrade || self.check_scheme(&next).is_err() {
+        if leads_down(url, &next) || self.check_scheme(&next).is_err() {
             return Err(refused(format!(
                 "to `{}`, which is plain http",
                 next.redacted()
@@ -121,6 +109,11 @@ impl Fetcher {
         }
         Ok(next)
     }
+}
+
+/// True if a redirect leads from https down to http, where anybody on the way could answer.
+pub(crate) fn leads_down(url: &WebUrl, next: &WebUrl) -> bool {
+    url.scheme() == Scheme::Https && next.scheme() == Scheme::Http
 }
 
 impl Attempts<'_> {
@@ -131,7 +124,14 @@ impl Attempts<'_> {
         fetcher.check_scheme(&url)?;
         for _ in 0..=fetcher.policy.max_redirects {
             if url.host().is_lab() {
-                return self.copy_lab_file(&url);
+                match self.copy_lab_file(&url) {
+                    Err(FetchError::Lab {
+                        source: LabError::Moved { location },
+                        ..
+                    }) => url = fetcher.redirected(&url, Some(&location))?,
+                    copied => return copied,
+                }
+                continue;
             }
             // A validator is one of the URL's own: what came from elsewhere has another.
             let begun = self.partial.as_ref().filter(|partial| partial.url == url);
@@ -154,16 +154,12 @@ impl Attempts<'_> {
                 }
                 // It is another body by now, or the server is confused: from the beginning.
                 (206 | 416, _, false) => self.partial = None,
-                (301 | 302 | 303 | 307 | 308, _, _) => url = fetcher.redirected(&url, &response)?,
-                (status, _, _) => {
-                    let asked = response.headers().get(header::RETRY_AFTER);
-                    let asked = asked.and_then(|value| value.to_str().ok());
-                    return Err(FetchError::Status {
-                        url: url.redacted(),
-                        status,
-                        retry_after: asked.and_then(|it| retry_after(it, SystemTime::now())),
-                    });
+                (301 | 302 | 303 | 307 | 308, _, _) => {
+                    let location = response.headers().get(header::LOCATION);
+                    let location = location.and_then(|value| value.to_str().ok());
+                    url = fetcher.redirected(&url, location)?;
                 }
+                (status, _, _) => return Err(status_fault(&url, status, response.headers())),
             }
         }
         let reason = format!("more than {} times", fetcher.policy.max_redirects);
@@ -272,12 +268,6 @@ fn stored(url: &WebUrl, source: StoreError) -> FetchError {
         url: url.redacted(),
         source,
     }
-}
-
-/// Between a half and the whole of a pause, by chance: the keys of a hash map are random.
-fn spread(pause: Duration) -> Duration {
-    let chance = RandomState::new().hash_one(0_u8) % 1024;
-    pause / 2 + pause.mul_f64(chance as f64 / 2048.0)
 }
 
 /// Ends a body that keeps dripping: the client's own limits only see single reads.

@@ -13,6 +13,7 @@ pub(crate) mod agent;
 mod download;
 mod error;
 mod mirror;
+pub(crate) mod patience;
 pub mod resume;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ use ureq::http::{HeaderMap, Method};
 
 use self::agent::{Client, TimeLimits};
 use self::download::Resume;
+pub(crate) use self::download::leads_down;
 pub use self::error::{FetchError, Mismatch};
 pub use self::mirror::{MirrorError, Mirrors};
 use crate::address::AddressPolicy;

@@ -67,8 +67,9 @@ impl Inner {
                 return refused(StatusCode::FORBIDDEN, &reason, recorder);
             }
             Answers::Recorded(_) if peer.names().is_some_and(|names| names.is_unseen(&host)) => {
-                let reason = "the package manager can be told of no certificate authority, so its \
-                              https cannot be recorded: use a mirror over http";
+                let reason = "who asks cannot be told of the run's certificate authority, so this \
+                              tunnel cannot be recorded: let a step of its own run the package \
+                              manager, or use a mirror over http";
                 return refused(StatusCode::FORBIDDEN, reason, recorder);
             }
             Answers::Recorded(_) => true,

@@ -3,7 +3,8 @@
 //! `GET` and `HEAD` come without a body; anything else over TLS alone, with one of bounded size that was
 //! read whole, so that nothing of how the peer framed it goes on. The client is the one of [`crate::fetch`], so
 //! addresses are checked on the very connection; it blocks, and so runs on a thread of its own and
-//! streams into the answer. Redirects are passed on, not followed: the guest's tool decides.
+//! streams into the answer. Redirects are passed on, not followed: the guest's tool decides. One from
+//! https down to http is refused, because not every tool does.
 
 use std::io::{self, Cursor, Read};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::body::{ProxyBody, StreamLimits};
 use super::names::{LONGEST_LIST, Names, lists_mirrors};
 use super::record::Recorder;
-use super::text_response;
+use super::{leads_down, refused, text_response};
 use crate::fetch::FetchError;
 use crate::fetch::agent::Client;
 use crate::url::WebUrl;
@@ -69,8 +70,11 @@ impl Forwarder {
         let (parts, body) = answer.into_parts();
         recorder.decide(RequestDecision::Forwarded, parts.status.as_u16());
         let location = parts.headers.get(header::LOCATION);
-        if let (Some(names), Some(location)) = (names, location.and_then(|at| at.to_str().ok())) {
-            names.follow(url, location);
+        if let Some(location) = location.and_then(|at| at.to_str().ok()) {
+            if let Some(reason) = leads_down(url, location) {
+                return refused(StatusCode::FORBIDDEN, &reason, recorder);
+            }
+            names.inspect(|names| names.follow(url, location));
         }
         let length = body.content_length();
         let has_no_body = *method == Method::HEAD

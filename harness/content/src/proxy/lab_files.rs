@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::body::{ProxyBody, StreamLimits};
 use super::ranges::plan;
 use super::record::Recorder;
-use super::{text_response, whole_response};
+use super::{redirect, text_response, whole_response};
 use crate::lab_hosts::{LabError, LabHosts};
 use crate::url::WebUrl;
 
@@ -36,6 +36,9 @@ impl LabFiles {
         let opened = tokio::task::spawn_blocking(move || lab.open(wanted.host(), wanted.path()));
         let mut found = match opened.await {
             Ok(Ok(found)) => found,
+            Ok(Err(LabError::Moved { location })) => {
+                return redirect(url, (302, &location), RequestDecision::Served, recorder);
+            }
             Ok(Err(error)) => return no_file(&error, recorder),
             Err(_) => return failed("reading broke off", recorder),
         };
@@ -88,7 +91,7 @@ fn no_file(error: &LabError, recorder: Recorder) -> Response<ProxyBody> {
             recorder,
         ),
         LabError::NotBuilt => text_response(StatusCode::SERVICE_UNAVAILABLE, failed, recorder),
-        LabError::Unreadable { .. } => {
+        LabError::Moved { .. } | LabError::Unreadable { .. } => {
             text_response(StatusCode::INTERNAL_SERVER_ERROR, failed, recorder)
         }
     }

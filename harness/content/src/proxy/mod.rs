@@ -5,12 +5,13 @@
 //! | for a host that nothing names ([`names`]) | refused |
 //! | for `*.assay.test` | a file of the lab ([`crate::lab_hosts`]) |
 //! | `GET`, `HEAD http://…` | passed on, after the address was checked |
+//! | `GET`, `HEAD https://…` | likewise: the executor asks so for a manager that can be told of no authority |
 //! | `CONNECT host:443` | TLS is terminated with the run's own authority, and each request inside answered as above; a blind tunnel where the asking tool has no trust store to add that authority to |
 //! | `CONNECT host:80` | a blind tunnel |
 //! | anything else | refused |
 //!
 //! A run that records, and one that replays, answers out of [`recording`] alone; one without a
-//! network refuses everything. A refused address is never connected to, whatever name led there.
+//! network refuses everything. A redirect from https down to http is refused wherever it comes from. A refused address is never connected to, whatever name led there.
 //! Every request is told to the peer's sink once it is over. The other side is hostile: heads,
 //! bodies, connections and times are bounded, and a request that could be read in two ways is
 //! refused and its connection closed (RFC 9112 11.2).
@@ -58,6 +59,7 @@ use self::record::{MOST_REQUESTS, Recorder, printable};
 use self::recording::{Recording, Source, World};
 use self::tunnel::Tunnels;
 use crate::address::AddressPolicy;
+use crate::fetch;
 use crate::fetch::agent::{Client, TimeLimits};
 use crate::lab_hosts::LabHosts;
 use crate::store::Store;
@@ -314,12 +316,14 @@ impl Inner {
             }
         };
         let recorder = peer.record(request.method().as_str(), &url.redacted());
-        if url.scheme() == Scheme::Https {
-            return refused(
-                StatusCode::BAD_REQUEST,
-                "https goes through CONNECT",
-                recorder,
-            );
+        if url.scheme() == Scheme::Https && !matches!(*request.method(), Method::GET | Method::HEAD)
+        {
+            let reason = "what is not only asked for over https goes through CONNECT";
+            return refused(StatusCode::BAD_REQUEST, reason, recorder);
+        }
+        if url.scheme() == Scheme::Https && !peer.trusts() {
+            let reason = "there is no certificate authority to check https with";
+            return refused(StatusCode::FORBIDDEN, reason, recorder);
         }
         self.answer_url(request, &url, &peer, recorder).await
     }
@@ -465,6 +469,40 @@ fn text_response(
         .headers_mut()
         .insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// A redirect, unless it leads from https down to http.
+fn redirect(
+    url: &WebUrl,
+    (status, location): (u16, &str),
+    decided: RequestDecision,
+    mut recorder: Recorder,
+) -> Response<ProxyBody> {
+    if let Some(reason) = leads_down(url, location) {
+        return refused(StatusCode::FORBIDDEN, &reason, recorder);
+    }
+    recorder.decide(decided, status);
+    let mut response = Response::new(ProxyBody::empty(recorder));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::FOUND);
+    if let Ok(value) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(header::LOCATION, value);
+    }
+    response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    response
+}
+
+/// Why a redirect is not passed on, whatever the asking tool would make of it.
+fn leads_down(url: &WebUrl, location: &str) -> Option<String> {
+    let next = url.join(location).ok()?;
+    // The cause comes first: a long reason is cut in the record.
+    fetch::leads_down(url, &next).then(|| {
+        format!(
+            "a redirect from https to plain http, to `{}`",
+            next.redacted()
+        )
+    })
 }
 
 /// A short answer after which the connection goes on.

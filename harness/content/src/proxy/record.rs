@@ -96,6 +96,11 @@ impl PeerInfo {
         self.names.as_ref().is_none_or(|names| names.contains(host))
     }
 
+    /// True if there is a trust store that the run's certificate can be added to.
+    pub(super) fn trusts(&self) -> bool {
+        self.trusts
+    }
+
     /// True if a tool of it that asks this host can be shown the run's certificate.
     pub(super) fn trusts_for(&self, host: &HostName) -> bool {
         let unseen = self

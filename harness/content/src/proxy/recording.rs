@@ -15,7 +15,7 @@ use std::time::Duration;
 use assay_wire::digest::Digest;
 use assay_wire::event::RequestDecision;
 use assay_wire::lock::{Lock, LockedAnswer};
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderMap};
 use hyper::{Method, Response, StatusCode};
 use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, oneshot};
 
@@ -24,16 +24,20 @@ use super::following::{Download, Watch};
 use super::names::{LONGEST_LIST, Names, lists_mirrors};
 use super::ranges::plan;
 use super::record::Recorder;
-use super::{text_response, whole_response};
+use super::{redirect, text_response, whole_response};
 use crate::fetch::FetchError;
 use crate::fetch::agent::Client;
+use crate::fetch::patience::{Patience, status_fault};
 use crate::lab_hosts::{LabError, LabHosts};
 use crate::store::{Incoming, Store};
 use crate::url::WebUrl;
 
-/// How often what may recover is asked, and how long before the second time.
-const ATTEMPTS: u32 = 4;
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// How what may recover is asked again, while a sandbox's tool waits for it.
+const PATIENCE: Patience = Patience {
+    again: 3,
+    pause: Duration::from_millis(500),
+    longest: Duration::from_secs(10),
+};
 
 /// Bytes are copied in pieces of this size.
 const PIECE: usize = 256 * 1024;
@@ -135,7 +139,7 @@ impl Recording {
             }
             Answer::Kept(LockedAnswer::Redirect { status, location }) => {
                 names.inspect(|names| names.follow(url, &location));
-                redirect(status, &location, decided, recorder)
+                redirect(url, (status, &location), decided, recorder)
             }
             Answer::Kept(LockedAnswer::Nothing { status }) => {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::NOT_FOUND);
@@ -232,16 +236,12 @@ impl Recording {
             return;
         };
         let mut tell = Some(tell);
-        let mut pause = FIRST_PAUSE;
-        for attempt in 1..=ATTEMPTS {
-            match self.bring_once(world, url, whole, &mut tell) {
-                Ok(()) => return,
-                Err(error) if error.retry_helps() && attempt < ATTEMPTS && tell.is_some() => {
-                    thread::sleep(pause);
-                    pause *= 2;
-                }
-                Err(error) => {
-                    // Nobody may wait any more, or the body was begun: its readers were told.
+        let mut patience = PATIENCE;
+        while let Err(error) = self.bring_once(world, url, whole, &mut tell) {
+            // Where a body was begun, its readers were told.
+            match patience.wait_after(&error).filter(|_| tell.is_some()) {
+                Some(wait) => thread::sleep(wait),
+                None => {
                     let _ = tell.take().map(|tell| tell.send(Err(error)));
                     return;
                 }
@@ -267,6 +267,14 @@ impl Recording {
                 }
                 Err(LabError::NotFound { .. }) => {
                     said(tell, Said::Kept(LockedAnswer::Nothing { status: 404 }));
+                    Ok(())
+                }
+                Err(LabError::Moved { location }) => {
+                    let status = 302;
+                    said(
+                        tell,
+                        Said::Kept(LockedAnswer::Redirect { status, location }),
+                    );
                     Ok(())
                 }
                 Err(source @ (LabError::NotBuilt | LabError::Unreadable { .. })) => {
@@ -300,11 +308,7 @@ impl Recording {
                 said(tell, Said::Kept(LockedAnswer::Nothing { status }));
                 Ok(())
             }
-            _ => Err(FetchError::Status {
-                url: url.redacted(),
-                status,
-                retry_after: None,
-            }),
+            _ => Err(status_fault(url, status, response.headers())),
         }
     }
 
@@ -507,24 +511,6 @@ fn failed(error: &FetchError) -> Answer {
     };
     let hint = error.hint().map(|hint| format!(": {hint}"));
     Answer::Failed(status, format!("{error}{}", hint.unwrap_or_default()))
-}
-
-fn redirect(
-    status: u16,
-    location: &str,
-    decided: RequestDecision,
-    mut recorder: Recorder,
-) -> Response<ProxyBody> {
-    recorder.decide(decided, status);
-    let mut response = Response::new(ProxyBody::empty(recorder));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::FOUND);
-    if let Ok(value) = HeaderValue::from_str(location) {
-        response.headers_mut().insert(header::LOCATION, value);
-    }
-    response
-        .headers_mut()
-        .insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-    response
 }
 
 fn headed(

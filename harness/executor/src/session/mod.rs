@@ -31,7 +31,7 @@ use crate::mux::{Incoming, Mux, read_frames};
 use crate::reap::{Reaper, kill_everything, lock};
 use crate::surroundings::TrustBundle;
 use crate::users::{User, ensure_dev};
-use crate::{loopback, repositories, terminal, tunnel};
+use crate::{loopback, repositories, surroundings, terminal, tunnel};
 
 /// Most bytes kept of an answer about booting.
 const ANSWER_BYTES: usize = 1024;
@@ -166,6 +166,8 @@ fn follow(session: &'static Session, incoming: &Receiver<Incoming>) -> Result<()
                         trust
                             .refresh(&machine.harness.trust_stores, certificate)
                             .map_err(Fault::io("keeping the bundle of trusted certificates"))?;
+                        surroundings::keep_files(&machine.harness)
+                            .map_err(Fault::io("keeping the harness's own files"))?;
                     }
                     perform::perform(session, machine, run)?;
                 }

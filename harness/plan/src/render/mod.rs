@@ -188,10 +188,20 @@ pub fn render_harness_env(env: &HarnessEnv) -> String {
             format_args!("may ask    the hosts in {}", word_of(place.as_str())),
         );
     }
+    for file in &env.files {
+        line(
+            &mut text,
+            format_args!(
+                "file       {}, if an address there begins with {}",
+                word_of(file.path.as_str()),
+                word_of(&file.only_if_address)
+            ),
+        );
+    }
     if !env.manager_trusts && !env.repository_files.is_empty() {
         line(
             &mut text,
-            format_args!("unseen     those of them that are asked by https"),
+            format_args!("unseen     tunnels to those of them that are asked by https"),
         );
     }
     for probe in &env.probes {

@@ -53,6 +53,22 @@ pub(super) fn without(manager: Manager, which: fn(&str) -> bool) -> Files {
     files
 }
 
+/// The genuine repository, served at this place, with these files redirected to http, where they are
+/// as they should be.
+pub(super) fn redirected(manager: Manager, place: &str, which: fn(&str) -> bool) -> Files {
+    let mut files = genuine(manager);
+    let mut elsewhere = Vec::new();
+    for (name, bytes) in files.iter_mut().filter(|(name, _)| which(name)) {
+        let there = format!("elsewhere/{name}");
+        let location = format!("http://packages.assay.test/{place}/{there}");
+        elsewhere.push((there, std::mem::replace(bytes, location.into_bytes())));
+        name.push_str(".redirect");
+    }
+    assert!(!elsewhere.is_empty(), "there is nothing to redirect");
+    files.extend(elsewhere);
+    files
+}
+
 pub(super) fn is_package(path: &str) -> bool {
     path.contains("assay-hello") && !path.ends_with(".sig")
 }

@@ -80,7 +80,7 @@ async fn what_is_not_offered_is_refused() {
     for (request, status) in [
         ("GET / HTTP/1.1\r\nHost: packages.assay.test\r\n\r\n", 400),
         (
-            "GET https://packages.assay.test/ HTTP/1.1\r\nHost: x\r\n\r\n",
+            "POST https://packages.assay.test/ HTTP/1.1\r\nHost: x\r\n\r\n",
             400,
         ),
         ("GET ftp://example.org/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),

@@ -181,3 +181,48 @@ async fn a_listener_serves_clients_without_a_tunnel() {
     setup.records(8).await;
     serving.abort();
 }
+
+/// So the executor asks for a manager that can be told of no certificate authority.
+#[tokio::test]
+async fn https_may_be_asked_in_clear_where_there_is_a_trust_store() {
+    let setup = setup(&[]);
+    let request = "GET https://packages.assay.test/rpm/greeting HTTP/1.0\r\n\r\n";
+    let answer = setup.talk(request).await;
+    assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
+    assert!(answer.ends_with("hello, lab"), "{answer}");
+    let record = setup.only_record().await;
+    assert_eq!(record.url, "https://packages.assay.test/rpm/greeting");
+    assert_eq!(record.sha256, Some(Digest::of(b"hello, lab")));
+
+    let bare = setup.peer().asking(None, false);
+    let mut client = setup.connect_as(&bare);
+    client.write_all(request.as_bytes()).await.expect("asked");
+    let answer = read_all(&mut client).await;
+    assert!(answer.starts_with(b"HTTP/1.0 403 "));
+    let refused = setup.records(2).await.remove(1);
+    let reason = "there is no certificate authority to check https with".to_owned();
+    assert_eq!(refused.decision, RequestDecision::Refused { reason });
+}
+
+#[tokio::test]
+async fn nobody_is_led_from_https_down_to_http() {
+    let setup = setup(&[]);
+    let place = setup._lab.path().join("rpm/moved.redirect");
+    fs::write(place, "http://packages.assay.test/rpm/greeting").expect("written");
+    let get = |scheme: &str| {
+        setup.talk(format!(
+            "GET {scheme}://packages.assay.test/rpm/moved HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        ))
+    };
+    let answer = get("https").await;
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    let reason =
+        "a redirect from https to plain http, to `http://packages.assay.test/rpm/greeting`";
+    let reason = reason.to_owned();
+    let record = setup.only_record().await;
+    assert_eq!(record.decision, RequestDecision::Refused { reason });
+    let answer = get("http").await;
+    assert!(answer.starts_with("HTTP/1.1 302 "), "{answer}");
+    let location = "location: http://packages.assay.test/rpm/greeting\r\n";
+    assert!(answer.contains(location), "{answer}");
+}
