@@ -88,6 +88,9 @@ fn what_was_recorded_is_what_every_replay_gives() {
         replayed.detail("asks")
     );
     assert_eq!(requests(&replayed, "asks"), requests(&recorded, "asks"));
+    let key = |ran: &Ran| ran.cell("asks")["cell_key"].to_string();
+    assert_ne!(key(&replayed), key(&recorded), "another question");
+    assert_eq!(key(&replayed), key(&run(&world, "asks", "replay")));
     let live = run(&world, "asks", "live");
     assert_eq!(
         live.outcome("asks"),
@@ -112,6 +115,8 @@ fn what_was_recorded_is_what_every_replay_gives() {
 
     run(&world, "asks", "record");
     assert_ne!(lock(), first, "recorded anew");
+    let anew = run(&world, "asks", "replay");
+    assert_ne!(key(&anew), key(&replayed), "of another lock");
     world.assert_clean();
 }
 
