@@ -17,6 +17,7 @@ mod images;
 mod lifecycle;
 mod network;
 mod outcomes;
+mod personal;
 mod podman;
 mod registry;
 mod repositories;
