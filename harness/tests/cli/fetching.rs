@@ -90,6 +90,12 @@ fn a_server_is_asked_if_it_may_be_and_is_trusted() {
     assert_eq!(said.code, Some(8));
     assert!(said.stderr.contains("`SSL_CERT_FILE`"), "{}", said.stderr);
 
+    env.write("authorities.pem", "no certificate\n");
+    let said = run(&env, &mut trusting(&env, &line));
+    assert_eq!(said.code, Some(8));
+    let advice = "what `SSL_CERT_FILE` and `SSL_CERT_DIR` name";
+    assert!(said.stderr.contains(advice), "{}", said.stderr);
+
     env.write("assay.toml", "");
     let said = run(&env, &mut trusting(&env, &line));
     assert_eq!(said.code, Some(8));

@@ -297,6 +297,10 @@ impl FetchError {
                 "whoever runs the proxy can let the host through; `no_proxy` names hosts that are \
                  reached without it"
             }
+            Self::Tls { reason, .. } if reason.contains(NOTHING_TRUSTED) => {
+                "no certificate is trusted here at all: install `ca-certificates`, or look at what \
+                 `SSL_CERT_FILE` and `SSL_CERT_DIR` name, if they are set"
+            }
             Self::Tls { .. } => {
                 "if a proxy opens TLS here, add its certificate to the system's trust store, or \
                  name a file with every certificate to trust in `SSL_CERT_FILE`"
@@ -346,6 +350,10 @@ fn refusal_within(error: ureq::Error) -> Result<RefusedAddress, ureq::Error> {
     }
     Err(error)
 }
+
+/// What the client says where the system, or what the environment names instead of it, has not one
+/// certificate to trust.
+const NOTHING_TRUSTED: &str = "No CA certificates were loaded";
 
 /// The status of a proxy that opens no tunnel, where trying again changes nothing: a wrong password
 /// shown again and again locks its owner out. The client tells it in words alone.
