@@ -32,8 +32,10 @@ fn serve(world: &World, words: &str) {
 
 /// A recipe whose check asks for a URL and wants words in the answer.
 fn asks(world: &World, recipe: &str, url: &str, words: &str) {
+    // In one process: of two that share a socket, nobody could say which one asked.
     let script = format!(
-        "exec 3<>/dev/tcp/127.0.0.1/{PROXY_PORT}; printf \"GET {url} HTTP/1.0\\r\\n\\r\\n\" >&3; cat <&3"
+        "exec 3<>/dev/tcp/127.0.0.1/{PROXY_PORT}; printf \"GET {url} HTTP/1.0\\r\\n\\r\\n\" >&3; \
+         mapfile -u 3 lines; echo \"${{lines[@]}}\""
     );
     world.recipe(
         recipe,
