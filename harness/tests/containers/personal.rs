@@ -1,5 +1,6 @@
 //! Personal archives: their keys are known by their fingerprints alone, so a recording has to learn
-//! which bytes hold them. Key server and archive are one company's proxy, which opens what passes it.
+//! which bytes hold them. Key server and archive are one company's proxy, which wants to know who
+//! comes, and opens what passes it.
 
 use std::fs;
 
@@ -10,6 +11,9 @@ use assay_wire::digest::Digest;
 
 use crate::stand::{Stand, prints};
 use crate::world::{Ran, Running};
+
+/// `ann` with the password `s3cret`, as a proxy is shown it (RFC 7617 2).
+const ANN: &str = "Basic YW5uOnMzY3JldA==";
 
 /// What a stand's Ubuntu is called by its archives.
 const CODENAME: &str = "noble";
@@ -28,11 +32,18 @@ fn run(stand: &Stand, proxy: Option<&TlsServer>, network: &str) -> Ran {
     if let Some(proxy) = proxy {
         let authorities = stand.world.project().join("authorities.pem");
         fs::write(&authorities, proxy.certificate()).expect("a file");
-        command
-            .env("SSL_CERT_FILE", authorities)
-            .env("https_proxy", proxy.authority());
+        command.env("SSL_CERT_FILE", authorities).env(
+            "https_proxy",
+            format!("http://ann:s3cret@{}", proxy.authority()),
+        );
     }
-    Running::start(command).end()
+    let ran = Running::start(command).end();
+    // In the record, in the lock and in what is said: nobody sees the password.
+    let lock = fs::read_to_string(stand.world.project().join("assay.lock")).unwrap_or_default();
+    for text in [&ran.stdout, &ran.stderr, &lock] {
+        assert!(!text.contains("s3cret") && !text.contains(ANN), "{text}");
+    }
+    ran
 }
 
 #[test]
@@ -40,7 +51,7 @@ fn the_key_of_a_personal_archive_is_asked_for_once_and_then_in_the_lock() {
     let Some(stand) = Stand::of_ubuntu() else {
         return;
     };
-    let proxy = TlsServer::start(Tunnels::Opened, None);
+    let proxy = TlsServer::start(Tunnels::Opened, Some(ANN));
     let archive = Forged::genuine(Format::Apt, TestKey::Apt);
     for (path, bytes) in archive.files().expect("a repository") {
         let path = path.replace("dists/stable/", &format!("dists/{CODENAME}/"));
