@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use assay_plan::{Fault, Target, closure, harness_env, plan_locked};
 use assay_recipe::{Recipe, Severity};
 use assay_wire::event::StepLocation;
-use assay_wire::lock::{Lock, LockedKey, Network};
+use assay_wire::lock::Network;
 use assay_wire::name::{CellId, RecipeName, StepId, StepRef};
 use assay_wire::plan::Plan;
 use assay_wire::program::HarnessEnv;
@@ -27,8 +28,6 @@ pub(crate) struct Library {
     sources: Vec<Source>,
     /// What was asked for, in order.
     pub(crate) asked: Vec<RecipeName>,
-    /// What recorded runs were given.
-    lock: Option<Lock>,
 }
 
 /// A cell with its plan.
@@ -91,13 +90,7 @@ impl Library {
             recipes,
             sources,
             asked,
-            lock: project.lock.clone(),
         })
-    }
-
-    /// Plans from now on under keys that were learned since.
-    pub(crate) fn learn(&mut self, keys: BTreeMap<String, LockedKey>) {
-        self.lock.get_or_insert_default().keys.extend(keys);
     }
 
     /// The file a recipe was read from, as the user would name it.
@@ -114,17 +107,18 @@ impl Library {
         matches!((folder, recipes), (Ok(file), Ok(recipes)) if file.starts_with(&recipes))
     }
 
-    /// Plans one set on one target.
+    /// Plans one set on one target, under the project's lock.
     ///
     /// # Errors
     /// What makes it unplannable.
     pub(crate) fn plan(
         &self,
+        project: &Project,
         asked: &[RecipeName],
         target: &Target,
     ) -> Result<PlannedCell, Vec<Fault>> {
         let set = closure(asked, &self.recipes)?;
-        let plan = plan_locked(&set, target, self.lock.as_ref())?;
+        let plan = plan_locked(&set, target, project.lock().map(Arc::as_ref))?;
         let sources = self.sources();
         Ok(PlannedCell {
             cell: CellId {
@@ -189,7 +183,7 @@ pub(crate) fn select(
     faults.retain(|fault| fault.severity == Severity::Error);
     for set in &sets {
         for target in targets {
-            match library.plan(set, target) {
+            match library.plan(project, set, target) {
                 Ok(cell) => cells.push(cell),
                 // One fault shows on many targets; it is said once.
                 Err(found) => found.into_iter().for_each(|fault| {

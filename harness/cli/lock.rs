@@ -30,8 +30,9 @@ pub(crate) fn write(
     record: &Record,
     answers: BTreeMap<String, LockedAnswer>,
 ) -> Result<(), CliError> {
-    let before = project.lock.clone().unwrap_or_default();
-    let mut after = merged(&before, record, answers);
+    let nothing = Lock::default();
+    let before = project.lock().map_or(&nothing, Arc::as_ref);
+    let mut after = merged(before, record, answers);
     for cell in &record.cells {
         for content in &cell.facts.planned.plan.content {
             after.keys.extend(keys_of(store, content)?);

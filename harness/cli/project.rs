@@ -1,9 +1,11 @@
 //! The project around the current folder: its root, its settings, its expectations. A single recipe
 //! file works without any project. Which targets are meant: `targets.rs`.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use assay_plan::FaultCode;
 use assay_recipe::network::Network;
@@ -12,7 +14,7 @@ use assay_recipe::{
     Diagnostic, Expectations, MAX_LOCK_BYTES, MAX_RECIPE_BYTES, OtherCode, Project as Settings,
 };
 use assay_sandbox::images::set::Definitions;
-use assay_wire::lock::Lock;
+use assay_wire::lock::{Lock, LockedKey};
 use assay_wire::name::TargetId;
 
 use crate::diagnostics::{self, Source};
@@ -37,8 +39,8 @@ pub(crate) struct Project {
     pub(crate) expectations: Expectations,
     /// The text of `expected.toml`, if there is one.
     pub(crate) expected: Option<Source>,
-    /// `assay.lock`, if there is one.
-    pub(crate) lock: Option<Lock>,
+    /// `assay.lock`, if there is one. The proxy answers from this very one.
+    lock: Option<Arc<Lock>>,
     /// Every target with a definition.
     pub(crate) definitions: Definitions,
 }
@@ -73,7 +75,7 @@ impl Project {
                     let parsed = assay_recipe::parse_lock(text);
                     (parsed.value, parsed.diagnostics)
                 })?;
-                lock = Some(found);
+                lock = Some(Arc::new(found));
             }
         }
         let folder = settings
@@ -98,6 +100,18 @@ impl Project {
             lock,
             definitions,
         })
+    }
+
+    /// What recorded runs were given, if any was recorded.
+    pub(crate) fn lock(&self) -> Option<&Arc<Lock>> {
+        self.lock.as_ref()
+    }
+
+    /// Plans from now on under keys that were learned since the lock was read.
+    pub(crate) fn learn(&mut self, keys: BTreeMap<String, LockedKey>) {
+        Arc::make_mut(self.lock.get_or_insert_default())
+            .keys
+            .extend(keys);
     }
 
     /// A path of the project as the user would name it.

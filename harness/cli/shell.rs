@@ -130,10 +130,12 @@ fn surroundings(
         });
     }
     let library = Library::load(terminal, project, &files)?;
-    let planned = library.plan(&library.asked, target).map_err(|faults| {
-        library.print(terminal, &faults);
-        CliError::said(ErrorKind::Recipe)
-    })?;
+    let planned = library
+        .plan(project, &library.asked, target)
+        .map_err(|faults| {
+            library.print(terminal, &faults);
+            CliError::said(ErrorKind::Recipe)
+        })?;
     Ok(Surroundings {
         variant: planned.plan.variant,
         boots: planned.plan.boots,

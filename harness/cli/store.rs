@@ -10,7 +10,6 @@ use assay_content::store::{
 };
 use assay_recipe::MAX_RECIPE_BYTES;
 use assay_wire::digest::Digest;
-use assay_wire::lock::Lock;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -137,7 +136,10 @@ fn needed(terminal: &Terminal) -> Result<BTreeSet<Digest>, CliError> {
             }
         }
     }
-    let mut digests = project.lock.as_ref().map(Lock::digests).unwrap_or_default();
+    let mut digests = project
+        .lock()
+        .map(|lock| lock.digests())
+        .unwrap_or_default();
     for path in files {
         let text = read_bounded(&path).map_err(|it| unread(&path, it.to_string()))?;
         if text.len() > MAX_RECIPE_BYTES {

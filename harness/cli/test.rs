@@ -13,6 +13,8 @@ use assay_recipe::expected::Need;
 use assay_run::{CellJob, Context, Journal, RunError, run_cells};
 use assay_sandbox::images::{FoundImage, SourceKind, find};
 use assay_sandbox::sweep::{Kept, sweep};
+use assay_wire::cell_key::{Conditions, answers_epoch};
+use assay_wire::digest::Digest;
 use assay_wire::event::{
     Body, Capture, CellPlanned, Expected, Image, ImageKind, Origin, RunStarted, SnapshotFinding,
 };
@@ -58,7 +60,7 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<Exi
             leave_out_unavailable(terminal, &mut targets, &images);
         }
     }
-    let (mut library, mut cells) = select(
+    let (library, mut cells) = select(
         terminal,
         &project,
         &arguments.selection,
@@ -76,22 +78,32 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<Exi
     let world = world?;
     if network == Network::Record {
         let learned = lock::learn_keys(terminal, &world, cells.iter().map(|cell| &cell.plan)).await;
-        library.learn(learned.clone());
-        project.lock.get_or_insert_default().keys.extend(learned);
+        project.learn(learned);
         let unknown = cells
             .iter_mut()
             .filter(|cell| cell.plan.unpinned_key().is_some());
         for cell in unknown {
             // It was planned before, and a key changes nothing that could stand against that.
-            if let Ok(planned) = library.plan(&cell.cell.recipes, &cell.target) {
+            if let Ok(planned) = library.plan(&project, &cell.cell.recipes, &cell.target) {
                 *cell = planned;
             }
         }
     }
     let variants = variants_for(terminal, &world, &project, &cells).await?;
+    let conditions = conditions(&world, &project, arguments);
     let jobs = cells
         .into_iter()
-        .map(|cell| job(&world, &project, &library, cell, &images, &variants))
+        .map(|cell| {
+            job(
+                &world,
+                &project,
+                &library,
+                cell,
+                &images,
+                &variants,
+                &conditions,
+            )
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let record = run_jobs(terminal, &project, &world, arguments, jobs).await?;
     if network == Network::Record {
@@ -108,7 +120,7 @@ fn check_network(project: &Project, network: Network) -> Result<(), CliError> {
         Network::Record if project.root.is_some() => Ok(()),
         Network::Record => Err(CliError::usage("nothing can be recorded outside a project")
             .hint("an empty `assay.toml` makes its folder a project; `assay.lock` is written beside it")),
-        Network::Replay if project.lock.is_some() => Ok(()),
+        Network::Replay if project.lock().is_some() => Ok(()),
         Network::Replay => Err(CliError::usage("there is no `assay.lock` to replay")
             .hint("record one with `assay test --network record`")),
     }
@@ -271,6 +283,26 @@ fn list(
     Ok(ExitCode::SUCCESS)
 }
 
+/// What every cell of the run runs under.
+fn conditions(world: &World, project: &Project, arguments: &TestArgs) -> Conditions {
+    let limits = world.limits;
+    let allow = project.network().allow.iter();
+    let mut allow: Vec<String> = allow.map(|it| it.value.as_str().to_owned()).collect();
+    allow.sort();
+    Conditions {
+        harness: env!("CARGO_PKG_VERSION").to_owned(),
+        executor_sha256: Digest::of(&world.executor),
+        network: world.network,
+        allow,
+        answers: answers_epoch(world.network, project.lock().map(Arc::as_ref)),
+        memory_bytes: limits.memory_bytes,
+        milli_cpus: limits.milli_cpus,
+        pids: limits.pids,
+        file_bytes: limits.file_bytes,
+        cell_ms: u64::try_from(arguments.timeout.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
 /// A cell as the runner takes it.
 fn job(
     world: &World,
@@ -279,6 +311,7 @@ fn job(
     cell: PlannedCell,
     images: &BTreeMap<TargetId, FoundImage>,
     variants: &BTreeMap<TargetId, Result<FoundImage, String>>,
+    conditions: &Conditions,
 ) -> Result<CellJob, CliError> {
     let snapshot: SnapshotFinding = snapshot::finding(project, library, &cell)?;
     let expected = expected(project, &cell);
@@ -292,7 +325,7 @@ fn job(
     let not_run = if project.is_plan_only(&cell.target.id) && cell.plan.unsupported.is_none() {
         Some("plan only".to_owned())
     } else {
-        not_run(world, &cell, expected.as_ref()).or(unavailable)
+        not_run(world, project, &cell, expected.as_ref()).or(unavailable)
     };
     let planned = CellPlanned {
         plan: cell.plan,
@@ -311,6 +344,7 @@ fn job(
             note: image.note.clone(),
         }),
         capture: Capture::Manifest,
+        conditions: conditions.clone(),
         expected,
         snapshot,
     };
@@ -322,7 +356,12 @@ fn job(
 }
 
 /// Why a cell is not started, if it is not.
-fn not_run(world: &World, cell: &PlannedCell, expected: Option<&Expected>) -> Option<String> {
+fn not_run(
+    world: &World,
+    project: &Project,
+    cell: &PlannedCell,
+    expected: Option<&Expected>,
+) -> Option<String> {
     if cell.plan.unsupported.is_some() {
         return None;
     }
@@ -336,13 +375,13 @@ fn not_run(world: &World, cell: &PlannedCell, expected: Option<&Expected>) -> Op
         ));
     }
     if world.network == Network::Replay
-        && let Some(lock) = world.recorded()
+        && let Some(lock) = project.lock()
         && let Some(expired) = lock::expired(lock, &cell.plan, &time::date(time::now()))
     {
         return Some(expired);
     }
     let needs = expected.map_or(&[][..], |row| row.needs.as_slice());
-    if let Some(need) = needs.iter().find(|need| !world.meets(need)) {
+    if let Some(need) = needs.iter().find(|need| !world.meets(project, need)) {
         return Some(format!("`{need}` is not to be had here"));
     }
     None

@@ -14,7 +14,7 @@ use assay_sandbox::docker::engine::Engine;
 use assay_sandbox::images::lab::LabManifest;
 use assay_sandbox::lease::{Leases, OwnerId};
 use assay_sandbox::session::{Backend, SandboxLimits};
-use assay_wire::lock::{Lock, Network};
+use assay_wire::lock::Network;
 use tokio::sync::watch;
 
 use crate::error::CliError;
@@ -50,8 +50,6 @@ pub(crate) struct World {
     pub(crate) fetcher: Fetcher,
     /// Where what sandboxes ask for comes from.
     pub(crate) network: Network,
-    /// What was recorded before, if anything was.
-    recorded: Option<Lock>,
     /// The way out for sandboxes.
     pub(crate) proxy: Proxy,
     /// The certificate the proxy shows, PEM.
@@ -89,7 +87,7 @@ impl World {
         };
         let config = ProxyConfig {
             answers,
-            lock: Arc::new(project.lock.clone().unwrap_or_default()),
+            lock: project.lock().cloned().unwrap_or_default(),
             lab: lab.clone(),
             addresses: reach.addresses,
             upstream: upstream.clone(),
@@ -107,7 +105,6 @@ impl World {
             owner: OwnerId::of_this_machine(&cache).map_err(CliError::infrastructure)?,
             store: Arc::new(store),
             network,
-            recorded: project.lock.clone(),
             fetcher: Fetcher::new(policy, lab, upstream),
             certificate: authority.certificate_pem(),
             proxy: Proxy::new(config, authority),
@@ -140,20 +137,15 @@ impl World {
         }
     }
 
-    /// What was recorded before, if anything was.
-    pub(crate) fn recorded(&self) -> Option<&Lock> {
-        self.recorded.as_ref()
-    }
-
     /// True if a need of `expected.toml` is met here.
-    pub(crate) fn meets(&self, need: &str) -> bool {
+    pub(crate) fn meets(&self, project: &Project, need: &str) -> bool {
         let Some(host) = need.strip_prefix("host:") else {
             return false;
         };
         match self.network {
             Network::Live | Network::Record => self.fetcher.answers(host),
             // What was recorded of a host is all that will ever be asked of it.
-            Network::Replay => self.recorded.iter().any(|lock| {
+            Network::Replay => project.lock().is_some_and(|lock| {
                 let of_host = |url: &String| {
                     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
                     rest.split(['/', ':', '?']).next() == Some(host)

@@ -175,3 +175,19 @@ impl Dice {
         usize::try_from(self.0 >> 16).unwrap_or_default() % end.max(1)
     }
 }
+
+#[test]
+fn seeds_of_journals_are_facts_of_today() {
+    for journal in seeds("journal") {
+        let text = String::from_utf8(journal).expect("text");
+        let folded = assay_observe::fold_journal(&text);
+        assert!(folded.is_ok(), "{:?}", folded.err());
+    }
+    for facts in seeds("facts") {
+        for line in String::from_utf8(facts).expect("text").lines() {
+            let fact = serde_json::from_str::<assay_wire::event::Body>(line).map(drop);
+            let event = serde_json::from_str::<assay_wire::event::ExecutorEvent>(line).map(drop);
+            assert!(fact.or(event).is_ok(), "{line}");
+        }
+    }
+}

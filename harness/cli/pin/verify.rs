@@ -47,6 +47,8 @@ struct Row {
     evidence: Option<String>,
     /// Why it did not come.
     message: Option<String>,
+    /// What to do about that, as far as it is known.
+    hints: Vec<String>,
     /// What is wrong with the key.
     findings: Vec<KeyFinding>,
 }
@@ -167,12 +169,15 @@ fn compare(url: String, named: Named, fetched: &Fetched) -> Result<Row, CliError
         is: None,
         evidence: None,
         message: None,
+        hints: Vec::new(),
         findings: Vec::new(),
     };
     let blob = match fetched.get(&row.url) {
         Some(Ok(blob)) => blob,
         Some(Err(error)) => {
-            row.message = Some(fetch_error(&row.url, error).to_string());
+            let error = fetch_error(&row.url, error);
+            row.message = Some(error.to_string());
+            row.hints = error.hints;
             return Ok(row);
         }
         None => return Ok(row),
@@ -279,6 +284,7 @@ fn write(row: &Row, terminal: &Terminal, out: &mut dyn Write) -> io::Result<()> 
     let evidence = row.evidence.as_ref();
     said.extend(evidence.map(|path| format!("`assay pin show {path}`")));
     said.extend(row.message.iter().cloned());
+    said.extend(row.hints.iter().map(|hint| format!("hint: {hint}")));
     for one in said {
         for line in wrap(&plain(&one), terminal.width().saturating_sub(SAID)) {
             writeln!(out, "{indent}{line}")?;

@@ -81,6 +81,7 @@ pub(crate) fn finish_cell(facts: CellFacts) -> CellRecord {
         .filter_map(|change| Some((change.path.clone(), noise_of(change, &managers)?)));
     CellRecord {
         plan_digest: facts.planned.plan.digest(),
+        cell_key: facts.planned.key(),
         verdict: verdict(&outcome, facts.planned.expected.as_ref()),
         noise: noise.collect(),
         timings: timings(&facts),

@@ -66,6 +66,8 @@ pub struct CellRecord {
     pub facts: CellFacts,
     /// The plan's digest.
     pub plan_digest: Digest,
+    /// The cell's key: equal where the same question was asked.
+    pub cell_key: Digest,
     /// What came of it.
     pub outcome: Outcome,
     /// Whether that was expected.

@@ -338,6 +338,7 @@ impl Context {
                 hint: source.hint(),
             }),
             FetchError::Unreachable { .. }
+            | FetchError::ProxyRefused { .. }
             | FetchError::Tls { .. }
             | FetchError::Lab {
                 source: LabError::NotBuilt,

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use assay_wire::PROTOCOL;
+use assay_wire::cell_key::Conditions;
 use assay_wire::digest::Digest;
 use assay_wire::event::{
     AttemptFailed, Body, Capture, Captured, CellEnded, CellPlanned, CrossChecked, Ending, Envelope,
@@ -407,6 +408,18 @@ pub fn planned(plan: Plan) -> CellPlanned {
         locations: locations.collect(),
         image: Some(image(&plan, ImageKind::Registry)),
         capture: Capture::Manifest,
+        conditions: Conditions {
+            harness: "0.1.0".to_owned(),
+            executor_sha256: Digest::of(b"executor"),
+            network: Network::Live,
+            allow: Vec::new(),
+            answers: None,
+            memory_bytes: 4 << 30,
+            milli_cpus: 2000,
+            pids: 2048,
+            file_bytes: 8 << 30,
+            cell_ms: 3_600_000,
+        },
         expected: None,
         snapshot: SnapshotFinding::NotJudged,
         plan,

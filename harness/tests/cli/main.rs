@@ -3,6 +3,7 @@
 
 mod check;
 mod env;
+mod fetching;
 mod help;
 mod hostile;
 mod migrate;

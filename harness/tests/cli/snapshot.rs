@@ -196,3 +196,32 @@ fn a_recipe_that_is_not_the_projects_has_none() {
     );
     assert_eq!(env.files("snapshots"), [] as [&str; 0]);
 }
+
+#[test]
+fn plans_are_compared_as_the_lock_makes_them() {
+    let recipe = JQ.replace(
+        "packages = [\"jq\"]",
+        "packages = [{ name = \"jq\", version = \">=1.5\" }]",
+    );
+    assert_ne!(recipe, JQ);
+    let env = on_two().with("recipes/jq.toml", recipe);
+    assert_eq!(env.run("snapshot accept").code, Some(0));
+    let lock = |version: &str| {
+        let package =
+            format!("{{ target = \"debian-12\", name = \"jq\", version = \"{version}\" }}");
+        env.write(
+            "assay.lock",
+            format!("version = 1\npackages = [\n  {package},\n]\n"),
+        );
+    };
+    lock("1.6-2.1");
+    let said = env.run("snapshot check");
+    assert_eq!(said.code, Some(5), "{}", said.stderr);
+    insta::assert_snapshot!("locked", said.whole());
+    assert_eq!(env.run("snapshot accept").code, Some(0));
+    assert_eq!(env.run("snapshot check").code, Some(0));
+    lock("1.7-1");
+    assert_eq!(env.run("snapshot check").code, Some(5), "another version");
+    std::fs::remove_file(env.path("assay.lock")).expect("removed");
+    assert_eq!(env.run("snapshot check").code, Some(5), "any version");
+}

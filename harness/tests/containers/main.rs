@@ -4,7 +4,8 @@
 //! cache, and by that an owner, of its own, sweeps nobody else's sandboxes, and ends by asserting
 //! that it left nothing behind ([`world`]). No test needs the network: recipes are made of checks
 //! and groups, what needs root misbehaves in an image whose `groupadd` does ([`root_child`]), and
-//! repositories are small ones that a test writes for itself ([`stand`]).
+//! repositories are small ones that a test writes for itself ([`stand`]); who answers for the world is
+//! a server on loopback ([`personal`]).
 //!
 //! Which engine they use is `DOCKER_HOST`'s to say, Podman's socket like any other
 //! (`ci/prove podman`); those of [`podman`] use that socket whatever the others do.
@@ -17,6 +18,7 @@ mod images;
 mod lifecycle;
 mod network;
 mod outcomes;
+mod personal;
 mod podman;
 mod registry;
 mod repositories;

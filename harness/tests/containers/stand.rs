@@ -96,6 +96,13 @@ impl Manager {
 /// The section of pacman's repositories that a test has to itself.
 const SECTION: &str = "lab";
 
+/// What leaves apt without repositories.
+const APT_FILES: &[(&str, &str, &str, u32)] = &[
+    ("/etc/apt", "sources.list", "", 0o644),
+    // Else apt could not tell who answers for an https URL.
+    ("/etc", "ssl/certs/ca-certificates.crt", "# none\n", 0o644),
+];
+
 /// A check that this command prints this text.
 pub(crate) fn prints(command: &str, text: &str) -> String {
     format!(
@@ -116,22 +123,8 @@ pub(crate) struct Stand {
 impl Stand {
     /// `None` where container tests are off. `sections` are pacman's repositories with their servers.
     pub(crate) fn start(manager: Manager, sections: &[(&str, &str)]) -> Option<Self> {
-        let world = World::start()?;
-        let engine = &world.engine;
-        let (mut target, mut image) = (manager.target().to_owned(), None);
-        let mut derive = |files: &[(&str, &str, &str, u32)]| {
-            let word = manager.target().replace(['-', '.'], "");
-            target = crate::world::target_of_its_own(&word);
-            let labels = json!({ "assay.target": target, "assay.kind": "tarball" });
-            image = Some(engine.commit(&engine.image_of(manager.target()), files, &labels));
-            world.only_target_like(&target, manager.target());
-        };
-        match manager {
-            Manager::Apt => derive(&[
-                ("/etc/apt", "sources.list", "", 0o644),
-                // Else apt could not tell who answers for an https URL.
-                ("/etc", "ssl/certs/ca-certificates.crt", "# none\n", 0o644),
-            ]),
+        let stand = match manager {
+            Manager::Apt => Self::like(manager.target(), APT_FILES)?,
             Manager::Pacman => {
                 let sections: Vec<String> = sections
                     .iter()
@@ -142,14 +135,13 @@ impl Stand {
                      DownloadUser = alpm\n{}",
                     sections.concat()
                 );
-                derive(&[("/etc", "pacman.conf", &text, 0o644)]);
+                Self::like(manager.target(), &[("/etc", "pacman.conf", &text, 0o644)])?
             }
-            Manager::Dnf4 | Manager::Dnf5 => {}
-        }
-        let stand = Self {
-            world,
-            target,
-            image,
+            Manager::Dnf4 | Manager::Dnf5 => Self {
+                world: World::start()?,
+                target: manager.target().to_owned(),
+                image: None,
+            },
         };
         stand.world.lab(&json!([]));
         for (place, signer) in [
@@ -163,6 +155,26 @@ impl Stand {
             stand.serve(place, empty.files().expect("a repository"));
         }
         Some(stand)
+    }
+
+    /// A target that is another one but for these files (folder, name, text, mode).
+    fn like(other: &str, files: &[(&str, &str, &str, u32)]) -> Option<Self> {
+        let world = World::start()?;
+        let engine = &world.engine;
+        let target = crate::world::target_of_its_own(&other.replace(['-', '.'], ""));
+        let labels = json!({ "assay.target": target, "assay.kind": "tarball" });
+        let image = engine.commit(&engine.image_of(other), files, &labels);
+        world.only_target_like(&target, other);
+        Some(Self {
+            world,
+            target,
+            image: Some(image),
+        })
+    }
+
+    /// A stand on a release of Ubuntu, where personal archives are added. No lab is served.
+    pub(crate) fn of_ubuntu() -> Option<Self> {
+        Self::like("ubuntu-24.04", APT_FILES)
     }
 
     /// The folder that is served at a path of `packages.assay.test`, or as another host.

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cell_key::Conditions;
 use crate::digest::Digest;
 use crate::key::KeyFinding;
 use crate::lock::Network;
@@ -124,6 +125,8 @@ pub struct CellPlanned {
     pub image: Option<Image>,
     /// What is captured.
     pub capture: Capture,
+    /// What it runs under.
+    pub conditions: Conditions,
     /// What `expected.toml` says of it.
     pub expected: Option<Expected>,
     /// How its plan compares with its snapshot.

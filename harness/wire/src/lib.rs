@@ -12,8 +12,9 @@
 //! [`plan`] (what will be done), [`program`] (a plan as sent, with what the harness adds),
 //! [`frame`] and [`control`] (the byte stream), [`manifest`] (the file system as seen),
 //! [`event`] (facts and their envelope), [`key`] (what can be wrong with a repository's key),
-//! [`lock`] (what a recorded run was given), [`outcome`] (the words of a verdict).
+//! [`lock`] (what a recorded run was given), [`cell_key`] (whether the same was asked), [`outcome`] (the words of a verdict).
 
+pub mod cell_key;
 pub mod control;
 pub mod digest;
 pub mod event;

@@ -63,6 +63,14 @@ pub enum FetchError {
         /// What happened, in words.
         reason: String,
     },
+    /// The user's upstream proxy opens no tunnel, and would not a moment later.
+    #[error("the proxy does not let `{url}` through: it answered with status {status}")]
+    ProxyRefused {
+        /// The URL.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
     /// The content is larger than the policy takes.
     #[error("`{url}` is larger than {limit} bytes")]
     TooLarge {
@@ -212,6 +220,7 @@ impl FetchError {
             | Self::Status { .. }
             | Self::Redirect { .. }
             | Self::Unreachable { .. }
+            | Self::ProxyRefused { .. }
             | Self::TooLarge { .. }
             | Self::Tls { .. }
             | Self::Mismatch(_)
@@ -240,6 +249,7 @@ impl FetchError {
             | Self::PlainHttp { .. }
             | Self::RefusedAddress { .. }
             | Self::Redirect { .. }
+            | Self::ProxyRefused { .. }
             | Self::TooLarge { .. }
             | Self::Tls { .. }
             | Self::Mismatch(_)
@@ -279,8 +289,21 @@ impl FetchError {
             Self::Unreachable { .. } => {
                 "check the network, and `https_proxy` and `no_proxy` if a proxy stands between"
             }
+            Self::ProxyRefused { status: 407, .. } => {
+                "the proxy asks for a name and a password: write them into `https_proxy`, as in \
+                 `http://USER:PASSWORD@HOST:PORT`, with `%40` for `@` and the like"
+            }
+            Self::ProxyRefused { .. } => {
+                "whoever runs the proxy can let the host through; `no_proxy` names hosts that are \
+                 reached without it"
+            }
+            Self::Tls { reason, .. } if reason.contains(NOTHING_TRUSTED) => {
+                "no certificate is trusted here at all: install `ca-certificates`, or look at what \
+                 `SSL_CERT_FILE` and `SSL_CERT_DIR` name, if they are set"
+            }
             Self::Tls { .. } => {
-                "if a proxy opens TLS here, add its certificate to the system's trust store"
+                "if a proxy opens TLS here, add its certificate to the system's trust store, or \
+                 name a file with every certificate to trust in `SSL_CERT_FILE`"
             }
             Self::Mismatch(mismatch) => {
                 return Some(format!("{} before changing the hash", mismatch.advice()));
@@ -305,6 +328,9 @@ impl FetchError {
             Ok(refusal) => return Self::RefusedAddress { url, refusal },
             Err(error) => error,
         };
+        if let Some(status) = proxy_refusal(&error) {
+            return Self::ProxyRefused { url, status };
+        }
         let reason = plain_words(&error);
         if is_tls(&error) {
             Self::Tls { url, reason }
@@ -323,6 +349,21 @@ fn refusal_within(error: ureq::Error) -> Result<RefusedAddress, ureq::Error> {
         };
     }
     Err(error)
+}
+
+/// What the client says where the system, or what the environment names instead of it, has not one
+/// certificate to trust.
+const NOTHING_TRUSTED: &str = "No CA certificates were loaded";
+
+/// The status of a proxy that opens no tunnel, where trying again changes nothing: a wrong password
+/// shown again and again locks its owner out. The client tells it in words alone.
+fn proxy_refusal(error: &ureq::Error) -> Option<u16> {
+    let ureq::Error::ConnectProxyFailed(words) = error else {
+        return None;
+    };
+    let status = words.strip_prefix("proxy server responded ")?;
+    let status: u16 = status.split('/').next()?.parse().ok()?;
+    (matches!(status, 400..500) && !matches!(status, 408 | 429)).then_some(status)
 }
 
 fn is_tls(error: &ureq::Error) -> bool {

@@ -467,38 +467,46 @@ fn plain_http_goes_through_the_users_proxy_in_absolute_form() {
 
 #[test]
 fn https_goes_through_the_users_proxy_by_connect() {
-    let refusing = || answer("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
-    let proxy = server(vec![refusing(), refusing()]);
+    let refusing = |status: &str| {
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        answer(head)
+    };
+    let busy = "502 Bad Gateway";
+    let proxy = server(vec![
+        refusing("403 Forbidden"),
+        refusing(busy),
+        refusing(busy),
+    ]);
     let address = proxy.url.clone();
     let upstream =
         UpstreamProxies::from_variables(|name| (name == "https_proxy").then(|| address.clone()));
     let upstream = upstream.expect("usable");
-    let once = FetchPolicy {
-        max_attempts: 1,
+    let twice = FetchPolicy {
+        max_attempts: 2,
         addresses: AddressPolicy::public_only(),
         ..policy()
     };
-    let outcome = fetch_through(
-        once.clone(),
-        upstream.clone(),
-        "https://only-the-proxy-knows.invalid/key",
-    );
+    let url = "https://only-the-proxy-knows.invalid/key";
+    let asked = |expected: &str| {
+        let outcome = fetch_through(twice.clone(), upstream.clone(), url);
+        let said = format!("{:?}", outcome.error());
+        assert!(said.starts_with(expected), "{said}");
+    };
+    asked("ProxyRefused");
+    asked("Unreachable");
+    let heads: Vec<String> = proxy.heads.iter().collect();
+    let connect = "CONNECT only-the-proxy-knows.invalid:443 HTTP/1.1\r\n";
     assert!(
-        matches!(outcome.error(), FetchError::Unreachable { .. }),
-        "{:?}",
-        outcome.result
+        heads.iter().all(|head| head.starts_with(connect)),
+        "{heads:?}"
     );
-    let head = proxy.heads.recv().expect("one request");
-    assert!(
-        head.starts_with("CONNECT only-the-proxy-knows.invalid:443 HTTP/1.1\r\n"),
-        "{head}"
-    );
+    assert_eq!(heads.len(), 3, "who is refused asks once");
     for local in [
         "https://127.0.0.1/",
         "https://localhost/",
         "https://a.localhost/",
     ] {
-        let outcome = fetch_through(once.clone(), upstream.clone(), local);
+        let outcome = fetch_through(twice.clone(), upstream.clone(), local);
         assert!(
             matches!(outcome.error(), FetchError::RefusedAddress { .. }),
             "{local}: {:?}",

@@ -504,6 +504,7 @@ fn failed(error: &FetchError) -> Answer {
         | FetchError::Redirect { .. }
         | FetchError::Unreachable { .. }
         | FetchError::TooLarge { .. }
+        | FetchError::ProxyRefused { .. }
         | FetchError::Tls { .. }
         | FetchError::Mismatch(_)
         | FetchError::Everywhere { .. }

@@ -62,6 +62,7 @@ pub(super) fn write(
     if options.verbose {
         requests(cell, page)?;
         timings(cell, page)?;
+        page.field("cell key", &cell.cell_key.to_string())?;
     }
     if wanted(cell) {
         again(record, cell, page)?;
