@@ -119,6 +119,7 @@ impl State {
             | Body::Executor(_)
             | Body::Output(_)
             | Body::Manifest(_)
+            | Body::Trace(_)
             | Body::Request(_)
             | Body::CrossChecked(_)
             | Body::SandboxLeft(_)

@@ -52,7 +52,6 @@ const WORD_BYTES: u64 = 4096;
 
 /// PID 1 on its way to become systemd; returns only if it cannot.
 pub(crate) fn become_systemd() -> io::Result<()> {
-    let refusal = make_room().err();
     let (mut ours, theirs) = UnixStream::pair()?;
     // The stream goes to the child on its standard files; the socket in place of the third.
     let child = Command::new("/proc/self/exe")
@@ -60,6 +59,8 @@ pub(crate) fn become_systemd() -> io::Result<()> {
         .env_clear()
         .stderr(Stdio::from(OwnedFd::from(theirs)))
         .spawn()?;
+    // The child keeps what it traces with; this process, and so every unit, has none of it.
+    let refusal = make_room().err();
     let mut ready = [0];
     // A child that does not get that far ends, and this process with it.
     ours.read_exact(&mut ready)?;

@@ -1,20 +1,20 @@
-//! What becomes of the capabilities a sandbox only starts with, all of which are given up for good
-//! before anything of the sandbox runs: `CAP_SYS_NICE`, by which the executor comes before whatever
-//! multiplies beside it, `CAP_SETPCAP`, by which the others are given up, and where systemd boots
-//! `CAP_SYS_ADMIN`, for a single mount ([`crate::boot`]).
+//! What becomes of the capabilities a sandbox only starts with. `CAP_SYS_NICE`, by which the executor
+//! comes before whatever multiplies beside it, is given up for good before anything of the sandbox
+//! runs. The executor alone keeps `CAP_SYS_PTRACE`, by which it traces ([`crate::trace`]) without
+//! breaking programs that are setuid, `CAP_SYS_ADMIN`, by which a command installs its filter without
+//! `no_new_privs`, and `CAP_SETPCAP`: every command gives them up, for good, before it becomes one.
+//! Where systemd boots, PID 1 makes a single mount ([`crate::boot`]) and gives them up likewise.
 //!
-//! An engine's default seccomp profile allows a container with that capability more calls, for
+//! An engine's default seccomp profile allows a container with `CAP_SYS_ADMIN` more calls, for
 //! every process and whether or not it still holds it. The filter here takes exactly those calls
-//! away again: what runs in a booted sandbox may call what it may in any other. It is installed
-//! without `no_new_privs`, which would break programs that are setuid.
+//! away again from what is not traced; what is traced asks for them in vain, and is heard.
 
 use std::io;
 
-use libc::{
-    BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, c_long,
-    sock_filter,
-};
+use libc::c_long;
 use rustix::thread::CapabilitySet;
+
+use crate::filter::{Filter, refused};
 
 /// What Docker's default profile allows only where `CAP_SYS_ADMIN` is granted
 /// (`profiles/seccomp/default.json` of moby 20.10 to 28), clone(2) and clone3(2) left out.
@@ -42,23 +42,7 @@ const CALLS: &[c_long] = &[
 ];
 
 /// Every flag of clone(2) that makes a namespace, as that profile masks them.
-const NAMESPACES: u32 = 0x7E02_0000;
-
-/// `AUDIT_ARCH_X86_64` and `AUDIT_ARCH_AARCH64` of linux/audit.h: what a native call carries.
-const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") {
-    0xC000_003E
-} else {
-    0xC000_00B7
-};
-
-/// From this number on calls are those of the x32 form (`__X32_SYSCALL_BIT`).
-const X32: u32 = 0x4000_0000;
-
-/// Where `struct seccomp_data` holds the call's number, its architecture, and the low half of its
-/// first argument on a little-endian machine.
-const NUMBER: u32 = 0;
-const ARCHITECTURE_AT: u32 = 4;
-const FIRST_ARGUMENT: u32 = 16;
+pub(crate) const NAMESPACES: u32 = 0x7E02_0000;
 
 /// The nice value of the executor (sched(7)): thousands of processes that only multiply must not keep
 /// it from ending them.
@@ -79,17 +63,52 @@ pub(crate) fn yield_precedence() -> io::Result<()> {
     Ok(())
 }
 
-/// Gives up what is needed to take precedence, and to give anything up.
+/// What tracing takes.
+const TRACING: [CapabilitySet; 3] = [
+    CapabilitySet::SYS_PTRACE,
+    CapabilitySet::SYS_ADMIN,
+    CapabilitySet::SETPCAP,
+];
+
+/// Gives up what precedence was taken with, which is taken but once.
 pub(crate) fn give_up_precedence() -> io::Result<()> {
-    give_up(&[CapabilitySet::SYS_NICE, CapabilitySet::SETPCAP])
+    give_up(&[CapabilitySet::SYS_NICE])
 }
 
-/// Gives up `CAP_SYS_ADMIN` for this process and everything it starts, with what an engine opened
-/// because of it, and `CAP_SYS_NICE`. Only while the process has one thread.
+/// What is missing for tracing, by the names of capabilities(7); nothing if it can be done.
+pub(crate) fn missing_for_tracing() -> Vec<&'static str> {
+    let held =
+        rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |held| held.effective);
+    let names = ["CAP_SYS_PTRACE", "CAP_SYS_ADMIN", "CAP_SETPCAP"];
+    TRACING
+        .iter()
+        .zip(names)
+        .filter(|(capability, _)| !held.contains(**capability))
+        .map(|(_, name)| name)
+        .collect()
+}
+
+/// Gives up all that only the executor may have, for this process and everything it starts or becomes,
+/// and what an engine opened because of it. Only while the process has one thread.
+pub(crate) fn give_up_all(traced: bool) -> io::Result<()> {
+    // The filter comes first: without `no_new_privs` installing it needs the capability. Where that
+    // was never had an engine opened nothing.
+    if traced {
+        crate::trace::install_filter()?;
+    } else if rustix::thread::capability_is_in_bounding_set(CapabilitySet::SYS_ADMIN)? {
+        filter().install()?;
+    }
+    let [ptrace, admin, setpcap] = TRACING;
+    give_up(&[CapabilitySet::SYS_NICE, ptrace, admin, setpcap])
+}
+
+/// Gives up what PID 1 must not have as systemd, likewise, but for `CAP_SETPCAP`: by it a unit gives up
+/// capabilities (systemd.exec(5), `CapabilityBoundingSet=`), and it lets nobody have one that was
+/// given up.
 pub(crate) fn give_up_administration() -> io::Result<()> {
-    // The filter comes first: without `no_new_privs` installing it needs the capability.
-    install(&filter())?;
-    give_up(&[CapabilitySet::SYS_ADMIN, CapabilitySet::SYS_NICE])
+    filter().install()?;
+    let [ptrace, admin, _] = TRACING;
+    give_up(&[CapabilitySet::SYS_NICE, ptrace, admin])
 }
 
 /// Gives up capabilities for this process and everything it starts. What was never had is no loss.
@@ -109,131 +128,29 @@ fn give_up(given_up: &[CapabilitySet]) -> io::Result<()> {
     Ok(())
 }
 
-/// The filter (seccomp(2)): calls of another architecture are unknown, those listed are not
-/// permitted, clone3(2), whose flags no filter can see, is unknown, and clone(2) makes no namespace.
-fn filter() -> Vec<sock_filter> {
-    let refused = |errno: i32| libc::SECCOMP_RET_ERRNO | errno.unsigned_abs();
-    let mut filter = vec![
-        load(ARCHITECTURE_AT),
-        jump(BPF_JEQ, ARCHITECTURE, 1, 0),
-        answer(refused(libc::ENOSYS)),
-        load(NUMBER),
-        jump(BPF_JGE, X32, 0, 1),
-        answer(refused(libc::ENOSYS)),
-        jump(BPF_JEQ, number(libc::SYS_clone3), 0, 1),
-        answer(refused(libc::ENOSYS)),
-    ];
+/// The filter: calls of another architecture are unknown, those listed are not permitted, clone3(2),
+/// whose flags no filter can see, is unknown, and clone(2) makes no namespace.
+fn filter() -> Filter {
+    let mut filter = Filter::new(refused(libc::ENOSYS));
+    filter.always(libc::SYS_clone3, refused(libc::ENOSYS));
     for call in CALLS {
-        filter.push(jump(BPF_JEQ, number(*call), 0, 1));
-        filter.push(answer(refused(libc::EPERM)));
+        filter.always(*call, refused(libc::EPERM));
     }
-    filter.extend([
-        jump(BPF_JEQ, number(libc::SYS_clone), 1, 0),
-        answer(libc::SECCOMP_RET_ALLOW),
-        load(FIRST_ARGUMENT),
-        statement(BPF_ALU | BPF_AND | BPF_K, NAMESPACES),
-        jump(BPF_JEQ, 0, 1, 0),
-        answer(refused(libc::EPERM)),
-        answer(libc::SECCOMP_RET_ALLOW),
-    ]);
+    filter.if_any_bit(libc::SYS_clone, 0, NAMESPACES, refused(libc::EPERM));
     filter
-}
-
-fn number(call: c_long) -> u32 {
-    u32::try_from(call).unwrap_or(u32::MAX)
-}
-
-fn load(at: u32) -> sock_filter {
-    statement(BPF_LD | BPF_W | BPF_ABS, at)
-}
-
-fn answer(value: u32) -> sock_filter {
-    statement(BPF_RET | BPF_K, value)
-}
-
-fn statement(code: u32, k: u32) -> sock_filter {
-    sock_filter {
-        code: code as u16,
-        jt: 0,
-        jf: 0,
-        k,
-    }
-}
-
-/// Passes over `jt` statements if the comparison holds, over `jf` if not.
-fn jump(comparison: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
-    sock_filter {
-        jt,
-        jf,
-        ..statement(BPF_JMP | comparison | BPF_K, k)
-    }
-}
-
-#[expect(
-    unsafe_code,
-    reason = "no safe wrapper installs a filter without setting no_new_privs"
-)]
-fn install(filter: &[sock_filter]) -> io::Result<()> {
-    let program = libc::sock_fprog {
-        len: u16::try_from(filter.len()).map_err(io::Error::other)?,
-        filter: filter.as_ptr().cast_mut(),
-    };
-    // SAFETY: the program points to `filter.len()` statements that outlive the call, and the kernel
-    // copies and checks them.
-    let result = unsafe {
-        libc::prctl(
-            libc::PR_SET_SECCOMP,
-            libc::c_ulong::from(libc::SECCOMP_MODE_FILTER),
-            &raw const program,
-        )
-    };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// What a filter answers to a call, run as the kernel would.
-    fn run(architecture: u32, call: c_long, first: u32) -> u32 {
-        let filter = filter();
-        let (mut at, mut value) = (0, 0);
-        loop {
-            let statement = filter[at];
-            at += 1;
-            let code = u32::from(statement.code);
-            if code == BPF_LD | BPF_W | BPF_ABS {
-                value = match statement.k {
-                    NUMBER => number(call),
-                    ARCHITECTURE_AT => architecture,
-                    FIRST_ARGUMENT => first,
-                    other => panic!("nothing is at {other}"),
-                };
-            } else if code == BPF_RET | BPF_K {
-                return statement.k;
-            } else if code == BPF_ALU | BPF_AND | BPF_K {
-                value &= statement.k;
-            } else {
-                let holds = if code == BPF_JMP | BPF_JEQ | BPF_K {
-                    value == statement.k
-                } else {
-                    assert_eq!(code, BPF_JMP | BPF_JGE | BPF_K);
-                    value >= statement.k
-                };
-                at += usize::from(if holds { statement.jt } else { statement.jf });
-            }
-        }
-    }
+    use crate::filter::{ARCHITECTURE, run};
 
     #[test]
     fn only_what_administration_had_opened_is_refused() {
+        let run =
+            |architecture, call, first| run(&filter(), architecture, call, [first, 0, 0, 0, 0, 0]);
         let allowed = libc::SECCOMP_RET_ALLOW;
-        let not_permitted = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
-        let unknown = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
+        let (not_permitted, unknown) = (refused(libc::EPERM), refused(libc::ENOSYS));
         for call in [
             libc::SYS_read,
             libc::SYS_execve,

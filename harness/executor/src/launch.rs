@@ -14,11 +14,11 @@ use std::process::{Command, ExitCode};
 
 use assay_wire::program::PATH;
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
-use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 use rustix::thread::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
-use crate::confine::yield_precedence;
+use crate::confine::{give_up_all, yield_precedence};
 use crate::extract::{self, Unpack};
 
 /// Most open files a command gets without asking, as on a machine that systemd started.
@@ -53,6 +53,8 @@ pub(crate) struct Launch {
     pub(crate) file_bytes: Option<u64>,
     /// True if standard output is a terminal to be controlled and read from.
     pub(crate) terminal: bool,
+    /// True if it is traced: it stops itself until it is.
+    pub(crate) traced: bool,
 }
 
 /// Why a command was not started.
@@ -94,7 +96,11 @@ fn read_launch(socket: &mut UnixStream) -> io::Result<Launch> {
 }
 
 fn prepare(launch: &Launch) -> io::Result<()> {
+    if launch.traced {
+        rustix::process::kill_process(rustix::process::getpid(), Signal::STOP)?;
+    }
     yield_precedence()?;
+    give_up_all(launch.traced)?;
     rustix::process::setsid()?;
     if launch.terminal {
         rustix::process::ioctl_tiocsctty(rustix::stdio::stdout())?;

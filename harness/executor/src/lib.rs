@@ -9,11 +9,12 @@
 //!   followed, no child holds a descriptor of the stream or can reach one.
 //!
 //! Read in the order of a session: [`start`] (becoming PID 1 that no child can reach into), [`boot`]
-//! and [`confine`] (where systemd becomes PID 1 instead),
+//! (where systemd becomes PID 1 instead), [`confine`] and [`filter`] (what nothing in a sandbox may),
 //! [`mux`] (frames, credits, streams), [`session`] (program, directives, ops), [`launch`] and
 //! [`spawn`] (a process with the ids of its user), [`reap`], [`supervise`] and [`account`]
 //! (limits), [`write`] (files), [`extract`] (archives), [`users`], [`surroundings`] (what the harness adds), [`tunnel`]
-//! (connections out), [`fetch`] (a downloader for programs of the sandbox), [`terminal`] (shells), [`manifest`] (the file system as seen).
+//! (connections out), [`fetch`] (a downloader for programs of the sandbox), [`terminal`] (shells),
+//! [`manifest`] (the file system as seen), [`trace`] (who did it).
 
 mod account;
 mod asker;
@@ -23,6 +24,7 @@ mod confine;
 pub mod extract;
 mod fault;
 mod fetch;
+mod filter;
 mod launch;
 mod loopback;
 mod manifest;
@@ -35,6 +37,7 @@ mod start;
 mod supervise;
 mod surroundings;
 mod terminal;
+mod trace;
 mod tunnel;
 mod users;
 mod wake;

@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions};
+use assay_wire::trace::StartedFor;
+use rustix::process::{Pid, Signal};
 
+use crate::trace::{self, Seen, Stop, Tracer};
 use crate::wake::Wake;
 
 /// How long killed processes may take to be gone; uninterruptible sleep can hold one.
@@ -58,10 +60,20 @@ impl Child {
     }
 }
 
-/// The processes started and not yet reaped.
+/// A process that was started and is not yet reaped.
+#[derive(Debug)]
+struct Started {
+    child: Arc<Child>,
+    /// What it is traced for, if it is.
+    traced_for: Option<StartedFor>,
+}
+
+/// The processes started and not yet reaped, and those that are traced.
 #[derive(Debug, Default)]
 pub(crate) struct Reaper {
-    children: Mutex<BTreeMap<i32, Arc<Child>>>,
+    /// Who follows what is traced.
+    pub(crate) tracer: Tracer,
+    children: Mutex<BTreeMap<i32, Started>>,
     born: Condvar,
 }
 
@@ -72,6 +84,7 @@ impl Reaper {
     pub(crate) fn start(
         &self,
         wake: Arc<Wake>,
+        traced_for: Option<StartedFor>,
         start: impl FnOnce() -> io::Result<u32>,
     ) -> io::Result<Arc<Child>> {
         let mut children = lock(&self.children);
@@ -80,41 +93,62 @@ impl Reaper {
             exit: Mutex::new(None),
             wake,
         });
-        children.insert(pid, Arc::clone(&child));
+        let started = Started {
+            child: Arc::clone(&child),
+            traced_for,
+        };
+        children.insert(pid, started);
         self.born.notify_all();
         Ok(child)
     }
 
-    /// Waits for processes for ever; the body of the reaping thread.
+    /// Waits for processes for ever; the body of the reaping thread, which alone traces.
     pub(crate) fn reap_for_ever(&self) {
         loop {
-            let ended =
-                rustix::process::waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
-            let children = lock(&self.children);
-            if ended.is_err() {
-                // No child at all: one is born under the lock, orphans only come from children.
-                drop(
-                    self.born
-                        .wait_timeout(children, Duration::from_secs(1))
-                        .unwrap_or_else(PoisonError::into_inner),
-                );
-                continue;
+            match trace::look() {
+                Ok((pid, Seen::Stopped(why))) => self.stopped(pid, why),
+                Ok((pid, Seen::Exited(code))) => self.ended(pid, Exit::Code(code)),
+                Ok((pid, Seen::Killed(signal))) => self.ended(pid, Exit::Signal(signal)),
+                Err(_) => {
+                    // No child at all: one is born under the lock, orphans only come from children.
+                    let children = lock(&self.children);
+                    if children.is_empty() {
+                        drop(
+                            self.born
+                                .wait_timeout(children, Duration::from_secs(1))
+                                .unwrap_or_else(PoisonError::into_inner),
+                        );
+                    }
+                }
             }
-            Self::reap_ended(children);
         }
     }
 
-    fn reap_ended(mut children: MutexGuard<'_, BTreeMap<i32, Arc<Child>>>) {
-        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-            let exit = match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => Exit::Code(code),
-                (None, Some(signal)) => Exit::Signal(signal),
-                (None, None) => continue,
-            };
-            if let Some(child) = children.remove(&pid.as_raw_pid()) {
-                *lock(&child.exit) = Some(exit);
-                child.wake.ring();
+    fn stopped(&self, pid: i32, why: Stop) {
+        let traced_for = lock(&self.children)
+            .get_mut(&pid)
+            .and_then(|started| started.traced_for.take());
+        match traced_for {
+            Some(traced_for) => {
+                if self.tracer.begin(pid, traced_for).is_err() {
+                    // Nothing runs untraced that was to be traced.
+                    let _ = Pid::from_raw(pid)
+                        .map(|pid| rustix::process::kill_process(pid, Signal::KILL));
+                }
             }
+            None => self.tracer.stopped(pid, why),
+        }
+    }
+
+    fn ended(&self, pid: i32, exit: Exit) {
+        let mut children = lock(&self.children);
+        if !trace::reap(pid) {
+            return;
+        }
+        self.tracer.ended(pid);
+        if let Some(started) = children.remove(&pid) {
+            *lock(&started.child.exit) = Some(exit);
+            started.child.wake.ring();
         }
     }
 }

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use assay_wire::trace::StartedFor;
 use rustix::pipe::PipeFlags;
 
 use crate::launch::{Launch, NotStarted};
@@ -19,7 +20,7 @@ const PIPE_BYTES: usize = 1 << 20;
 /// Most bytes of an answer from the child's side.
 const ANSWER_BYTES: u64 = 64 << 10;
 
-/// Starts a command with these channels; `wake` rings when it has ended.
+/// Starts a command with these channels, traced or not; `wake` rings when it has ended.
 ///
 /// # Errors
 /// The outer error if the executor itself could not start anything, the inner if this command
@@ -27,11 +28,16 @@ const ANSWER_BYTES: u64 = 64 << 10;
 pub(crate) fn start(
     reaper: &Reaper,
     launch: &Launch,
+    traced_for: Option<StartedFor>,
     (stdout, stderr): (OwnedFd, OwnedFd),
     wake: Arc<Wake>,
 ) -> io::Result<Result<Arc<Child>, NotStarted>> {
     let (mut ours, theirs) = UnixStream::pair()?;
-    let child = reaper.start(wake, || {
+    let launch = &Launch {
+        traced: traced_for.is_some(),
+        ..launch.clone()
+    };
+    let child = reaper.start(wake, traced_for, || {
         Command::new("/proc/self/exe")
             .arg("launch")
             .env_clear()

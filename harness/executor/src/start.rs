@@ -114,6 +114,7 @@ fn init() -> io::Result<()> {
 /// 1 would, tells that its doors are shut, and runs the session.
 fn serve_beside(mut boot: Boot) -> io::Result<()> {
     reap::stand_beside_init();
+    confine::give_up_precedence()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let (input, output) = shut_doors()?;
     boot.say_ready()?;

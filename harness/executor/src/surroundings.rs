@@ -51,6 +51,7 @@ pub(crate) fn launch(
         folder: if user.uid == 0 { "/" } else { &user.home }.to_owned(),
         file_bytes,
         terminal: false,
+        traced: false,
     }
 }
 

@@ -85,7 +85,7 @@ fn run(
     let wake = Arc::new(Wake::new()?);
     stream.ring(Arc::clone(&wake));
     let channels = (inner.try_clone()?, inner);
-    let shell = crate::spawn::start(&session.reaper, &launch, channels, Arc::clone(&wake))?
+    let shell = crate::spawn::start(&session.reaper, &launch, None, channels, Arc::clone(&wake))?
         .map_err(|not_started| io::Error::other(not_started.message))?;
     let flags = rustix::fs::fcntl_getfl(&*terminal)?;
     rustix::fs::fcntl_setfl(&*terminal, flags | OFlags::NONBLOCK)?;

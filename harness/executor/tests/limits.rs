@@ -183,7 +183,16 @@ fn a_gigabyte_without_a_newline_passes_in_bounded_memory() {
     session.keep = true;
     session.op().expect("run");
     let random = std::fs::read(place.join("/tmp/random")).expect("kept");
-    let came = session.streams.values().rev().nth(1).expect("stdout");
+    let is_stdout = |came: &&common::Came| {
+        matches!(
+            came.purpose,
+            Some(Purpose::Output {
+                channel: Channel::Stdout,
+                ..
+            })
+        )
+    };
+    let came = session.streams.values().rfind(is_stdout).expect("stdout");
     assert!(
         came.bytes == random,
         "binary output arrives as it was printed"

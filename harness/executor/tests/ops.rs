@@ -30,6 +30,7 @@ fn the_executor_introduces_itself_and_ends_politely() {
             gid: 1001,
             user_added: true,
             hosts_added: true,
+            untraced: vec![],
             addresses: vec![],
         }]
     );
@@ -65,6 +66,7 @@ fn the_executor_introduces_itself_and_ends_politely() {
             gid: 1001,
             user_added: false,
             hosts_added: false,
+            untraced: vec![],
             addresses: vec![],
         }]
     );

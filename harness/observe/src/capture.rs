@@ -8,6 +8,7 @@ use std::fmt;
 
 use assay_wire::event::ManifestPoint;
 use assay_wire::program::{HARNESS_FOLDER, Pass, Probe, USER};
+use assay_wire::trace::GapReason;
 use serde::Serialize;
 
 use crate::noise::matches;
@@ -46,6 +47,22 @@ pub enum Gap {
         op: u32,
         /// Which apply.
         pass: Pass,
+    },
+    /// Something a traced program did is not known in full.
+    Trace {
+        /// The op's position in the plan.
+        op: u32,
+        /// Which apply.
+        pass: Pass,
+        /// Why.
+        reason: GapReason,
+        /// How often.
+        count: u64,
+    },
+    /// Nothing was traced: the sandbox was not given what that takes.
+    Untraced {
+        /// The missing capabilities (capabilities(7)).
+        missing: Vec<String>,
     },
     /// No manifest was taken after the second apply.
     NoLastManifest,
@@ -89,6 +106,14 @@ impl fmt::Display for Gap {
                     "op {op} has no end in the second apply although nothing failed"
                 )
             }
+            Self::Trace {
+                op, reason, count, ..
+            } => write!(f, "{count} × in op {op} {}", words(*reason)),
+            Self::Untraced { missing } => write!(
+                f,
+                "nothing was traced: the engine gave the sandbox no {}",
+                missing.join(", ")
+            ),
             Self::NoLastManifest => write!(f, "there is no manifest after the second apply"),
             Self::NotCrossChecked => {
                 write!(
@@ -113,6 +138,16 @@ impl fmt::Display for Point<'_> {
     }
 }
 
+/// What is not known, in words.
+fn words(reason: GapReason) -> &'static str {
+    match reason {
+        GapReason::Arguments => "the arguments of a call could not be read",
+        GapReason::Program => "a program that was executed could not be read",
+        GapReason::Lines => "there was more to tell of the trace than is kept",
+        GapReason::Process => "a process was not followed",
+    }
+}
+
 /// What damaged a capture, whatever else happened in the cell.
 #[must_use]
 pub fn damage(facts: &CellFacts) -> Vec<Gap> {
@@ -130,11 +165,20 @@ pub fn damage(facts: &CellFacts) -> Vec<Gap> {
             lines,
         })
     });
+    let untold = facts.traces.iter().flat_map(|trace| {
+        trace.gaps.iter().map(|gap| Gap::Trace {
+            op: trace.op.0,
+            pass: trace.pass,
+            reason: gap.reason,
+            count: gap.count,
+        })
+    });
     let unseen = unexplained(facts);
     let unseen = (!unseen.is_empty()).then_some(Gap::Unseen { paths: unseen });
     broken
         .chain(contradictions)
         .chain(omitted)
+        .chain(untold)
         .chain(unseen)
         .collect()
 }
@@ -159,6 +203,11 @@ pub fn missing_evidence(facts: &CellFacts) -> Vec<Gap> {
     let applies = plan.ops.iter().any(|op| !op.once);
     if applies && facts.manifest(&ManifestPoint::SecondApply).is_none() {
         gaps.push(Gap::NoLastManifest);
+    }
+    if !facts.untraced.is_empty() {
+        gaps.push(Gap::Untraced {
+            missing: facts.untraced.clone(),
+        });
     }
     if !plan.ops.is_empty() && facts.cross_check.is_none() {
         gaps.push(Gap::NotCrossChecked);

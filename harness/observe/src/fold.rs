@@ -276,6 +276,7 @@ impl Folder {
             | Body::Executor(_)
             | Body::Output(_)
             | Body::Manifest(_)
+            | Body::Trace(_)
             | Body::Request(_)
             | Body::CrossChecked(_)
             | Body::AttemptFailed(_)
@@ -301,7 +302,7 @@ impl Folder {
 /// True for what an executor sees: its own events and what its streams carried.
 fn may_come_from_a_sandbox(body: &Body) -> bool {
     match body {
-        Body::Executor(_) | Body::Output(_) | Body::Manifest(_) => true,
+        Body::Executor(_) | Body::Output(_) | Body::Manifest(_) | Body::Trace(_) => true,
         Body::RunStarted(_)
         | Body::CellPlanned(_)
         | Body::AttemptStarted { .. }

@@ -220,6 +220,11 @@ fn gap_phase(facts: &CellFacts, gap: &Gap) -> Phase {
         Gap::Unperformed {
             op,
             pass: Pass::First,
+        }
+        | Gap::Trace {
+            op,
+            pass: Pass::First,
+            ..
         } => {
             let found = facts
                 .planned
@@ -236,8 +241,12 @@ fn gap_phase(facts: &CellFacts, gap: &Gap) -> Phase {
         | Gap::Unperformed {
             pass: Pass::Second, ..
         }
+        | Gap::Trace {
+            pass: Pass::Second, ..
+        }
         | Gap::NoLastManifest => Phase::ApplyAgain,
-        Gap::Broken { .. }
+        Gap::Untraced { .. }
+        | Gap::Broken { .. }
         | Gap::Contradiction { .. }
         | Gap::Unseen { .. }
         | Gap::NotCrossChecked => Phase::Apply,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use assay_wire::digest::Digest;
 use assay_wire::event::{
     AttemptFailed, Captured, CellEnded, CellPlanned, ContentReady, ContentRefused, CrossChecked,
-    Ending, ManifestPoint, Request, RunStarted, SandboxLeft, SandboxStarted,
+    Ending, ManifestPoint, Request, RunStarted, SandboxLeft, SandboxStarted, Trace,
 };
 use assay_wire::manifest::{PathChange, StateChange};
 use assay_wire::name::{CellId, RunId, StepRef};
@@ -134,6 +134,13 @@ pub struct CellFacts {
     pub hosts_added: bool,
     /// One for every op of the plan, in order.
     pub ops: Vec<OpFacts>,
+    /// The capabilities that tracing would have taken and the sandbox had not; empty where it was
+    /// traced.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untraced: Vec<String>,
+    /// Who did what, in the order of the ops.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<Trace>,
     /// Manifests in the order taken.
     pub manifests: Vec<ManifestFacts>,
     /// Connections that left the sandbox or were refused.

@@ -15,10 +15,11 @@ use assay_wire::digest::Digest;
 use assay_wire::event::{
     Body, Captured, CrossChecked, Ending, ExecutorEvent, Limit, ManifestPoint, Origin, Output,
 };
-use assay_wire::manifest::escape_path;
+use assay_wire::manifest::{self, escape_path};
 use assay_wire::name::CellId;
 use assay_wire::plan::{Disposition, Expects, Op, OpId, Plan};
 use assay_wire::program::{HARNESS_FOLDER, HarnessEnv, Pass, Program, ProgramOp};
+use assay_wire::trace;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -26,7 +27,7 @@ use tokio::time::Instant;
 use crate::fault::Fault;
 use crate::journal::Journal;
 use crate::link::{Incoming, Link};
-use crate::manifest::{ManifestReader, NetChanges};
+use crate::manifest::{ManifestReader, NetChanges, TraceReader};
 use crate::output::Capture;
 use crate::peer::{Missed, add_repositories, asking};
 
@@ -55,6 +56,7 @@ pub(crate) struct Driver {
     arrivals: mpsc::Receiver<Incoming>,
     outputs: BTreeMap<u32, (Channel, Capture)>,
     manifests: BTreeMap<u32, ManifestReader>,
+    traces: BTreeMap<u32, ((OpId, Pass, u64), TraceReader)>,
     finished: Finished,
     running: Option<(OpId, Pass, Instant)>,
     needles: BTreeMap<OpId, Vec<String>>,
@@ -115,6 +117,7 @@ impl Driver {
             arrivals,
             outputs: BTreeMap::new(),
             manifests: BTreeMap::new(),
+            traces: BTreeMap::new(),
             finished: Finished::default(),
             running: None,
             needles: BTreeMap::new(),
@@ -455,7 +458,8 @@ impl Driver {
                 )));
             }
         }
-        let reader = self.finished.manifest.take().unwrap_or_default();
+        let none = || ManifestReader::new(0);
+        let reader = self.finished.manifest.take().unwrap_or_else(none);
         let manifest = reader.finish(after).map_err(Fault::lost)?;
         self.net.add(&manifest.paths);
         self.record(Origin::Runner, Body::Manifest(manifest))
@@ -504,6 +508,8 @@ impl Driver {
                         capture.push(&bytes);
                     } else if let Some(reader) = self.manifests.get_mut(&stream) {
                         reader.push(&bytes).map_err(Fault::lost)?;
+                    } else if let Some((_, reader)) = self.traces.get_mut(&stream) {
+                        reader.push(&bytes).map_err(Fault::lost)?;
                     }
                     self.link.consumed(stream, bytes.len());
                 }
@@ -516,6 +522,10 @@ impl Driver {
                     }
                     if let Some(reader) = self.manifests.remove(&stream) {
                         self.finished.manifest = Some(reader);
+                    }
+                    if let Some(((op, pass, events), reader)) = self.traces.remove(&stream) {
+                        let trace = reader.finish(op, pass, events).map_err(Fault::lost)?;
+                        self.record(Origin::Executor, Body::Trace(trace))?;
                     }
                 }
                 Ok(Some(Incoming::Connection(purpose, end))) => self.connect(purpose, end),
@@ -531,7 +541,12 @@ impl Driver {
                     .insert(stream, (channel, Capture::new(needles)));
             }
             Purpose::Manifest => {
-                self.manifests.insert(stream, ManifestReader::default());
+                let reader = ManifestReader::new(manifest::MAX_LINES);
+                self.manifests.insert(stream, reader);
+            }
+            Purpose::Trace { op, pass, events } => {
+                let reader = TraceReader::new(trace::MAX_LINES);
+                self.traces.insert(stream, ((op, pass, events), reader));
             }
             Purpose::Connect { .. } | Purpose::Blob { .. } | Purpose::Pty { .. } => {}
         }
@@ -542,6 +557,7 @@ impl Driver {
             Purpose::Connect { op, asker, trusts } => self.peer.during(op).asking(asker, trusts),
             Purpose::Output { .. }
             | Purpose::Manifest
+            | Purpose::Trace { .. }
             | Purpose::Blob { .. }
             | Purpose::Pty { .. } => self.peer.clone(),
         };

@@ -204,7 +204,7 @@ impl Link {
                     return Err(breach(format!("more than {MAX_STREAMS} streams at once")));
                 }
                 match purpose {
-                    Purpose::Output { .. } | Purpose::Manifest => {
+                    Purpose::Output { .. } | Purpose::Manifest | Purpose::Trace { .. } => {
                         self.register(stream, None, Arc::new(Semaphore::new(0)));
                         Ok(Some(Incoming::Opened(stream, purpose)))
                     }

@@ -1,23 +1,43 @@
-//! A manifest's JSON Lines, read as they arrive, and the net effect of all manifests of a cell for
+//! JSON Lines of a manifest or a trace, read as they arrive, and the net effect of all manifests of a cell for
 //! the comparison with the engine's own list. Bounded; a line that cannot be read is a fault of
 //! the session, not a change.
 
 use std::collections::BTreeMap;
 
-use assay_wire::event::{Manifest, ManifestPoint};
-use assay_wire::manifest::{MAX_LINES, ManifestLine, PathChange, unescape_path};
+use assay_wire::event::{Manifest, ManifestPoint, Trace};
+use assay_wire::manifest::{ManifestLine, PathChange, unescape_path};
+use assay_wire::plan::OpId;
+use assay_wire::program::Pass;
+use assay_wire::trace::TraceLine;
+use serde::de::DeserializeOwned;
 
 /// Longest line: a path of 4 KiB, escaped fourfold, twice with a link's target, and attributes.
 const LINE: usize = 256 << 10;
 
-/// Lines of one manifest as they arrive.
-#[derive(Debug, Default)]
-pub(crate) struct ManifestReader {
+/// JSON Lines as they arrive.
+#[derive(Debug)]
+pub(crate) struct LineReader<L> {
     partial: Vec<u8>,
-    lines: Vec<ManifestLine>,
+    lines: Vec<L>,
+    most: usize,
 }
 
-impl ManifestReader {
+/// A manifest as it arrives.
+pub(crate) type ManifestReader = LineReader<ManifestLine>;
+
+/// A trace as it arrives.
+pub(crate) type TraceReader = LineReader<TraceLine>;
+
+impl<L: DeserializeOwned> LineReader<L> {
+    /// Reads so many lines at most.
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            partial: Vec::new(),
+            lines: Vec::new(),
+            most,
+        }
+    }
+
     /// Takes the next bytes.
     ///
     /// # Errors
@@ -28,11 +48,11 @@ impl ManifestReader {
             self.partial.extend_from_slice(&rest[..end]);
             self.check_length()?;
             rest = &rest[end + 1..];
-            if self.lines.len() >= MAX_LINES {
-                return Err(format!("a manifest of more than {MAX_LINES} lines"));
+            if self.lines.len() >= self.most {
+                return Err(format!("more than {} lines of what it saw", self.most));
             }
             let line = serde_json::from_slice(&self.partial)
-                .map_err(|error| format!("a manifest line: {error}"))?;
+                .map_err(|error| format!("a line of what it saw: {error}"))?;
             self.lines.push(line);
             self.partial.clear();
         }
@@ -42,22 +62,29 @@ impl ManifestReader {
 
     fn check_length(&self) -> Result<(), String> {
         if self.partial.len() > LINE {
-            Err(format!("a manifest line of more than {LINE} bytes"))
+            Err(format!("a line of what it saw of more than {LINE} bytes"))
         } else {
             Ok(())
         }
     }
 
+    fn whole(self) -> Result<Vec<L>, String> {
+        if self.partial.is_empty() {
+            Ok(self.lines)
+        } else {
+            Err("what it saw ends within a line".into())
+        }
+    }
+}
+
+impl ManifestReader {
     /// What changed, sorted.
     ///
     /// # Errors
     /// If the last line is not whole.
     pub(crate) fn finish(self, after: ManifestPoint) -> Result<Manifest, String> {
-        if !self.partial.is_empty() {
-            return Err("a manifest that ends within a line".into());
-        }
         let (mut paths, mut states) = (Vec::new(), Vec::new());
-        for line in self.lines {
+        for line in self.whole()? {
             match line {
                 ManifestLine::Path(change) => paths.push(change),
                 ManifestLine::State(change) => states.push(change),
@@ -70,6 +97,34 @@ impl ManifestReader {
             paths,
             states,
         })
+    }
+}
+
+impl TraceReader {
+    /// Who did what, sorted.
+    ///
+    /// # Errors
+    /// If the last line is not whole.
+    pub(crate) fn finish(self, op: OpId, pass: Pass, events: u64) -> Result<Trace, String> {
+        let mut trace = Trace {
+            op,
+            pass,
+            events,
+            programs: Vec::new(),
+            calls: Vec::new(),
+            gaps: Vec::new(),
+        };
+        for line in self.whole()? {
+            match line {
+                TraceLine::Program(program) => trace.programs.push(program),
+                TraceLine::Call(call) => trace.calls.push(call),
+                TraceLine::Gap(gap) => trace.gaps.push(gap),
+            }
+        }
+        trace.programs.sort_by_key(|program| program.id);
+        trace.calls.sort();
+        trace.gaps.sort();
+        Ok(trace)
     }
 }
 
@@ -132,6 +187,8 @@ fn one_replacement(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use assay_wire::manifest::MAX_LINES;
+
     use super::*;
     use assay_wire::manifest::{Entry, EntryKind};
 
@@ -166,7 +223,7 @@ mod tests {
             })
             .collect();
         for piece in [1, 7, text.len()] {
-            let mut reader = ManifestReader::default();
+            let mut reader = ManifestReader::new(MAX_LINES);
             text.as_bytes()
                 .chunks(piece)
                 .try_for_each(|bytes| reader.push(bytes))
@@ -178,9 +235,9 @@ mod tests {
 
     #[test]
     fn damaged_lines_are_faults() {
-        assert!(ManifestReader::default().push(b"{}\n").is_err());
+        assert!(ManifestReader::new(MAX_LINES).push(b"{}\n").is_err());
         assert!(
-            ManifestReader::default()
+            ManifestReader::new(MAX_LINES)
                 .push(&vec![b'x'; LINE + 1])
                 .is_err()
         );
@@ -188,11 +245,11 @@ mod tests {
             serde_json::to_string(&ManifestLine::Path(change(&"x".repeat(LINE), false, true)))
                 .expect("a line");
         assert!(
-            ManifestReader::default()
+            ManifestReader::new(MAX_LINES)
                 .push(format!("{whole}\n").as_bytes())
                 .is_err()
         );
-        let mut half = ManifestReader::default();
+        let mut half = ManifestReader::new(MAX_LINES);
         half.push(b"{\"path").expect("perhaps the rest follows");
         assert!(half.finish(ManifestPoint::Baseline).is_err());
     }

@@ -112,6 +112,7 @@ impl Log {
                 gid: 1000,
                 user_added: true,
                 hosts_added: true,
+                untraced: Vec::new(),
                 addresses: Vec::new(),
             })
             .manifest(ManifestPoint::Baseline, Vec::new(), Vec::new())

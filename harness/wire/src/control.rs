@@ -118,6 +118,16 @@ pub enum Purpose {
     },
     /// A manifest, as JSON Lines of [`crate::manifest::ManifestLine`]. Opened by the executor.
     Manifest,
+    /// What was traced of an op's programs, as JSON Lines of [`crate::trace::TraceLine`]. Opened by
+    /// the executor, before it says that the op is over.
+    Trace {
+        /// The op.
+        op: OpId,
+        /// Which apply.
+        pass: Pass,
+        /// How much was told, with all repetitions.
+        events: u64,
+    },
     /// A shell on a terminal. Opened by the runner.
     Pty {
         /// The terminal's size.

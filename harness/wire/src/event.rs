@@ -15,6 +15,7 @@ use crate::outcome::{OutcomeKind, Phase, Reason};
 use crate::plan::{OpId, Plan};
 use crate::program::{HarnessEnv, Pass};
 use crate::source::Location;
+use crate::trace::{TraceGap, TracedCall, TracedProgram};
 
 /// One line of a journal. The executor sends bodies only; the runner alone adds the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +75,8 @@ pub enum Body {
     Output(Output),
     /// What changed since the manifest before.
     Manifest(Manifest),
+    /// Who did what during an op.
+    Trace(Trace),
     /// A connection left the sandbox, or was refused.
     Request(Request),
     /// The engine's own list of changed paths was compared with the manifests.
@@ -310,6 +313,10 @@ pub enum ExecutorEvent {
         /// True if `/etc/hosts` was empty, or a mount of the engine's, and got the lines of loopback.
         /// These two are all the harness writes.
         hosts_added: bool,
+        /// The capabilities that tracing would take and the sandbox has not, by the names of
+        /// capabilities(7): what runs is traced if none is missing.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        untraced: Vec<String>,
         /// The addresses that stand in the image's own repository files, at most 1000.
         addresses: Vec<String>,
     },
@@ -364,6 +371,27 @@ pub enum ExecutorEvent {
         /// What.
         message: String,
     },
+}
+
+/// Who did what since the op before: an op's own programs, the questions asked in between, and what
+/// earlier ops left running.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Trace {
+    /// The op.
+    pub op: OpId,
+    /// Which apply.
+    pub pass: Pass,
+    /// How much was told, with all repetitions.
+    pub events: u64,
+    /// Programs that began, by id.
+    pub programs: Vec<TracedProgram>,
+    /// What they, and those of earlier ops, asked for, sorted.
+    pub calls: Vec<TracedCall>,
+    /// What is not known, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<TraceGap>,
 }
 
 /// How an op ended.

@@ -11,6 +11,7 @@
 //! Read in pipeline order: [`name`] and [`digest`] (identities), [`source`] (places in recipes),
 //! [`plan`] (what will be done), [`program`] (a plan as sent, with what the harness adds),
 //! [`frame`] and [`control`] (the byte stream), [`manifest`] (the file system as seen),
+//! [`trace`] (who did it),
 //! [`event`] (facts and their envelope), [`key`] (what can be wrong with a repository's key),
 //! [`lock`] (what a recorded run was given), [`cell_key`] (whether the same was asked), [`outcome`] (the words of a verdict).
 
@@ -27,6 +28,7 @@ pub mod outcome;
 pub mod plan;
 pub mod program;
 pub mod source;
+pub mod trace;
 
 /// Version of everything in this crate that is written down or sent: journals and sessions of
 /// another version are refused, never guessed at.

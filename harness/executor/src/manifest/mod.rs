@@ -22,7 +22,7 @@ use assay_wire::manifest::{MAX_LINES, ManifestLine, PathChange, StateChange, esc
 pub(crate) use self::learned::learn;
 use self::record::{Item, Tree};
 use self::walk::walk;
-use crate::mux::{CHUNK, Mux, Stream, StreamBroken};
+use crate::mux::{LineSender, Mux, Stream, StreamBroken};
 
 /// What was seen last.
 #[derive(Debug, Default)]
@@ -49,12 +49,12 @@ impl Manifests {
             .map(|(probe, answer)| (probe, lines(&answer)))
             .collect();
         let stream = mux.open(Purpose::Manifest, None);
-        let mut sender = LineSender::new(&stream);
+        let mut sender = Limited::new(&stream);
         if let Some(before) = &self.tree {
             // A runner that breaks the stream does not want the rest.
             let _ = send_paths(&mut sender, before, &walked.tree)
                 .and_then(|()| send_states(&mut sender, &self.states, &states))
-                .and_then(|()| sender.flush());
+                .and_then(|()| sender.sender.flush());
         }
         stream.close(None);
         let omitted = sender.omitted;
@@ -84,11 +84,7 @@ fn lines(answer: &[u8]) -> BTreeSet<String> {
 }
 
 /// Sends what differs between two trees, in order of the paths.
-fn send_paths(
-    sender: &mut LineSender<'_>,
-    before: &Tree,
-    after: &Tree,
-) -> Result<(), StreamBroken> {
+fn send_paths(sender: &mut Limited<'_>, before: &Tree, after: &Tree) -> Result<(), StreamBroken> {
     let (mut old, mut new) = (
         before.items().iter().peekable(),
         after.items().iter().peekable(),
@@ -122,7 +118,7 @@ fn send_paths(
 
 /// Sends the lines of probes that are new or gone, in order.
 fn send_states(
-    sender: &mut LineSender<'_>,
+    sender: &mut Limited<'_>,
     before: &BTreeMap<String, BTreeSet<String>>,
     after: &BTreeMap<String, BTreeSet<String>>,
 ) -> Result<(), StreamBroken> {
@@ -144,19 +140,17 @@ fn send_states(
     Ok(())
 }
 
-/// Sends lines in large pieces, and only so many.
-struct LineSender<'s> {
-    stream: &'s Arc<Stream>,
-    pending: Vec<u8>,
+/// Sends lines, and only so many.
+struct Limited<'s> {
+    sender: LineSender<'s>,
     sent: usize,
     omitted: u64,
 }
 
-impl<'s> LineSender<'s> {
+impl<'s> Limited<'s> {
     fn new(stream: &'s Arc<Stream>) -> Self {
         Self {
-            stream,
-            pending: Vec::with_capacity(CHUNK),
+            sender: LineSender::new(stream),
             sent: 0,
             omitted: 0,
         }
@@ -168,18 +162,7 @@ impl<'s> LineSender<'s> {
             return Ok(());
         }
         self.sent += 1;
-        serde_json::to_writer(&mut self.pending, &line()).expect("lines have string keys");
-        self.pending.push(b'\n');
-        if self.pending.len() >= CHUNK {
-            self.flush()?;
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), StreamBroken> {
-        let result = self.stream.send(&self.pending);
-        self.pending.clear();
-        result
+        self.sender.send(&line())
     }
 }
 

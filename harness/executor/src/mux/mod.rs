@@ -4,6 +4,7 @@
 //! receives: it hands messages to the session and bytes to their streams, and never sends, so that
 //! it can always make room for the runner. What streams are for is not known here.
 
+mod lines;
 mod read;
 mod stream;
 
@@ -19,6 +20,7 @@ use assay_wire::control::{Open, Purpose, ToRunner};
 use assay_wire::event::ExecutorEvent;
 use assay_wire::frame::{FrameHeader, MAX_PAYLOAD};
 
+pub(crate) use lines::LineSender;
 pub(crate) use read::{Incoming, read_frames};
 pub(crate) use stream::{Received, Stream, StreamBroken};
 

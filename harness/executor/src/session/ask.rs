@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use assay_wire::plan::{Limits, SkipIf};
+use assay_wire::trace::StartedFor;
 
 use super::{Machine, Session};
 use crate::account::WriteAccount;
@@ -38,7 +39,14 @@ pub(super) fn ask(
     let (stderr, stderr_end) = spawn::channel_pipe().map_err(asking())?;
     let mut account = WriteAccount::start();
     let ends = (stdout_end, stderr_end);
-    let started = spawn::start(&session.reaper, &launch, ends, Arc::clone(&wake));
+    let traced_for = session.traced(StartedFor::Question);
+    let started = spawn::start(
+        &session.reaper,
+        &launch,
+        traced_for,
+        ends,
+        Arc::clone(&wake),
+    );
     let Ok(child) = started.map_err(asking())? else {
         return Ok(None);
     };

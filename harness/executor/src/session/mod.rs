@@ -22,9 +22,11 @@ use assay_wire::digest::Digest;
 use assay_wire::event::ExecutorEvent;
 use assay_wire::plan::OpId;
 use assay_wire::program::{HARNESS_FOLDER, HarnessEnv, Program};
+use assay_wire::trace::StartedFor;
 
 use crate::blobs::Blobs;
 use crate::boot::Boot;
+use crate::confine::missing_for_tracing;
 use crate::fault::Fault;
 use crate::manifest::Manifests;
 use crate::mux::{Incoming, Mux, read_frames};
@@ -43,6 +45,8 @@ pub(crate) struct Session {
     pub(crate) mux: &'static Mux,
     /// Who waits for processes.
     pub(crate) reaper: Reaper,
+    /// What is missing for tracing, by the names of capabilities(7): nothing where it is done.
+    untraced: Vec<&'static str>,
     /// The op that runs, 0 for none.
     current: AtomicU32,
     machine: OnceLock<Machine>,
@@ -65,6 +69,11 @@ impl Session {
         Some(self.current.load(Ordering::Relaxed))
             .filter(|id| *id != 0)
             .map(OpId)
+    }
+
+    /// What a command is traced for, where it can be traced.
+    fn traced(&self, started_for: StartedFor) -> Option<StartedFor> {
+        Some(started_for).filter(|_| self.untraced.is_empty())
     }
 
     /// The sandbox, once it is prepared.
@@ -115,6 +124,7 @@ pub(crate) fn run(input: OwnedFd, output: OwnedFd, boot: Option<Boot>) -> io::Re
     let session: &'static Session = Box::leak(Box::new(Session {
         mux,
         reaper: Reaper::default(),
+        untraced: missing_for_tracing(),
         current: AtomicU32::new(0),
         machine: OnceLock::new(),
         boot: Mutex::new(boot),
@@ -258,6 +268,11 @@ fn prepare(session: &'static Session, program: &Program) -> Result<&'static Mach
         gid,
         user_added,
         hosts_added,
+        untraced: session
+            .untraced
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect(),
         addresses: repositories::addresses(&program.harness.repository_files),
     });
     Ok(machine)

@@ -11,13 +11,14 @@ use assay_wire::event::{Ending, ExecutorEvent, Limit};
 use assay_wire::name::GuestPath;
 use assay_wire::plan::{Action, FileContent, Guard, Op, Privilege};
 use assay_wire::program::ProgramOp;
+use assay_wire::trace::StartedFor;
 
 use super::{Machine, Session, ask};
 use crate::account::WriteAccount;
 use crate::extract::Unpack;
 use crate::fault::Fault;
 use crate::launch::{self, Launch, NotStarted};
-use crate::mux::Stream;
+use crate::mux::{LineSender, Stream};
 use crate::reap::Exit;
 use crate::supervise::{Channel, Ended, Sink, watch};
 use crate::users::User;
@@ -49,6 +50,9 @@ fn ask_and_act(session: &'static Session, machine: &Machine, run: &ProgramOp) ->
             }
             Guard::OnPath(command) => launch::is_on_path(command),
         };
+        if held {
+            send_trace(session, run);
+        }
         session.mux.report(ExecutorEvent::GuardAsked {
             op: op.id,
             pass: *pass,
@@ -111,6 +115,7 @@ fn ask_and_act(session: &'static Session, machine: &Machine, run: &ProgramOp) ->
             (began, run_command(session, run, &launch)?)
         }
     };
+    send_trace(session, run);
     session.mux.report(ExecutorEvent::OpFinished {
         op: op.id,
         pass: *pass,
@@ -118,6 +123,25 @@ fn ask_and_act(session: &'static Session, machine: &Machine, run: &ProgramOp) ->
         ms: milliseconds(began),
     });
     Ok(())
+}
+
+/// Sends what was traced since the last op, which comes before the op is over for the runner. A runner
+/// that hears no more of it ends the session itself.
+fn send_trace(session: &'static Session, run: &ProgramOp) {
+    let (lines, events) = session.reaper.tracer.take();
+    if events == 0 && lines.is_empty() {
+        return;
+    }
+    let purpose = Purpose::Trace {
+        op: run.op.id,
+        pass: run.pass,
+        events,
+    };
+    let stream = session.mux.open(purpose, None);
+    let mut sender = LineSender::new(&stream);
+    let sent = lines.iter().try_for_each(|line| sender.send(line));
+    let _ = sent.and_then(|()| sender.flush());
+    stream.close(None);
 }
 
 fn user_of(machine: &Machine, privilege: Privilege) -> User {
@@ -150,7 +174,12 @@ fn run_command(
     let streams = [open(ChannelName::Stdout), open(ChannelName::Stderr)];
     let mut account = WriteAccount::start();
     let ends = (stdout_end, stderr_end);
-    let ending = match spawn::start(&session.reaper, launch, ends, Arc::clone(&wake)) {
+    // Archives are unpacked by the executor itself: nobody else's program runs.
+    let traced_for = session
+        .traced(StartedFor::Op)
+        .filter(|_| launch.unpack.is_none());
+    let started = spawn::start(&session.reaper, launch, traced_for, ends, Arc::clone(&wake));
+    let ending = match started {
         Ok(Ok(child)) => {
             let [out, err] = &streams;
             let channel = |pipe, stream: &Arc<Stream>| Channel {

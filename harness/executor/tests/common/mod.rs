@@ -22,11 +22,12 @@ use assay_wire::frame::{FrameHeader, FrameKind, HEADER};
 use assay_wire::manifest::ManifestLine;
 use assay_wire::plan::{Action, Expects, FileContent, Guard, Limits, Op, OpId, Privilege};
 use assay_wire::program::{HarnessEnv, Pass, Program, ProgramOp};
+use assay_wire::trace::TraceLine;
 
-/// The capabilities of a sandbox: an engine's usual ones, without any that reaches into other
-/// processes.
+/// The capabilities a sandbox starts with: an engine's usual ones, and what the executor takes for
+/// itself.
 pub(crate) const CAPABILITIES: &str = "+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,\
-    +setpcap,+sys_nice,+net_bind_service,+sys_chroot,+audit_write,+setfcap";
+    +setpcap,+sys_nice,+net_bind_service,+sys_chroot,+audit_write,+setfcap,+sys_admin,+sys_ptrace";
 
 /// Generous limits for commands that are not about limits.
 pub(crate) const LIMITS: Limits = Limits {
@@ -391,6 +392,21 @@ impl Session {
             .collect::<Result<_, _>>()
             .expect("manifest lines");
         (lines, event)
+    }
+
+    /// What was traced of the op performed last.
+    pub(crate) fn trace(&mut self) -> Vec<TraceLine> {
+        let (stream, came) = self
+            .streams
+            .iter_mut()
+            .rfind(|(_, came)| matches!(came.purpose, Some(Purpose::Trace { .. })))
+            .expect("a trace's stream");
+        assert_eq!(came.closed, Some(None), "stream {stream}");
+        let text = std::mem::take(&mut came.bytes);
+        serde_json::Deserializer::from_slice(&text)
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .expect("lines of a trace")
     }
 
     /// Ends the session as it should end: `Goodbye` and exit code 0.

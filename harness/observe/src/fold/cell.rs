@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use assay_wire::event::{Body, CellEnded, CellPlanned, ExecutorEvent, Manifest};
+use assay_wire::event::{Body, CellEnded, CellPlanned, ExecutorEvent, Manifest, Trace};
 use assay_wire::name::CellId;
 use assay_wire::plan::OpId;
 use assay_wire::program::Pass;
@@ -49,6 +49,8 @@ impl CellFolder {
             booted: None,
             user: None,
             hosts_added: false,
+            untraced: Vec::new(),
+            traces: Vec::new(),
             left: Vec::new(),
             manifests: Vec::new(),
             requests: Vec::new(),
@@ -111,6 +113,7 @@ fn take(folder: &mut CellFolder, body: Body, now: u64) {
             });
         }
         Body::Manifest(manifest) => manifest_recorded(folder, manifest),
+        Body::Trace(trace) => trace_recorded(facts, trace),
         Body::Request(request) => facts.requests.push(request),
         Body::CrossChecked(check) => {
             once(facts, "it was cross-checked", |facts| {
@@ -154,6 +157,8 @@ fn attempt_started(folder: &mut CellFolder, number: u32, now: u64) {
         facts.booted = None;
         facts.user = None;
         facts.hosts_added = false;
+        facts.untraced.clear();
+        facts.traces.clear();
         for op in &mut facts.ops {
             op.first = None;
             op.second = None;
@@ -194,9 +199,11 @@ fn executor(folder: &mut CellFolder, event: ExecutorEvent, now: u64) {
             gid,
             user_added,
             hosts_added,
+            untraced,
             addresses: _,
         } => {
             facts.hosts_added = hosts_added;
+            facts.untraced = untraced;
             let user = UserFact {
                 uid,
                 gid,
@@ -282,6 +289,21 @@ fn manifest_recorded(folder: &mut CellFolder, manifest: Manifest) {
         states,
         stats,
     });
+}
+
+fn trace_recorded(facts: &mut CellFacts, trace: Trace) {
+    let known = facts.traces.iter();
+    let (op, pass) = (trace.op, trace.pass);
+    if facts.index(op).is_none() {
+        contradiction(facts, format!("op {op} was traced and is not in its plan"));
+    } else if known
+        .rev()
+        .any(|known| (known.op, known.pass) == (op, pass))
+    {
+        contradiction(facts, format!("op {op} was traced twice in one apply"));
+    } else {
+        facts.traces.push(trace);
+    }
 }
 
 /// Takes a fact of which there can be one; `replace` says whether there already was.

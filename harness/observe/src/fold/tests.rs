@@ -380,6 +380,7 @@ fn matters(body: &Body) -> bool {
         | Body::SandboxStarted(_)
         | Body::Executor(_)
         | Body::Output(_)
+        | Body::Trace(_)
         | Body::Request(_)
         | Body::AttemptFailed(_)
         | Body::SandboxLeft(_)

@@ -122,6 +122,7 @@ impl Script {
                 gid: 1000,
                 user_added: true,
                 hosts_added: true,
+                untraced: Vec::new(),
                 addresses: Vec::new(),
             })
     }

@@ -40,15 +40,11 @@ const CAPABILITIES: [&str; 11] = [
 ];
 
 /// What a sandbox starts with beyond [`CAPABILITIES`], for the executor alone: by `SYS_NICE` it comes
-/// before whatever multiplies beside it, by `SETPCAP` it gives up both before anything of the sandbox
-/// runs.
-const STARTING: [&str; 2] = ["SYS_NICE", "SETPCAP"];
-
-/// What one in which systemd is PID 1 starts with in their place. `SYS_ADMIN` is for one mount; it is
-/// given up likewise, with the system calls an engine allows because of it. `SETPCAP` stays: by it a
-/// unit gives up capabilities (systemd.exec(5), `CapabilityBoundingSet=`), and it lets nobody have one
-/// that was given up.
-const BOOTING: [&str; 3] = ["SYS_NICE", "SETPCAP", "SYS_ADMIN"];
+/// before whatever multiplies beside it; by `SYS_PTRACE` it traces; by `SYS_ADMIN` every command
+/// installs the filter at which it is traced, and PID 1 makes systemd's one mount; by `SETPCAP` all of
+/// them are given up before anything of the sandbox runs, with the system calls an engine allows
+/// because of them.
+const STARTING: [&str; 4] = ["SYS_NICE", "SYS_PTRACE", "SYS_ADMIN", "SETPCAP"];
 
 /// Where systemd finds memory instead of the image's folders, and how it is mounted.
 const MEMORY: [(&str, &str); 3] = [
@@ -153,7 +149,6 @@ fn host_config(spec: &SandboxSpec) -> HostConfig {
     match spec.used_for {
         SandboxUse::Cell | SandboxUse::Image => plain,
         SandboxUse::Booted => HostConfig {
-            cap_add: words(&[&CAPABILITIES[..], &BOOTING[..]].concat()),
             // What systemd may write of the kernel's groups is its own: no path of the host's is
             // mounted, and its namespace ends at its own group.
             cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
