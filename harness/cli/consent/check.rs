@@ -79,7 +79,7 @@ fn human(
     terminal.result(|out| {
         grouped(out, refused, |out, one| {
             show::head(out, one.risk, one.operation)?;
-            show::evidence(out, one.operation)?;
+            show::evidence(out, one)?;
             let standing = show::standing(one.standing, ledger);
             show::detail(out, terminal, &standing)?;
             show::detail(out, terminal, &show::targets(one.targets.iter().copied()))

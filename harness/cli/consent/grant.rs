@@ -69,7 +69,7 @@ pub(crate) fn run(terminal: &Terminal, arguments: &GrantArgs) -> Result<(), CliE
         terminal.result(|out| {
             grouped(out, &missing, |out, one| {
                 show::head(out, one.risk, one.operation)?;
-                show::evidence(out, one.operation)?;
+                show::evidence(out, one)?;
                 writeln!(out, "           {}", written_digest(&one.digest))?;
                 let standing = show::standing(one.standing, &declared.ledger);
                 show::detail(out, terminal, &standing)?;

@@ -30,6 +30,8 @@ pub(crate) struct Row<'d> {
     standing: Standing,
     /// As the first of the targets has it.
     operation: &'d PrivilegedOperation,
+    /// The same with other commands or bytes.
+    also: Vec<&'d PrivilegedOperation>,
 }
 
 /// A technique of ATT&CK.
@@ -59,6 +61,7 @@ pub(crate) fn row<'d>(one: &Judged<'d>) -> Row<'d> {
         digest: written_digest(&one.digest),
         standing: one.standing,
         operation: one.operation,
+        also: one.also.clone(),
     }
 }
 
@@ -117,7 +120,7 @@ pub(crate) fn operation(
 ) -> io::Result<()> {
     head(out, one.risk, one.operation)?;
     if terminal.verbose {
-        evidence(out, one.operation)?;
+        evidence(out, one)?;
         let attack = one
             .attack
             .map_or_else(String::new, |id| format!("  ATT&CK {id}"));
@@ -136,28 +139,35 @@ pub(crate) fn head(
     writeln!(out, "  {:<7}  {kind:<12}  {subject}", risk.label())
 }
 
-/// Writes the steps, and the exact command or bytes.
-pub(crate) fn evidence(out: &mut dyn Write, operation: &PrivilegedOperation) -> io::Result<()> {
-    let steps: BTreeSet<String> = operation.steps.iter().map(ToString::to_string).collect();
+/// Writes the steps, and every exact command or file: what is granted is granted for all of them.
+pub(crate) fn evidence(out: &mut dyn Write, one: &Judged<'_>) -> io::Result<()> {
+    let all = || std::iter::once(&one.operation).chain(&one.also);
+    let steps: BTreeSet<String> = all()
+        .flat_map(|operation| operation.steps.iter().map(ToString::to_string))
+        .collect();
     if !steps.is_empty() {
         let steps: Vec<String> = steps.into_iter().collect();
         writeln!(out, "{:INDENT$}step {}", "", steps.join(", "))?;
     }
-    let seen = &operation.evidence;
-    if !seen.argv.is_empty() {
-        let command = assay_plan::render::quote::command_line(&seen.argv);
-        writeln!(out, "{:INDENT$}runs {}", "", plain(&command))?;
+    let mut lines = BTreeSet::new();
+    for operation in all() {
+        let seen = &operation.evidence;
+        if !seen.argv.is_empty() {
+            let command = assay_plan::render::quote::command_line(&seen.argv);
+            lines.insert(format!("runs {}", plain(&command)));
+        }
+        if let Some(path) = &seen.path {
+            let bytes = seen.sha256.map(|sha256| format!(", sha256 {sha256}"));
+            let bytes = bytes.unwrap_or_default();
+            lines.insert(format!("writes {}{bytes}", plain(path)));
+        }
+        if let Some(url) = &seen.url {
+            lines.insert(format!("from {}", plain(url)));
+        }
     }
-    if let Some(path) = &seen.path {
-        let bytes = seen
-            .sha256
-            .map_or_else(String::new, |sha256| format!(", sha256 {sha256}"));
-        writeln!(out, "{:INDENT$}writes {}{bytes}", "", plain(path))?;
-    }
-    if let Some(url) = &seen.url {
-        writeln!(out, "{:INDENT$}from {}", "", plain(url))?;
-    }
-    Ok(())
+    lines
+        .iter()
+        .try_for_each(|line| writeln!(out, "{:INDENT$}{line}", ""))
 }
 
 /// Writes what is said of an operation, below it.

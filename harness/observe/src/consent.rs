@@ -111,6 +111,8 @@ pub struct Judged<'p> {
     pub targets: Vec<&'p TargetId>,
     /// The operation, as the first of the targets has it.
     pub operation: &'p PrivilegedOperation,
+    /// The same operation with other evidence: another command, other bytes.
+    pub also: Vec<&'p PrivilegedOperation>,
     /// What a consent is given to.
     pub digest: Digest,
     /// How grave it is.
@@ -175,6 +177,7 @@ pub fn judge_consents<'p>(
                     recipe,
                     targets: Vec::new(),
                     operation,
+                    also: Vec::new(),
                     digest,
                     risk,
                     attack: technique(operation.kind.name()),
@@ -182,6 +185,10 @@ pub fn judge_consents<'p>(
                 });
                 if !judged.targets.contains(&plan.target) {
                     judged.targets.push(plan.target);
+                }
+                let is_shown = |one: &&PrivilegedOperation| one.evidence == operation.evidence;
+                if !is_shown(&judged.operation) && !judged.also.iter().any(is_shown) {
+                    judged.also.push(operation);
                 }
             }
         }

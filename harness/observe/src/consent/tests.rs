@@ -428,3 +428,25 @@ fn operations_are_by_recipe_gravest_first_and_targets_together() {
         ]
     );
 }
+
+#[test]
+fn what_is_granted_alike_is_shown_with_all_its_commands() {
+    let argv = |word: &str| PrivilegedOperation {
+        evidence: OperationEvidence::argv(&["usermod".to_owned(), word.to_owned()]),
+        ..member("docker")
+    };
+    let declared = [argv("a"), argv("b"), argv("a")];
+    let (target, recipes) = (name("debian-12"), [name("docker")]);
+    let plan = DeclaredOn {
+        target: &target,
+        asked: &recipes,
+        recipes: &recipes,
+        declared: &declared,
+    };
+    let judgement = judge_consents(&[plan], &[], &Policy::default(), TODAY, false);
+    let [one] = judgement.operations.as_slice() else {
+        panic!("one operation: {judgement:?}");
+    };
+    assert_eq!(one.operation, &declared[0]);
+    assert_eq!(one.also, [&declared[1]]);
+}

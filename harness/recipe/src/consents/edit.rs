@@ -20,14 +20,16 @@ pub fn add_consent(text: &str, consent: &Consent) -> Option<String> {
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let entry = render(consent, newline);
     let mut entries = ledger.entries.iter();
-    let next = entries.find(|entry| order(&entry.consent) > order(consent));
-    Some(match next.map(|next| block(text, next).start) {
-        Some(at) => format!("{}{entry}{newline}{newline}{}", &text[..at], &text[at..]),
-        None if text.is_empty() => format!("{entry}{newline}"),
-        None if text.ends_with('\n') => format!("{text}{newline}{entry}{newline}"),
-        // A last line without its end stays one.
-        None => format!("{text}{newline}{newline}{entry}"),
-    })
+    let next = entries.position(|entry| order(&entry.consent) > order(consent));
+    Some(
+        match next.map(|next| block(text, &ledger.entries, next).start) {
+            Some(at) => format!("{}{entry}{newline}{newline}{}", &text[..at], &text[at..]),
+            None if text.is_empty() => format!("{entry}{newline}"),
+            None if text.ends_with('\n') => format!("{text}{newline}{entry}{newline}"),
+            // A last line without its end stays one.
+            None => format!("{text}{newline}{newline}{entry}"),
+        },
+    )
 }
 
 /// The ledger without these targets of an entry, and without the entry if none is left; `None` if the
@@ -35,7 +37,8 @@ pub fn add_consent(text: &str, consent: &Consent) -> Option<String> {
 #[must_use]
 pub fn withdraw(text: &str, entry: usize, targets: &[TargetId]) -> Option<String> {
     let ledger = parse_consents(text).value?;
-    let entry = ledger.entries.get(entry)?;
+    let at = entry;
+    let entry = ledger.entries.get(at)?;
     let left = entry.consent.targets.iter();
     let left: Vec<&TargetId> = left.filter(|one| !targets.contains(one)).collect();
     if !left.is_empty() {
@@ -43,7 +46,7 @@ pub fn withdraw(text: &str, entry: usize, targets: &[TargetId]) -> Option<String
         let (before, after) = (&text[..list.start], &text[list.end..]);
         return Some(format!("{before}{}{after}", list_of(left)));
     }
-    let block = block(text, entry);
+    let block = block(text, &ledger.entries, at);
     let (before, after) = (&text[..block.start], &text[block.end..]);
     if !after.is_empty() {
         // The blank line behind it goes with it.
@@ -82,21 +85,32 @@ fn order(consent: &Consent) -> impl Ord + '_ {
 }
 
 /// The lines of an entry, with the comments that stand right above it.
-fn block(text: &str, entry: &Entry) -> Range<usize> {
-    let first = if text.starts_with('\u{feff}') { 3 } else { 0 };
+fn block(text: &str, entries: &[Entry], at: usize) -> Range<usize> {
+    const BYTE_ORDER_MARK: &str = "\u{feff}";
+    let line_end = |from: usize| {
+        text[from..]
+            .find('\n')
+            .map_or(text.len(), |end| from + end + 1)
+    };
+    let first = if text.starts_with(BYTE_ORDER_MARK) {
+        BYTE_ORDER_MARK.len()
+    } else {
+        0
+    };
+    let entry = &entries[at];
+    // What looks like a comment in the last value of the entry above is none.
+    let above = at.checked_sub(1).map(|above| line_end(entries[above].end));
+    let floor = above.unwrap_or(first);
     let line_start = |at: usize| text[..at].rfind('\n').map_or(first, |end| end + 1);
     let mut start = line_start(entry.span.range().start);
-    while start > first {
-        let above = line_start(start - 1);
-        if !text[above..start].trim_start().starts_with('#') {
+    while start > floor {
+        let line = line_start(start - 1);
+        if !text[line..start].trim_start().starts_with('#') {
             break;
         }
-        start = above;
+        start = line;
     }
-    let end = text[entry.end..]
-        .find('\n')
-        .map_or(text.len(), |end| entry.end + end + 1);
-    start..end
+    start..line_end(entry.end)
 }
 
 /// An entry as text, its last line without an end.

@@ -23,38 +23,7 @@ fn consent(recipe: &str, subject: &str, targets: &[&str]) -> Consent {
     }
 }
 
-const REVIEWED: &str = "\
-# The ledger of this project.
-
-# --- engines ---
-
-# docker is asked for by everybody
-[[consent]] # yes
-targets = [
-    \"debian-12\", # the servers
-    \"arch\",
-]
-recipe = 'docker'
-kind = \"group.member\"
-subject = \"dev -> docker\"
-digest = \"sha256:0000000000000000000000000000000000000000000000000000000000000000\"
-by = \"ann@example.org\"
-on = \"2026-11-20\"
-note = \"\"\"the client needs it\"\"\" # seen twice
-
-# --- others ---
-
-[[consent]]
-recipe = \"zsh\"
-targets = \"arch\"
-kind = \"user.add\"
-subject = \"x\"
-digest = \"sha256:1111111111111111111111111111111111111111111111111111111111111111\"
-note = \"n\"
-by = \"b\"
-on = 2026-11-20
-# the end
-";
+const REVIEWED: &str = include_str!("../../../tests/good/consents.toml");
 
 #[test]
 fn an_entry_is_as_the_documents_show_it() {
@@ -103,6 +72,20 @@ fn targets_are_withdrawn_one_by_one() {
     assert_eq!(withdraw(REVIEWED, 2, &arch), None);
     let last = withdraw(REVIEWED, 1, &arch).expect("a ledger");
     assert!(last.ends_with("# --- others ---\n\n# the end\n"));
+}
+
+#[test]
+fn what_looks_like_a_comment_in_a_value_is_none() {
+    let first = render(&consent("a", "x", &["arch"]), "\n");
+    let lines = first.lines().filter(|line| !line.starts_with("note"));
+    let first: String = lines.map(|line| format!("{line}\n")).collect();
+    let note = format!("{first}note = \"\"\"\n# no comment\"\"\"\n");
+    let text = format!("{note}{}\n", render(&consent("c", "x", &["arch"]), "\n"));
+    let entry = consent("b", "x", &["arch"]);
+    let added = add_consent(&text, &entry).expect("a ledger");
+    let read = parse_consents(&added).value.expect("still a ledger");
+    assert_eq!(read.entries.len(), 3, "{added}");
+    assert_eq!(withdraw(&added, 1, &entry.targets), Some(text));
 }
 
 #[test]
