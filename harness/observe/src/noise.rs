@@ -156,27 +156,9 @@ fn only_bytes_differ(change: &PathChange) -> bool {
     }
 }
 
-/// Matches a path with a pattern, component by component.
+/// Matches a path with a pattern.
 pub(crate) fn matches(pattern: &str, path: &str) -> bool {
-    let mut wanted = pattern.split('/');
-    let mut given = path.split('/');
-    loop {
-        match (wanted.next(), given.next()) {
-            (Some(wanted), Some(given)) if component_matches(wanted, given) => {}
-            (None, None) => return true,
-            (Some(_) | None, Some(_) | None) => return false,
-        }
-    }
-}
-
-/// At most one `*` stands in a component of a pattern.
-fn component_matches(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((start, end)) => {
-            text.len() >= start.len() + end.len() && text.starts_with(start) && text.ends_with(end)
-        }
-    }
+    path_matches(pattern, path.as_bytes())
 }
 
 #[cfg(test)]

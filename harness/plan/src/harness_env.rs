@@ -3,6 +3,8 @@
 //! family, so that the digest is, too. The sources of each line are measurements: what is not here
 //! was tried and does not work, or was not needed.
 
+mod contents;
+
 use assay_recipe::when::Family;
 use assay_wire::lock::Network;
 use assay_wire::name::GuestPath;
@@ -48,6 +50,7 @@ pub fn harness_env(target: &Target, network: Network) -> HarnessEnv {
         repository_files: repository_files(family),
         manager_trusts: family != Some(Family::Arch),
         files: files(family),
+        contents: contents::contents(family),
         probes: probe(family).into_iter().collect(),
     }
 }

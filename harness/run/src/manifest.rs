@@ -11,8 +11,9 @@ use assay_wire::program::Pass;
 use assay_wire::trace::TraceLine;
 use serde::de::DeserializeOwned;
 
-/// Longest line: a path of 4 KiB, escaped fourfold, twice with a link's target, and attributes.
-const LINE: usize = 256 << 10;
+/// Longest line: a path of 4 KiB, escaped fourfold, twice with a link's target, and attributes; two
+/// contents, of which every byte may become two characters, and every one of those two bytes of JSON.
+const LINE: usize = 1 << 20;
 
 /// JSON Lines as they arrive.
 #[derive(Debug)]
@@ -202,6 +203,8 @@ mod tests {
             sha256: None,
             points_to: None,
             xattrs: BTreeMap::new(),
+            capability: None,
+            content: None,
         }
     }
 

@@ -531,6 +531,8 @@ pub fn file(mode: u32, bytes: &[u8]) -> Entry {
         sha256: Some(Digest::of(bytes)),
         points_to: None,
         xattrs: BTreeMap::new(),
+        capability: None,
+        content: None,
     }
 }
 

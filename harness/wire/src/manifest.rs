@@ -14,6 +14,12 @@ use crate::digest::Digest;
 /// left out, and such a cell has a capture gap.
 pub const MAX_LINES: usize = 200_000;
 
+/// Most bytes of a file whose content is told.
+pub const MAX_CONTENT: u64 = 64 << 10;
+
+/// Most bytes of content that are kept of one manifest.
+pub const MAX_CONTENTS: u64 = 16 << 20;
+
 /// One line of a manifest stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -76,6 +82,40 @@ pub struct Entry {
     /// Extended attributes: name to sha256 of the value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub xattrs: BTreeMap<String, Digest>,
+    /// The value of `security.capability` in hex digits (capabilities(7)).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub capability: Option<String>,
+    /// What it says, for a file whose content is asked for ([`crate::program::HarnessEnv::contents`]).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub content: Option<Content>,
+}
+
+/// What a file says, as far as that leaves the sandbox. No secret does: of a password's hash only
+/// [`password`] is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Content {
+    /// All of it: UTF-8 without control characters other than tabs and ends of lines.
+    Text(String),
+    /// All of it, in hex digits.
+    Hex(String),
+    /// It is longer than [`MAX_CONTENT`]: its hash stands for it.
+    Long,
+    /// It holds somebody's private key: its hash stands for it.
+    Secret,
+    /// There was no room for it among [`MAX_CONTENTS`]: nobody knows what it says.
+    LeftOut,
+}
+
+/// What is told of a password's hash in place of it.
+pub mod password {
+    /// There is none: nothing is asked for.
+    pub const NONE: &str = "none";
+    /// No password opens it.
+    pub const LOCKED: &str = "locked";
+    /// There is one. What follows after a colon is the same as long as the hash is, within one session.
+    pub const SET: &str = "set";
 }
 
 /// What a file system object is.

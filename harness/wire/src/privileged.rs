@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{Digest, digest_of};
 use crate::name::{GuestPath, StepRef};
 use crate::plan::{KeyScope, OpId};
+use crate::trace::MaintScript;
 
 pub use places::{holds_special_places, kind_of_file, kind_of_tree, says_who_is_who};
 
@@ -72,6 +73,12 @@ pub struct Actor {
     pub argv: Vec<String>,
     /// Its effective user id.
     pub uid: u32,
+    /// Its number in the trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<u32>,
+    /// The script of a package that it is, or that it runs for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<MaintScript>,
 }
 
 /// What shows an operation, and is no part of what it is: none of it is digested.

@@ -90,6 +90,9 @@ pub struct HarnessEnv {
     /// Files in the harness's own folder, for a program that takes an option from a file alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<HarnessFile>,
+    /// Files whose content is told where it changed: patterns of paths, see [`path_matches`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contents: Vec<String>,
     /// Questions asked with every manifest, whose answers stand for state that files only hold in
     /// a form that differs from run to run.
     pub probes: Vec<Probe>,
@@ -156,4 +159,64 @@ pub struct Probe {
     pub name: String,
     /// The command; run as root, bounded by [`crate::plan::Limits::QUERY`].
     pub argv: Vec<String>,
+}
+
+/// True if a path is one of a pattern: component by component, of which each may hold one `*` for any
+/// bytes, and a last component `**` for one or more.
+#[must_use]
+pub fn path_matches(pattern: &str, path: &[u8]) -> bool {
+    let mut wanted = pattern.as_bytes().split(|byte| *byte == b'/');
+    let mut given = path.split(|byte| *byte == b'/');
+    loop {
+        match (wanted.next(), given.next()) {
+            (Some(b"**"), Some(_)) => return true,
+            (Some(wanted), Some(given)) if component_matches(wanted, given) => {}
+            (None, None) => return true,
+            (Some(_) | None, Some(_) | None) => return false,
+        }
+    }
+}
+
+fn component_matches(pattern: &[u8], name: &[u8]) -> bool {
+    match pattern.iter().position(|byte| *byte == b'*') {
+        None => pattern == name,
+        Some(star) => {
+            let (start, end) = (&pattern[..star], &pattern[star + 1..]);
+            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path_matches;
+
+    #[test]
+    fn a_pattern_is_of_components() {
+        for (pattern, path, wanted) in [
+            ("/etc/passwd", "/etc/passwd", true),
+            ("/etc/passwd", "/etc/passwd-", false),
+            ("/etc/cron.*/*", "/etc/cron.d/x", true),
+            ("/etc/cron.*/*", "/etc/cron.d/x/y", false),
+            ("/etc/pam.d/**", "/etc/pam.d/x/y", true),
+            ("/etc/pam.d/**", "/etc/pam.d", false),
+            (
+                "/home/*/.ssh/authorized_keys*",
+                "/home/dev/.ssh/authorized_keys2",
+                true,
+            ),
+            (
+                "/home/*/.ssh/authorized_keys*",
+                "/home/dev/x/.ssh/authorized_keys",
+                false,
+            ),
+            ("/a/x*x", "/a/x", false),
+        ] {
+            assert_eq!(
+                path_matches(pattern, path.as_bytes()),
+                wanted,
+                "{pattern} {path}"
+            );
+        }
+    }
 }

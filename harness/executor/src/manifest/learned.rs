@@ -16,6 +16,7 @@ use assay_wire::manifest::EntryKind;
 use assay_wire::program::{HARNESS_FOLDER, LEARNED};
 use rustix::fs::{CWD, OFlags};
 
+use super::content::Contents;
 use super::look::{open_folder, stat};
 use super::record::{Identity, Item, Node, Tree, device};
 use super::walk::walk;
@@ -32,7 +33,7 @@ const LARGEST: u64 = 256 << 20;
 /// Walks the root and writes the table.
 pub(crate) fn learn() -> io::Result<()> {
     let root = Path::new("/");
-    let walked = walk(root, None);
+    let walked = walk(root, None, &Contents::default());
     fs::write(
         Path::new(HARNESS_FOLDER).join(LEARNED),
         table(&walked.tree, device_of(root)?),
@@ -134,17 +135,17 @@ mod tests {
     fn what_was_learned_is_not_read_again_unless_it_changed() {
         let folder = folder();
         let device = device_of(folder.path()).expect("a device");
-        let first = walk(folder.path(), None);
+        let first = walk(folder.path(), None, &Contents::default());
         let table = table(&first.tree, device);
         assert_eq!(table.len(), MAGIC.len() + 2 * ROW);
         let learned = read_table(&table, device).expect("whole");
-        let again = walk(folder.path(), Some(&learned));
+        let again = walk(folder.path(), Some(&learned), &Contents::default());
         assert_eq!(again.hashed, 0);
         for (one, other) in first.tree.items().iter().zip(again.tree.items()) {
             assert!(one.node.looks_like(&other.node));
         }
         fs::write(folder.path().join("a"), "third").expect("written");
-        let changed = walk(folder.path(), Some(&learned));
+        let changed = walk(folder.path(), Some(&learned), &Contents::default());
         assert_eq!(changed.hashed, 5);
     }
 
@@ -152,10 +153,13 @@ mod tests {
     fn another_device_is_another_file() {
         let folder = folder();
         let device = device_of(folder.path()).expect("a device");
-        let first = walk(folder.path(), None);
+        let first = walk(folder.path(), None, &Contents::default());
         assert_eq!(table(&first.tree, device + 1), MAGIC);
         let elsewhere = read_table(&table(&first.tree, device), device + 1).expect("whole");
-        assert_eq!(walk(folder.path(), Some(&elsewhere)).hashed, first.hashed);
+        assert_eq!(
+            walk(folder.path(), Some(&elsewhere), &Contents::default()).hashed,
+            first.hashed
+        );
     }
 
     #[test]
@@ -163,14 +167,23 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("a"), "just now").expect("written");
         let device = device_of(folder.path()).expect("a device");
-        assert_eq!(table(&walk(folder.path(), None).tree, device), MAGIC);
+        assert_eq!(
+            table(
+                &walk(folder.path(), None, &Contents::default()).tree,
+                device
+            ),
+            MAGIC
+        );
     }
 
     #[test]
     fn a_table_that_is_not_whole_is_none() {
         let folder = folder();
         let device = device_of(folder.path()).expect("a device");
-        let table = table(&walk(folder.path(), None).tree, device);
+        let table = table(
+            &walk(folder.path(), None, &Contents::default()).tree,
+            device,
+        );
         assert!(read_table(&table[..table.len() - 1], device).is_none());
         assert!(read_table(&table[1..], device).is_none());
         assert!(read_table(b"", device).is_none());

@@ -9,11 +9,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use assay_wire::digest::Digest;
-use assay_wire::manifest::{EntryKind, escape_path};
+use assay_wire::manifest::{Content, EntryKind, MAX_CONTENT, MAX_CONTENTS, escape_path};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
+use super::content::{Contents, hex};
 use super::record::{Detail, Identity, Node, Tree};
 
 /// Most bytes hashed in one walk.
@@ -21,6 +22,10 @@ const HASHED_BYTES: u64 = 32 << 30;
 
 /// Most bytes of an attribute's value, and of the list of names (xattr(7)).
 const XATTR_BYTES: usize = 64 << 10;
+
+/// The attribute of a file's capabilities, and the longest value it has (capabilities(7)).
+const CAPABILITY: &CStr = c"security.capability";
+const CAPABILITY_BYTES: usize = 24;
 
 /// Bytes read at a time.
 const BUFFER: usize = 256 << 10;
@@ -32,6 +37,8 @@ pub(super) struct Seen {
     pub(super) node: Node,
     /// True if the walk before saw the same object unchanged: nothing needs to be read.
     pub(super) known: bool,
+    /// True if what it says is asked for.
+    wanted: bool,
 }
 
 impl Seen {
@@ -79,6 +86,7 @@ impl Seen {
                 },
             },
             known: known.is_some(),
+            wanted: false,
         })
     }
 
@@ -92,28 +100,57 @@ impl Seen {
 pub(super) struct Reader<'w> {
     /// Bytes hashed by all threads of the walk.
     hashed: &'w AtomicU64,
+    /// Bytes of content kept by all threads of the walk.
+    kept: &'w AtomicU64,
+    contents: &'w Contents,
     buffer: Vec<u8>,
 }
 
 impl<'w> Reader<'w> {
-    pub(super) fn new(hashed: &'w AtomicU64) -> Self {
+    pub(super) fn new(hashed: &'w AtomicU64, kept: &'w AtomicU64, contents: &'w Contents) -> Self {
         Self {
             hashed,
+            kept,
+            contents,
             buffer: vec![0; BUFFER],
         }
     }
 
-    /// Reads a regular file, if it is not known.
+    /// Finds out whether what a file says is asked for. One that is known by what it was under another
+    /// name, or by its hash alone, is then read all the same.
+    pub(super) fn ask_for(&self, path: &[u8], seen: &mut Seen) {
+        if seen.node.kind != EntryKind::File {
+            return;
+        }
+        seen.wanted = self.contents.wants(path);
+        let before = seen.node.detail.as_deref_mut();
+        let before = before.and_then(|detail| detail.content.take());
+        match (seen.wanted, before) {
+            (true, Some(content)) if seen.known => {
+                let content = self.kept_within_bounds(content);
+                seen.detail().content = Some(content);
+            }
+            (true, _) => seen.known = false,
+            (false, _) => {
+                if seen.node.detail.as_deref() == Some(&Detail::default()) {
+                    seen.node.detail = None;
+                }
+            }
+        }
+    }
+
+    /// Reads a regular file, if it is not known; its name begins so far in its path.
     pub(super) fn file(
         &mut self,
         parent: BorrowedFd<'_>,
-        name: &[u8],
+        path: &[u8],
+        name_at: usize,
         seen: &mut Seen,
     ) -> io::Result<()> {
         if seen.known {
             return Ok(());
         }
-        let result = self.read_file(parent, name, seen);
+        let result = self.read_file(parent, path, name_at, seen);
         if result.is_err() {
             seen.node.identity = seen.node.identity.unsettled();
         }
@@ -123,30 +160,51 @@ impl<'w> Reader<'w> {
     fn read_file(
         &mut self,
         parent: BorrowedFd<'_>,
-        name: &[u8],
+        path: &[u8],
+        name_at: usize,
         seen: &mut Seen,
     ) -> io::Result<()> {
-        let file = open(parent, name, OFlags::NONBLOCK)?;
+        let file = open(parent, &path[name_at..], OFlags::NONBLOCK)?;
         let opened = stat(file.as_fd(), c"")?;
         let regular = FileType::from_raw_mode(opened.stx_mode.into()) == FileType::RegularFile;
         if !regular || opened.stx_ino != seen.node.identity.inode {
             return Err(io::ErrorKind::StaleNetworkFileHandle.into());
         }
-        self.hash(&file, seen)?;
+        (seen.node.detail, seen.node.sha256) = (None, None);
+        let bytes = self.hash(&file, seen)?;
+        if seen.wanted {
+            let content = self.contents.told(path, bytes.as_deref());
+            seen.detail().content = Some(self.kept_within_bounds(content));
+        }
         self.attributes(seen, |name, buffer| match name {
             None => rustix::fs::flistxattr(&file, buffer),
             Some(name) => rustix::fs::fgetxattr(&file, name, buffer),
         })
     }
 
-    /// Hashes as many bytes as the file was seen to hold, however many it holds by now.
-    fn hash(&mut self, file: &OwnedFd, seen: &mut Seen) -> io::Result<()> {
+    /// The content, or that there was no room for it.
+    fn kept_within_bounds(&self, content: Content) -> Content {
+        let (Content::Text(text) | Content::Hex(text)) = &content else {
+            return content;
+        };
+        let length = text.len() as u64;
+        if self.kept.fetch_add(length, Ordering::Relaxed) + length > MAX_CONTENTS {
+            self.kept.fetch_sub(length, Ordering::Relaxed);
+            return Content::LeftOut;
+        }
+        content
+    }
+
+    /// Hashes as many bytes as the file was seen to hold, however many it holds by now, and keeps them
+    /// if what it says is asked for and not long.
+    fn hash(&mut self, file: &OwnedFd, seen: &mut Seen) -> io::Result<Option<Vec<u8>>> {
         let size = seen.node.size;
         if self.hashed.fetch_add(size, Ordering::Relaxed) + size > HASHED_BYTES {
             self.hashed.fetch_sub(size, Ordering::Relaxed);
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         let mut hash = Sha256::new();
+        let mut bytes = (seen.wanted && size <= MAX_CONTENT).then(Vec::new);
         let mut left = size;
         while left > 0 {
             let most = usize::try_from(left).map_or(BUFFER, |left| left.min(BUFFER));
@@ -154,6 +212,9 @@ impl<'w> Reader<'w> {
                 Ok(0) => break,
                 Ok(read) => {
                     hash.update(&self.buffer[..read]);
+                    if let Some(bytes) = &mut bytes {
+                        bytes.extend_from_slice(&self.buffer[..read]);
+                    }
                     left -= read as u64;
                 }
                 Err(Errno::INTR) => {}
@@ -161,7 +222,7 @@ impl<'w> Reader<'w> {
             }
         }
         seen.node.sha256 = Some(Digest::from_bytes(hash.finalize().into()));
-        Ok(())
+        Ok(bytes)
     }
 
     /// Reads the attributes of an open folder, if it is not known.
@@ -218,6 +279,9 @@ impl<'w> Reader<'w> {
             match call(Some(name), buffer) {
                 Ok(length) => {
                     let value = Digest::of(&buffer[..length]);
+                    if name == CAPABILITY && length <= CAPABILITY_BYTES {
+                        seen.detail().capability = Some(hex(&buffer[..length]));
+                    }
                     let name = escape_path(name.to_bytes());
                     seen.detail().xattrs.insert(name, value);
                 }

@@ -1,10 +1,12 @@
 //! Manifests: the file system as it is, told as what changed since the manifest before.
 //!
-//! [`mod@walk`] goes through the tree, [`look`] reads single objects, [`record`] holds what was seen
+//! [`mod@walk`] goes through the tree, [`look`] reads single objects, [`content`] lets out what some
+//! files say, [`record`] holds what was seen
 //! in little memory, [`mod@learned`] is what an earlier look at the image left, and this file
 //! compares and sends. The first manifest of a session is remembered and tells nothing. Whether a change matters is
 //! `observe`'s to say.
 
+mod content;
 mod learned;
 mod look;
 mod record;
@@ -19,19 +21,30 @@ use assay_wire::control::Purpose;
 use assay_wire::event::ExecutorEvent;
 use assay_wire::manifest::{MAX_LINES, ManifestLine, PathChange, StateChange, escape_path};
 
+pub(crate) use self::content::Contents;
 pub(crate) use self::learned::learn;
 use self::record::{Item, Tree};
 use self::walk::walk;
 use crate::mux::{LineSender, Mux, Stream, StreamBroken};
 
 /// What was seen last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Manifests {
+    contents: Contents,
     tree: Option<Tree>,
     states: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Manifests {
+    /// Nothing has been seen yet.
+    pub(crate) fn new(contents: Contents) -> Self {
+        Self {
+            contents,
+            tree: None,
+            states: BTreeMap::new(),
+        }
+    }
+
     /// Takes a manifest and sends what changed. `answers` are the probes' names and what they
     /// printed, asked just before so that what asking changed belongs to the same manifest.
     pub(crate) fn take(
@@ -41,8 +54,8 @@ impl Manifests {
         started: Instant,
     ) -> ExecutorEvent {
         let walked = match &self.tree {
-            Some(before) => walk(Path::new("/"), Some(before)),
-            None => walk(Path::new("/"), learned::learned().as_ref()),
+            Some(before) => walk(Path::new("/"), Some(before), &self.contents),
+            None => walk(Path::new("/"), learned::learned().as_ref(), &self.contents),
         };
         let states = answers
             .into_iter()

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use assay_wire::digest::Digest;
-use assay_wire::manifest::{Entry, EntryKind};
+use assay_wire::manifest::{Content, Entry, EntryKind};
 use rustix::fs::Statx;
 
 /// A time no object has.
@@ -48,6 +48,10 @@ pub(super) struct Detail {
     pub(super) points_to: Option<String>,
     /// Extended attributes.
     pub(super) xattrs: BTreeMap<String, Digest>,
+    /// The value of the attribute of capabilities, in hex digits.
+    pub(super) capability: Option<String>,
+    /// What it says, of a file that is asked for.
+    pub(super) content: Option<Content>,
 }
 
 /// By what an object is known again: as long as this is the same, content and attributes are.
@@ -111,6 +115,8 @@ impl Item {
             sha256,
             points_to: detail.points_to,
             xattrs: detail.xattrs,
+            capability: detail.capability,
+            content: detail.content,
         }
     }
 }

@@ -19,6 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use assay_wire::manifest::{EntryKind, escape_path};
 use rustix::fs::{CWD, RawDir};
 
+use super::content::Contents;
 use super::look::{Reader, Seen, open_folder, stat};
 use super::record::{Item, Node, Tree, device};
 use crate::reap::lock;
@@ -67,9 +68,11 @@ pub(super) struct Walked {
 }
 
 /// Walks everything below a root; what `previous` knows is not read again.
-pub(super) fn walk(root: &Path, previous: Option<&Tree>) -> Walked {
+pub(super) fn walk(root: &Path, previous: Option<&Tree>, contents: &Contents) -> Walked {
     let walk = Walk {
         previous,
+        contents,
+        kept: AtomicU64::new(0),
         settled: moment_before(SystemTime::now(), COARSE),
         queue: Mutex::new(Queue {
             work: vec![Work::Root],
@@ -112,6 +115,9 @@ pub(super) fn walk(root: &Path, previous: Option<&Tree>) -> Walked {
 /// A walk under way.
 struct Walk<'w> {
     previous: Option<&'w Tree>,
+    contents: &'w Contents,
+    /// Bytes of content kept.
+    kept: AtomicU64,
     settled: (i64, u32),
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -164,7 +170,7 @@ impl Walk<'_> {
             walk: self,
             items: Vec::new(),
             mounts: Vec::new(),
-            reader: Reader::new(&self.hashed),
+            reader: Reader::new(&self.hashed, &self.kept, self.contents),
             listing: vec![MaybeUninit::uninit(); 32 << 10],
         };
         let mut queue = lock(&self.queue);
@@ -214,7 +220,7 @@ impl Worker<'_> {
                     seen,
                     ..
                 } = &mut found;
-                let read = self.reader.file(parent.as_fd(), &path[*name_at..], seen);
+                let read = self.reader.file(parent.as_fd(), path, *name_at, seen);
                 self.keep(found.path, found.seen.node);
                 read
             }
@@ -300,6 +306,7 @@ impl Worker<'_> {
         }
         let mut seen = self.walk.see(&stat(folder.as_fd(), name)?)?;
         let path = path.into_boxed_slice();
+        self.reader.ask_for(&path, &mut seen);
         let queued = match seen.node.kind {
             EntryKind::Folder => Some(Work::Folder as fn(Found) -> Work),
             EntryKind::File if !seen.known && seen.node.size >= LARGE_FILE => {
@@ -323,7 +330,8 @@ impl Worker<'_> {
             return Ok(());
         }
         let read = if seen.node.kind == EntryKind::File {
-            self.reader.file(folder.as_fd(), name.to_bytes(), &mut seen)
+            self.reader
+                .file(folder.as_fd(), &path, within.len() + 1, &mut seen)
         } else {
             self.reader.unopened(folder.as_fd(), name, &mut seen)
         };
@@ -365,7 +373,7 @@ mod tests {
         symlink("/", root.join("a/up")).expect("linked");
         fs::create_dir(root.join(".assay")).expect("made");
         fs::write(root.join(".assay/hidden"), "x").expect("written");
-        let first = walk(root, None);
+        let first = walk(root, None, &Contents::default());
         assert_eq!(paths(&first), ["/", "/a", "/a/b", "/a/b/f", "/a/up"]);
         assert_eq!((first.hashed, first.unreadable), (7, 0));
         let link = first.tree.items()[4].entry();
@@ -381,8 +389,8 @@ mod tests {
         let file = folder.path().join("f");
         fs::write(&file, "content").expect("written");
         thread::sleep(COARSE * 2);
-        let first = walk(folder.path(), None);
-        let second = walk(folder.path(), Some(&first.tree));
+        let first = walk(folder.path(), None, &Contents::default());
+        let second = walk(folder.path(), Some(&first.tree), &Contents::default());
         assert_eq!(second.hashed, 0);
         assert!(
             second.tree.items()[1]
@@ -390,7 +398,7 @@ mod tests {
                 .looks_like(&first.tree.items()[1].node)
         );
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("changed");
-        let third = walk(folder.path(), Some(&second.tree));
+        let third = walk(folder.path(), Some(&second.tree), &Contents::default());
         assert_eq!(third.hashed, 7);
         assert!(
             !third.tree.items()[1]
@@ -407,7 +415,7 @@ mod tests {
             rustix::fs::mkdirat(&at, "dd", rustix::fs::Mode::RWXU).expect("made");
             at = open_folder(at.as_fd(), b"dd").expect("open");
         }
-        let walked = walk(folder.path(), None);
+        let walked = walk(folder.path(), None, &Contents::default());
         assert_eq!(walked.tree.items().len(), 1 + PATH_BYTES / 3);
         assert_eq!(walked.unreadable, 1);
     }

@@ -28,7 +28,7 @@ use crate::blobs::Blobs;
 use crate::boot::Boot;
 use crate::confine::missing_for_tracing;
 use crate::fault::Fault;
-use crate::manifest::Manifests;
+use crate::manifest::{Contents, Manifests};
 use crate::mux::{Incoming, Mux, read_frames};
 use crate::reap::{Reaper, kill_everything, lock};
 use crate::surroundings::TrustBundle;
@@ -164,7 +164,7 @@ fn follow(session: &'static Session, incoming: &Receiver<Incoming>) -> Result<()
     wait_for_boot(session)?;
     let machine = prepare(session, &program)?;
     let mut trust = TrustBundle::default();
-    let mut manifests = Manifests::default();
+    let mut manifests = Manifests::new(Contents::new(&machine.harness.contents));
     let mut runs = program.runs.iter();
     loop {
         match next_directive(incoming)? {

@@ -40,6 +40,8 @@ fn step_op_argv_and_what_was_seen_keep_a_digest() {
         actor: Some(Actor {
             argv: vec!["gpasswd".to_owned()],
             uid: 0,
+            program: Some(1),
+            script: None,
         }),
         package: Some("docker-ce 5:27".to_owned()),
         evidence: OperationEvidence {
