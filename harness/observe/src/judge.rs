@@ -22,6 +22,7 @@ pub use op::{is_last_requirement, op_failed, op_failures};
 use crate::capture::{Gap, damage, missing_evidence};
 use crate::expectation::verdict;
 use crate::noise::{managers_of, noise_of};
+use crate::observed::observed;
 use crate::outcome::{Failure, Outcome};
 use crate::record::{CellFacts, CellRecord, ContentFact, Timings};
 
@@ -84,6 +85,7 @@ pub(crate) fn finish_cell(facts: CellFacts) -> CellRecord {
         cell_key: facts.planned.key(),
         verdict: verdict(&outcome, facts.planned.expected.as_ref()),
         noise: noise.collect(),
+        observed: observed(&facts),
         timings: timings(&facts),
         outcome,
         gaps,

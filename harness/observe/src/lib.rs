@@ -23,10 +23,12 @@ pub mod fold;
 pub mod judge;
 pub mod noise;
 pub mod notable;
+pub mod observed;
 pub mod outcome;
 pub mod presence;
 pub mod record;
 pub mod risk;
+pub mod state;
 pub mod version;
 
 pub use exit::{ExitCode, exit_code};

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use assay_wire::manifest::{Entry, EntryKind, PathChange};
 use assay_wire::plan::{Action, Guard, Plan};
-use assay_wire::program::HarnessEnv;
+use assay_wire::program::{HarnessEnv, path_matches};
 
 /// A package manager with noise of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

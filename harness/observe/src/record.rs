@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::capture::Gap;
 use crate::expectation::Verdict;
+use crate::observed::Observed;
 use crate::outcome::Outcome;
 
 /// Everything known of one run.
@@ -76,6 +77,8 @@ pub struct CellRecord {
     pub gaps: Vec<Gap>,
     /// Paths the second apply changed that do not count, each with the reason.
     pub noise: BTreeMap<String, &'static str>,
+    /// What it was seen to do that only root may do.
+    pub observed: Observed,
     /// Where the time went.
     pub timings: Timings,
 }

@@ -3,13 +3,14 @@
 //!
 //! Every text of a recipe or a sandbox goes through [`crate::sanitise`]; colours are added after
 //! that and only around words of our own. Start at [`human`]; [`matrix`] draws the table,
-//! [`notes`] says what concerns several cells, [`detail`] explains one, [`changes`] says what its ops
+//! [`notes`] says what concerns several cells, [`observed`] what was seen of each that only root may do, [`detail`] explains one, [`changes`] says what its ops
 //! changed, [`page`] writes lines.
 
 mod changes;
 mod detail;
 mod matrix;
 mod notes;
+mod observed;
 mod page;
 
 use std::io::{self, Write};
@@ -48,6 +49,7 @@ pub fn human(record: &Record, options: &HumanOptions, out: &mut dyn Write) -> io
     page.blank()?;
     matrix::write(record, &mut page)?;
     notes::write(record, options.verbose, &mut page)?;
+    observed::write(record, options.verbose, &mut page)?;
     for cell in record
         .cells
         .iter()

@@ -114,7 +114,7 @@ pub mod password {
     pub const NONE: &str = "none";
     /// No password opens it.
     pub const LOCKED: &str = "locked";
-    /// There is one. What follows after a colon is the same as long as the hash is, within one session.
+    /// There is one. What follows after `=` is the same as long as the hash is, within one session.
     pub const SET: &str = "set";
 }
 

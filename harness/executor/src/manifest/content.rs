@@ -86,8 +86,8 @@ impl Contents {
             [b'!' | b'*', rest @ ..] if !rest.iter().any(u8::is_ascii_alphanumeric) => {
                 password::LOCKED.to_owned()
             }
-            [b'!' | b'*', ..] => format!("{}:{}", password::LOCKED, self.mark(field)),
-            _ => format!("{}:{}", password::SET, self.mark(field)),
+            [b'!' | b'*', ..] => format!("{}={}", password::LOCKED, self.mark(field)),
+            _ => format!("{}={}", password::SET, self.mark(field)),
         }
     }
 
@@ -115,7 +115,7 @@ impl Contents {
         let value = value.trim();
         let is_secret = key.trim().to_ascii_lowercase().ends_with("password");
         if is_secret && !value.is_empty() {
-            format!("{key}={}:{}", password::SET, self.mark(value.as_bytes()))
+            format!("{key}={}={}", password::SET, self.mark(value.as_bytes()))
         } else {
             line.to_owned()
         }
@@ -130,7 +130,7 @@ impl Contents {
             let taken = match hash_length(rest.as_bytes()) {
                 Some(length) => {
                     let mark = self.mark(&rest.as_bytes()[..length]);
-                    let _ = write!(out, "{}:{mark}", password::SET);
+                    let _ = write!(out, "{}={mark}", password::SET);
                     length
                 }
                 None => {
@@ -240,11 +240,11 @@ mod tests {
         ] {
             for field in [HASH, "ab7Tz.QweRtYu", "plain"] {
                 let text = told(path, &format!("dev:{field}:1:\n"));
-                assert!(text.starts_with("dev:set:"), "{text}");
+                assert!(text.starts_with("dev:set="), "{text}");
                 assert!(!text.contains(field), "{text}");
             }
             let text = told(path, &format!("dev:!{HASH}:1:\n"));
-            assert!(text.starts_with("dev:locked:"), "{text}");
+            assert!(text.starts_with("dev:locked="), "{text}");
         }
     }
 
@@ -263,7 +263,7 @@ mod tests {
     fn a_secret_is_one_wherever_it_lies() {
         let text = told("/etc/cron.d/x", &format!("root:{HASH}:1\n# $6 $x$y\n"));
         assert!(
-            text.starts_with("root:set:") && text.ends_with(":1\n# $6 $x$y\n"),
+            text.starts_with("root:set=") && text.ends_with(":1\n# $6 $x$y\n"),
             "{text}"
         );
         let url = told(
@@ -275,7 +275,7 @@ mod tests {
             "/etc/yum.repos.d/x",
             "proxy_password = hunter2\npassword=\n",
         );
-        assert!(setting.starts_with("proxy_password =set:"), "{setting}");
+        assert!(setting.starts_with("proxy_password =set="), "{setting}");
         assert!(
             setting.ends_with("\npassword=\n") && !setting.contains("hunter2"),
             "{setting}"

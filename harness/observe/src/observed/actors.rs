@@ -1,0 +1,170 @@
+//! Who did it: which program's calls named a path. A call says what was asked for and not what came of
+//! it, so this is *who touched it*, and the manifest alone says what changed.
+
+use std::collections::BTreeMap;
+
+use assay_wire::event::Trace;
+use assay_wire::plan::OpId;
+use assay_wire::privileged::Actor;
+use assay_wire::trace::{Call, MaintScript, TracedProgram};
+
+/// Most characters of a program's words that go with an operation; all of them are in the trace.
+const WORDS: usize = 400;
+
+/// Most generations looked through for a script.
+const GENERATIONS: usize = 64;
+
+/// Folders that are one on most distributions, by the name they are looked up under: a program names a
+/// file by either.
+const MERGED: [(&str, &str); 6] = [
+    ("/bin/", "/usr/bin/"),
+    ("/sbin/", "/usr/bin/"),
+    ("/usr/sbin/", "/usr/bin/"),
+    ("/lib/", "/usr/lib/"),
+    ("/lib64/", "/usr/lib64/"),
+    ("/var/run/", "/run/"),
+];
+
+/// Programs by the paths they named.
+pub(super) struct Actors<'t> {
+    programs: BTreeMap<u32, &'t TracedProgram>,
+    /// The weightiest call of each path, and of those the last program's.
+    by_path: BTreeMap<String, (Weight, u32, OpId)>,
+}
+
+/// What says more of who made a path what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// Its name was given or taken as part of its folder.
+    Folder,
+    /// Its mode, owner or attributes.
+    Status,
+    /// Its content, or its being there.
+    Content,
+    /// It was put there in one go.
+    Put,
+}
+
+impl<'t> Actors<'t> {
+    /// Who named which path in some of a cell's traces; a program may have begun in an earlier one.
+    pub(super) fn new(all: &'t [Trace], some: impl Iterator<Item = &'t Trace>) -> Self {
+        let mut by_path: BTreeMap<String, (Weight, u32, OpId)> = BTreeMap::new();
+        for trace in some {
+            for call in trace.calls.iter().filter(|call| call.error.is_none()) {
+                let mut name = |path: &str, weight| {
+                    let this = (weight, call.program, trace.op);
+                    let known = by_path.entry(merged(path)).or_insert(this);
+                    *known = (*known).max(this);
+                };
+                let detail = call.detail.as_deref();
+                match call.call {
+                    Call::Open | Call::Truncate | Call::Mkdir | Call::Unlink | Call::Mknod => {
+                        name(&call.subject, Weight::Content);
+                    }
+                    Call::Symlink => name(&call.subject, Weight::Put),
+                    Call::Chmod | Call::Chown | Call::Setxattr => {
+                        name(&call.subject, Weight::Status);
+                    }
+                    Call::Rename => {
+                        name(&call.subject, Weight::Content);
+                        detail.into_iter().for_each(|to| name(to, Weight::Put));
+                    }
+                    Call::Link => detail.into_iter().for_each(|to| name(to, Weight::Put)),
+                    Call::Setuid
+                    | Call::Capset
+                    | Call::Connect
+                    | Call::Bind
+                    | Call::Listen
+                    | Call::Mount
+                    | Call::Namespace
+                    | Call::Chroot
+                    | Call::Ptrace
+                    | Call::Bpf
+                    | Call::Perf
+                    | Call::Memfd
+                    | Call::Kmod
+                    | Call::Administration
+                    | Call::Kill
+                    | Call::IoUring
+                    | Call::Foreign => {}
+                }
+            }
+        }
+        Self {
+            programs: programs(all),
+            by_path,
+        }
+    }
+
+    /// The program that made a path what it is, as far as calls show it.
+    pub(super) fn of(&self, path: &str) -> Option<Actor> {
+        let (_, program, _) = self.named(path)?;
+        Some(actor(self.programs.get(&program)?, &self.programs))
+    }
+
+    /// The op during which that was.
+    pub(super) fn op_of(&self, path: &str) -> Option<OpId> {
+        self.named(path).map(|(_, _, op)| op)
+    }
+
+    /// By its own name, else by that of a folder that was put there whole.
+    fn named(&self, path: &str) -> Option<(Weight, u32, OpId)> {
+        let path = merged(path);
+        if let Some(named) = self.by_path.get(&path) {
+            return Some(*named);
+        }
+        let folders = path.rmatch_indices('/').map(|(end, _)| &path[..end]);
+        let mut put = folders.filter_map(|folder| self.by_path.get(folder));
+        put.find(|(weight, ..)| *weight == Weight::Put)
+            .map(|(_, program, op)| (Weight::Folder, *program, *op))
+    }
+}
+
+/// All programs of a cell by their numbers.
+pub(super) fn programs(traces: &[Trace]) -> BTreeMap<u32, &TracedProgram> {
+    let all = traces.iter().flat_map(|trace| &trace.programs);
+    all.map(|program| (program.id, program)).collect()
+}
+
+/// A program as an actor.
+pub(super) fn actor(program: &TracedProgram, programs: &BTreeMap<u32, &TracedProgram>) -> Actor {
+    let mut left = WORDS;
+    let mut argv: Vec<String> = Vec::new();
+    for word in &program.argv {
+        let cut: String = word.chars().take(left).collect();
+        left -= cut.chars().count();
+        let whole = cut.len() == word.len();
+        argv.push(if whole { cut } else { format!("{cut}…") });
+        if left == 0 {
+            break;
+        }
+    }
+    Actor {
+        argv,
+        uid: program.uid,
+        program: Some(program.id),
+        script: script(program, programs).cloned(),
+    }
+}
+
+/// The script of a package that a program is part of: its own word, or that of one it descends from.
+fn script<'t>(
+    program: &'t TracedProgram,
+    programs: &BTreeMap<u32, &'t TracedProgram>,
+) -> Option<&'t MaintScript> {
+    let parent = |program: &&'t TracedProgram| programs.get(&program.parent?).copied();
+    std::iter::successors(Some(program), parent)
+        .take(GENERATIONS)
+        .find_map(|program| program.maintscript.as_ref())
+}
+
+/// A path by the name its folder is looked up under.
+fn merged(path: &str) -> String {
+    let found = MERGED
+        .iter()
+        .find_map(|(one, other)| Some((other, path.strip_prefix(one)?)));
+    found.map_or_else(
+        || path.to_owned(),
+        |(folder, rest)| format!("{folder}{rest}"),
+    )
+}
