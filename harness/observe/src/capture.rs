@@ -7,6 +7,7 @@
 use std::fmt;
 
 use assay_wire::event::ManifestPoint;
+use assay_wire::manifest::{Content, Entry};
 use assay_wire::program::{HARNESS_FOLDER, Pass, Probe, USER};
 use assay_wire::trace::GapReason;
 use serde::Serialize;
@@ -35,6 +36,13 @@ pub enum Gap {
         after: ManifestPoint,
         /// How many lines were left out.
         lines: u64,
+    },
+    /// There was no room for what changed files say.
+    Untold {
+        /// Which manifest.
+        after: ManifestPoint,
+        /// How many files.
+        files: u64,
     },
     /// The engine lists paths as changed that no manifest saw.
     Unseen {
@@ -82,6 +90,11 @@ impl fmt::Display for Gap {
                     Point(after)
                 )
             }
+            Self::Untold { after, files } => write!(
+                f,
+                "there was no room for what {files} files say in the manifest after {}",
+                Point(after)
+            ),
             Self::Unseen { paths } => {
                 let (first, more) = (paths.first().map_or("", String::as_str), paths.len());
                 write!(f, "the engine lists changes no manifest saw: `{first}`")?;
@@ -165,7 +178,19 @@ pub fn damage(facts: &CellFacts) -> Vec<Gap> {
             lines,
         })
     });
-    let untold = facts.traces.iter().flat_map(|trace| {
+    let untold = facts.manifests.iter().filter_map(|manifest| {
+        let left_out = |entry: &&Entry| entry.content == Some(Content::LeftOut);
+        let after = manifest
+            .paths
+            .iter()
+            .filter_map(|change| change.after.as_ref());
+        let files = after.filter(left_out).count() as u64;
+        (files > 0).then(|| Gap::Untold {
+            after: manifest.after.clone(),
+            files,
+        })
+    });
+    let untraced = facts.traces.iter().flat_map(|trace| {
         trace.gaps.iter().map(|gap| Gap::Trace {
             op: trace.op.0,
             pass: trace.pass,
@@ -179,6 +204,7 @@ pub fn damage(facts: &CellFacts) -> Vec<Gap> {
         .chain(contradictions)
         .chain(omitted)
         .chain(untold)
+        .chain(untraced)
         .chain(unseen)
         .collect()
 }

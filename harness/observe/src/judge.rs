@@ -214,8 +214,16 @@ fn gap_phase(facts: &CellFacts, gap: &Gap) -> Phase {
         Gap::Omitted {
             after: ManifestPoint::Baseline,
             ..
+        }
+        | Gap::Untold {
+            after: ManifestPoint::Baseline,
+            ..
         } => Phase::Prepare,
         Gap::Omitted {
+            after: ManifestPoint::Op(_),
+            ..
+        }
+        | Gap::Untold {
             after: ManifestPoint::Op(_),
             ..
         } => Phase::Apply,
@@ -237,6 +245,10 @@ fn gap_phase(facts: &CellFacts, gap: &Gap) -> Phase {
             found.map_or(Phase::Apply, |op| op::phase(op, Pass::First))
         }
         Gap::Omitted {
+            after: ManifestPoint::SecondApply,
+            ..
+        }
+        | Gap::Untold {
             after: ManifestPoint::SecondApply,
             ..
         }

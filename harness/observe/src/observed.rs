@@ -110,7 +110,7 @@ pub fn observed(facts: &CellFacts) -> Observed {
         let of = |path: &str| op.or_else(|| actors.op_of(path)).or(last.map(|op| op.id));
         for found in shown.operations {
             if let Some(op) = of(&found.path) {
-                let actor = actors.of(&found.path);
+                let actor = actors.of(&found.path, name_in(&found.kind));
                 observed.add(op, pass, from_manifest(found, actor));
             }
         }
@@ -131,6 +131,7 @@ pub fn observed(facts: &CellFacts) -> Observed {
             observed.add_many(trace.op, trace.pass, seen, count);
         }
         observed.fold(trace.op, KindName::ExecRoot, seen.programs_of_root);
+        observed.fold(trace.op, KindName::NetConnect, seen.names_asked);
     }
     observed.requests();
     observed.finish()
@@ -278,6 +279,17 @@ fn subject(seen: &Seen) -> String {
             format!("{subject}: without {before}")
         }
         _ => subject,
+    }
+}
+
+/// The name that a command for it would hold.
+fn name_in(kind: &Kind) -> Option<&str> {
+    if let Kind::UserAdd { name, .. } | Kind::GroupAdd { name } = kind {
+        Some(name)
+    } else if let Kind::GroupMember { user, .. } = kind {
+        Some(user)
+    } else {
+        None
     }
 }
 

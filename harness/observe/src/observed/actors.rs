@@ -1,7 +1,7 @@
 //! Who did it: which program's calls named a path. A call says what was asked for and not what came of
 //! it, so this is *who touched it*, and the manifest alone says what changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use assay_wire::event::Trace;
 use assay_wire::plan::OpId;
@@ -28,15 +28,18 @@ const MERGED: [(&str, &str); 6] = [
 /// Programs by the paths they named.
 pub(super) struct Actors<'t> {
     programs: BTreeMap<u32, &'t TracedProgram>,
-    /// The weightiest call of each path, and of those the last program's.
-    by_path: BTreeMap<String, (Weight, u32, OpId)>,
+    by_path: BTreeMap<String, BTreeSet<Named>>,
 }
+
+/// That a program of an op named a path.
+type Named = (Weight, u32, OpId);
+
+/// Most programs kept of one path: the first.
+const NAMED: usize = 100;
 
 /// What says more of who made a path what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Weight {
-    /// Its name was given or taken as part of its folder.
-    Folder,
     /// Its mode, owner or attributes.
     Status,
     /// Its content, or its being there.
@@ -48,13 +51,14 @@ enum Weight {
 impl<'t> Actors<'t> {
     /// Who named which path in some of a cell's traces; a program may have begun in an earlier one.
     pub(super) fn new(all: &'t [Trace], some: impl Iterator<Item = &'t Trace>) -> Self {
-        let mut by_path: BTreeMap<String, (Weight, u32, OpId)> = BTreeMap::new();
+        let mut by_path: BTreeMap<String, BTreeSet<Named>> = BTreeMap::new();
         for trace in some {
             for call in trace.calls.iter().filter(|call| call.error.is_none()) {
                 let mut name = |path: &str, weight| {
-                    let this = (weight, call.program, trace.op);
-                    let known = by_path.entry(merged(path)).or_insert(this);
-                    *known = (*known).max(this);
+                    let known = by_path.entry(merged(path)).or_default();
+                    if known.len() < NAMED {
+                        known.insert((weight, call.program, trace.op));
+                    }
                 };
                 let detail = call.detail.as_deref();
                 match call.call {
@@ -96,27 +100,36 @@ impl<'t> Actors<'t> {
         }
     }
 
-    /// The program that made a path what it is, as far as calls show it.
-    pub(super) fn of(&self, path: &str) -> Option<Actor> {
-        let (_, program, _) = self.named(path)?;
-        Some(actor(self.programs.get(&program)?, &self.programs))
+    /// The program that made a path what it is, as far as calls show it. Where several did alike, it is the
+    /// one in whose words this stands, else the last.
+    pub(super) fn of(&self, path: &str, word: Option<&str>) -> Option<Actor> {
+        let all = self.named(path)?;
+        let (weightiest, last, _) = all.last()?;
+        let alike = all.iter().filter(|(weight, ..)| weight == weightiest);
+        let says = |program: &&TracedProgram| {
+            let mut argv = program.argv.iter();
+            word.is_some_and(|word| argv.any(|said| said == word))
+        };
+        let program = |id: &u32| self.programs.get(id).copied();
+        let mut named = alike.filter_map(|(_, id, _)| program(id));
+        let program = named.rfind(says).or_else(|| program(last))?;
+        Some(actor(program, &self.programs))
     }
 
     /// The op during which that was.
     pub(super) fn op_of(&self, path: &str) -> Option<OpId> {
-        self.named(path).map(|(_, _, op)| op)
+        Some(self.named(path)?.last()?.2)
     }
 
     /// By its own name, else by that of a folder that was put there whole.
-    fn named(&self, path: &str) -> Option<(Weight, u32, OpId)> {
+    fn named(&self, path: &str) -> Option<&BTreeSet<Named>> {
         let path = merged(path);
-        if let Some(named) = self.by_path.get(&path) {
-            return Some(*named);
-        }
-        let folders = path.rmatch_indices('/').map(|(end, _)| &path[..end]);
-        let mut put = folders.filter_map(|folder| self.by_path.get(folder));
-        put.find(|(weight, ..)| *weight == Weight::Put)
-            .map(|(_, program, op)| (Weight::Folder, *program, *op))
+        let was_put =
+            |named: &&BTreeSet<Named>| named.iter().any(|(weight, ..)| *weight == Weight::Put);
+        let mut folders = path.rmatch_indices('/').map(|(end, _)| &path[..end]);
+        self.by_path
+            .get(&path)
+            .or_else(|| folders.find_map(|folder| self.by_path.get(folder).filter(was_put)))
     }
 }
 

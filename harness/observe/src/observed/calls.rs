@@ -25,6 +25,8 @@ pub(super) struct Called {
     pub(super) operations: Vec<(Seen, u64)>,
     /// Programs that ran as root, but for those of the harness's own questions.
     pub(super) programs_of_root: u64,
+    /// How often an op's own command asked a resolver of the sandbox, which has none.
+    pub(super) names_asked: u64,
 }
 
 /// What one trace of a cell shows.
@@ -33,6 +35,7 @@ pub(super) fn seen(trace: &Trace, all: &[Trace], is_booted: bool) -> Called {
     let mut called = Called {
         operations: Vec::new(),
         programs_of_root: 0,
+        names_asked: 0,
     };
     for program in &trace.programs {
         if is_question(program, &programs) {
@@ -51,6 +54,10 @@ pub(super) fn seen(trace: &Trace, all: &[Trace], is_booted: bool) -> Called {
         let Some(program) = programs.get(&call.program) else {
             continue;
         };
+        if is_resolver(&kind) && program.started_for == Some(StartedFor::Op) {
+            called.names_asked += call.count;
+            continue;
+        }
         let after = call.error.map(|error| match UNREACHABLE.contains(&error) {
             true => "not made: the sandbox has no network".to_owned(),
             false => format!("asked for, answered with error {error}"),
@@ -221,6 +228,13 @@ fn connection(call: &TracedCall) -> Option<Kind> {
     let is_proxy = host == "127.0.0.1" && port == PROXY_PORT;
     let is_counted = call.error.is_none_or(counts) && port != 0 && !is_proxy;
     is_counted.then_some(Kind::NetConnect { host, port })
+}
+
+/// Where resolvers ask if resolv.conf(5) names nobody. A package manager does so although it was told of
+/// a proxy; for anybody else it is the beginning of a connection past it.
+fn is_resolver(kind: &Kind) -> bool {
+    const DNS: u16 = 53;
+    matches!(kind, Kind::NetConnect { host, port: DNS } if host == "127.0.0.1" || host == "::1")
 }
 
 /// Address and port of the internet; `None` for a socket of this machine's own.

@@ -47,7 +47,7 @@ impl Accounts {
         let mut side = |path: &str, fields: usize| {
             let change = paths.iter().find(|change| change.path == path)?;
             match (table(&change.before, fields), table(&change.after, fields)) {
-                (Some(before), Some(after)) => Some(Sides {
+                (Some(before), Some(after)) if change.after.is_some() => Some(Sides {
                     change,
                     before,
                     after,
@@ -70,6 +70,8 @@ impl Accounts {
         let all = [&passwd, &group, &shadow, &gshadow].into_iter().flatten();
         found.extend(all.filter_map(Sides::opened));
         let users: BTreeSet<&str> = passwd.iter().flat_map(Sides::added).collect();
+        let gone = passwd.iter().flat_map(Sides::removed);
+        let gone: BTreeSet<&str> = gone.map(|(name, _)| *name).collect();
         if let Some(group) = &group {
             self.groups = names_of(&group.after);
             found.extend(self::groups(group));
@@ -77,7 +79,11 @@ impl Accounts {
         if let Some(passwd) = &passwd {
             found.extend(self.users(passwd));
         }
-        found.extend(shadow.iter().flat_map(|sides| passwords(sides, &users)));
+        found.extend(
+            shadow
+                .iter()
+                .flat_map(|sides| passwords(sides, &users, &gone)),
+        );
         found.extend(
             gshadow
                 .iter()
@@ -205,8 +211,12 @@ fn groups(sides: &Sides<'_>) -> Vec<Found> {
 }
 
 /// A user who is added is locked; anything else is told.
-fn passwords(sides: &Sides<'_>, added: &BTreeSet<&str>) -> Vec<Found> {
-    let mut found = Vec::new();
+fn passwords(sides: &Sides<'_>, added: &BTreeSet<&str>, gone: &BTreeSet<&str>) -> Vec<Found> {
+    let removed = sides.removed().filter(|(name, _)| !gone.contains(**name));
+    let removed = removed.map(|(name, row)| {
+        sides.written(Some(format!("password of {name}: {}", word(row[1]))), None)
+    });
+    let mut found: Vec<Found> = removed.collect();
     for (name, row) in &sides.after.rows {
         let before = sides.before.rows.get(name);
         let secret = row[1];

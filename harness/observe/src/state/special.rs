@@ -31,6 +31,13 @@ pub(super) fn found(change: &PathChange, users: &Users) -> Vec<Found> {
     if before == after {
         return Vec::new();
     }
+    if change.before.is_none()
+        && after
+            .as_ref()
+            .is_some_and(|said| says_nothing(&change.path, said))
+    {
+        return Vec::new();
+    }
     let is_new_folder = |entry: &Option<Entry>| {
         let entry = entry.as_ref();
         entry.is_none_or(|entry| entry.kind == EntryKind::Folder && !is_open(&change.path, entry))
@@ -56,6 +63,14 @@ pub(super) fn found(change: &PathChange, users: &Users) -> Vec<Found> {
         after: after.map(|said| said.shown),
         ..Found::of(kind, change)
     }]
+}
+
+/// True for a file of systemd's own settings in which every line is a comment. Anywhere else an empty file
+/// hides one of the same name.
+fn says_nothing(path: &str, said: &Said) -> bool {
+    let name = path.strip_prefix("/etc/systemd/");
+    let is_settings = name.is_some_and(|name| name.ends_with(".conf") && !name.contains('/'));
+    is_settings && said.says == FileText::Words(String::new())
 }
 
 fn is_of_units(name: KindName) -> bool {

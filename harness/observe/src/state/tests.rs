@@ -1,1 +1,638 @@
+//! One table: a change of a file, and the operations it is. Then what holds for every text.
 
+use std::collections::BTreeSet;
+
+use assay_testkit::log::file;
+use assay_testkit::{added, removed};
+use assay_wire::privileged::KindName;
+
+use super::*;
+
+fn entry(text: &str) -> Entry {
+    Entry {
+        content: Some(Content::Text(text.to_owned())),
+        ..file(0o644, text.as_bytes())
+    }
+}
+
+fn link(points_to: &str) -> Entry {
+    Entry {
+        kind: EntryKind::Symlink,
+        points_to: Some(points_to.to_owned()),
+        sha256: None,
+        ..file(0o777, b"")
+    }
+}
+
+fn change(path: &str, before: Option<Entry>, after: Option<Entry>) -> PathChange {
+    PathChange {
+        path: path.to_owned(),
+        before,
+        after,
+    }
+}
+
+fn came(path: &str, text: &str) -> PathChange {
+    change(path, None, Some(entry(text)))
+}
+
+fn became(path: &str, before: &str, after: &str) -> PathChange {
+    change(path, Some(entry(before)), Some(entry(after)))
+}
+
+fn users() -> Users {
+    [(0, "root".to_owned()), (1000, "dev".to_owned())].into()
+}
+
+fn show(paths: &[PathChange]) -> Shown {
+    shown(paths, &users(), &mut Accounts::default())
+}
+
+/// Each operation as `kind subject: before => after`.
+fn lines(paths: &[PathChange]) -> Vec<String> {
+    let operations = show(paths).operations.into_iter();
+    operations
+        .map(|found| {
+            let words = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+            format!(
+                "{} {}: {} => {}",
+                found.kind.name(),
+                found.kind.subject(),
+                words(&found.before),
+                words(&found.after)
+            )
+        })
+        .collect()
+}
+
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\ndev:x:1000:1000::/home/dev:/bin/bash\n";
+const GROUP: &str = "root:x:0:\ndocker:x:101:\ndev:x:1000:\n";
+const SHADOW: &str = "root:locked:1:0:99999:7:::\ndev:locked:1:0:99999:7:::\n";
+
+/// The rows of the taxonomy that a manifest shows.
+fn rows() -> Vec<(&'static str, PathChange, &'static str)> {
+    let setuid = |mode| Some(file(mode, b"x"));
+    let mut capable = file(0o755, b"x");
+    capable.capability = Some("0100000200200000000000000000000000000000".to_owned());
+    let value = Digest::of(b"cap_net_raw=ep");
+    capable
+        .xattrs
+        .insert("security.capability".to_owned(), value);
+    vec![
+        (
+            "setuid",
+            change("/opt/a", None, setuid(0o4755)),
+            "file.setuid /opt/a 4755 root: - => 4755 root:0",
+        ),
+        (
+            "setuid by chmod",
+            change("/opt/a", setuid(0o755), setuid(0o4755)),
+            "file.setuid /opt/a 4755 root: 0755 root:0 => 4755 root:0",
+        ),
+        (
+            "setgid",
+            change("/opt/a", None, setuid(0o2755)),
+            "file.setgid /opt/a 2755 root: - => 2755 root:0",
+        ),
+        (
+            "capability",
+            change("/opt/a", None, Some(capable)),
+            "file.capability /opt/a cap_net_raw=ep: - => 0755 root:0 cap_net_raw=ep",
+        ),
+        (
+            "user",
+            became(
+                "/etc/passwd",
+                PASSWD,
+                &format!("{PASSWD}web:x:33:33::/:/bin/sh\n"),
+            ),
+            "user.add web: - => web:33:33::/:/bin/sh",
+        ),
+        (
+            "group",
+            became("/etc/group", GROUP, &format!("{GROUP}web:x:33:\n")),
+            "group.add web: - => web:33:",
+        ),
+        (
+            "member",
+            became("/etc/group", GROUP, &GROUP.replace("101:", "101:dev")),
+            "group.member dev -> docker: docker:101: => docker:101:dev",
+        ),
+        (
+            "password",
+            became(
+                "/etc/shadow",
+                SHADOW,
+                &SHADOW.replace("dev:locked", "dev:set=1a"),
+            ),
+            "file.write /etc/shadow: password of dev: locked => password of dev: set",
+        ),
+        (
+            "another password",
+            became("/etc/shadow", "a:set=1:1::::::", "a:set=2:1::::::"),
+            "file.write /etc/shadow: password of a: set => password of a: set, another than before",
+        ),
+        (
+            "account opened",
+            change(
+                "/etc/shadow",
+                Some(entry(SHADOW)),
+                Some(Entry {
+                    mode: 0o666,
+                    ..entry(SHADOW)
+                }),
+            ),
+            "file.write /etc/shadow: 0644 0:0 => 0666 0:0",
+        ),
+        (
+            "account gone",
+            change("/etc/shadow", Some(entry(SHADOW)), None),
+            "file.delete /etc/shadow: 0644, not read => -",
+        ),
+        (
+            "a line nobody understands",
+            became("/etc/passwd", PASSWD, &format!("{PASSWD}+::::::\n")),
+            "file.write /etc/passwd: - => +::::::",
+        ),
+        (
+            "sudoers",
+            came("/etc/sudoers.d/x", "# all\ndev ALL=(ALL)  NOPASSWD: ALL\n"),
+            "sudoers /etc/sudoers.d/x: - => dev ALL=(ALL) NOPASSWD: ALL",
+        ),
+        (
+            "an include is no comment",
+            came("/etc/sudoers.d/x", "#includedir /tmp\n#1000 ALL=ALL\n"),
+            "sudoers /etc/sudoers.d/x: - => #includedir /tmp; #1000 ALL=ALL",
+        ),
+        (
+            "polkit",
+            came(
+                "/etc/polkit-1/rules.d/x.rules",
+                "// x\npolkit.addRule(f);\n",
+            ),
+            "polkit /etc/polkit-1/rules.d/x.rules: - => polkit.addRule(f);",
+        ),
+        (
+            "pam",
+            became(
+                "/etc/pam.d/su",
+                "auth required pam_unix.so\n",
+                "auth sufficient pam_permit.so\n",
+            ),
+            "pam /etc/pam.d/su: auth required pam_unix.so => auth sufficient pam_permit.so",
+        ),
+        (
+            "ssh",
+            came("/root/.ssh/authorized_keys", "ssh-ed25519 me\n"),
+            "ssh.key /root/.ssh/authorized_keys: - => ssh-ed25519 me",
+        ),
+        (
+            "key",
+            came("/etc/apt/keyrings/x.asc", "k"),
+            "pkg.key sha256:8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a -> any repository: - => 1 lines: k",
+        ),
+        (
+            "source",
+            came(
+                "/etc/apt/sources.list.d/x.list",
+                "deb [signed-by=/k.asc] https://a.test/x stable main\n",
+            ),
+            "pkg.source https://a.test/x: - => deb [signed-by=/k.asc] https://a.test/x stable main",
+        ),
+        (
+            "source in fields",
+            came(
+                "/etc/apt/sources.list.d/x.sources",
+                "Types: deb\nURIs: https://a.test/\nSuites: s\nTrusted: yes\n",
+            ),
+            "pkg.source https://a.test/: - => types: deb; uris: https://a.test/; suites: s; trusted: yes",
+        ),
+        (
+            "dnf's source",
+            came(
+                "/etc/yum.repos.d/x.repo",
+                "[x]\nbaseurl=https://a.test/\ngpgcheck=0\n",
+            ),
+            "pkg.source https://a.test/: - => [x] baseurl=https://a.test/; gpgcheck=0",
+        ),
+        (
+            "pacman's settings",
+            became(
+                "/etc/pacman.conf",
+                "[options]\nSigLevel=Required\n[core]\nServer=https://a.test/\n",
+                "[options]\nSigLevel=Never\n[core]\nServer=https://a.test/\n",
+            ),
+            "pkg.source /etc/pacman.conf: [options]; SigLevel=Required; [core]; Server=https://a.test/ => [options]; SigLevel=Never; [core]; Server=https://a.test/",
+        ),
+        (
+            "authority",
+            came(
+                "/usr/local/share/ca-certificates/x.crt",
+                "-----BEGIN CERTIFICATE-----\nZm9v\n-----END CERTIFICATE-----\n",
+            ),
+            "ca.add /usr/local/share/ca-certificates/x.crt: - => SHA256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+        ),
+        (
+            "apt's hook",
+            came(
+                "/etc/apt/apt.conf.d/x",
+                "// x\nDPkg::Post-Invoke {\"/x\";};\n",
+            ),
+            "pkg.hook /etc/apt/apt.conf.d/x: - => DPkg::Post-Invoke {\"/x\";};",
+        ),
+        (
+            "pacman's hook",
+            came("/usr/share/libalpm/hooks/x.hook", "[Action]\nExec = /x\n"),
+            "pkg.hook /usr/share/libalpm/hooks/x.hook: - => [Action]; Exec = /x",
+        ),
+        (
+            "unit",
+            came(
+                "/etc/systemd/system/x.service",
+                "[Unit]\nDescription=x\n[Service]\nExecStart=/x\nUser=dev\n",
+            ),
+            "unit.file /etc/systemd/system/x.service: - => ExecStart=/x; User=dev",
+        ),
+        (
+            "unit enabled",
+            change(
+                "/etc/systemd/system/multi-user.target.wants/x.service",
+                None,
+                Some(link("/usr/lib/systemd/system/x.service")),
+            ),
+            "unit.enabled x.service: - => -> /usr/lib/systemd/system/x.service",
+        ),
+        (
+            "unit masked",
+            change(
+                "/etc/systemd/system/x.service",
+                None,
+                Some(link("/dev/null")),
+            ),
+            "unit.file /etc/systemd/system/x.service: - => -> /dev/null",
+        ),
+        (
+            "unit masked by nothing",
+            came("/etc/systemd/system/x.service", ""),
+            "unit.file /etc/systemd/system/x.service: - => ",
+        ),
+        (
+            "unit gone",
+            change(
+                "/etc/systemd/system/x.service",
+                Some(entry("[Service]\nExecStart=/x\n")),
+                None,
+            ),
+            "unit.file /etc/systemd/system/x.service: ExecStart=/x => -",
+        ),
+        (
+            "socket",
+            came(
+                "/usr/lib/systemd/system/x.socket",
+                "[Socket]\nListenStream=80\n",
+            ),
+            "socket /usr/lib/systemd/system/x.socket: - => ListenStream=80",
+        ),
+        (
+            "timer",
+            came(
+                "/usr/lib/systemd/system/x.timer",
+                "[Timer]\nOnCalendar=daily\n",
+            ),
+            "timer /usr/lib/systemd/system/x.timer: - => OnCalendar=daily",
+        ),
+        (
+            "cron",
+            came("/etc/cron.d/x", "# x\n* * * * *\troot /x\n"),
+            "cron /etc/cron.d/x: - => * * * * * root /x",
+        ),
+        (
+            "cron's script",
+            came("/etc/cron.daily/x", "#!/bin/sh\n/x\n"),
+            "cron /etc/cron.daily/x: - => 2 lines: /x",
+        ),
+        (
+            "a file of cron's that anybody writes",
+            change(
+                "/etc/cron.d/x",
+                Some(entry("a")),
+                Some(Entry {
+                    mode: 0o666,
+                    ..entry("a")
+                }),
+            ),
+            "cron /etc/cron.d/x: a => 0666 root:0: a",
+        ),
+        (
+            "at",
+            came("/var/spool/cron/atjobs/a", "/x\n"),
+            "at /var/spool/cron/atjobs/a: - => 1 lines: /x",
+        ),
+        (
+            "rc",
+            came("/etc/init.d/x", "#!/bin/sh\nstart\n"),
+            "rc.script /etc/init.d/x: - => 2 lines: start",
+        ),
+        (
+            "rc enabled",
+            change("/etc/rc2.d/S01x", None, Some(link("../init.d/x"))),
+            "rc.script /etc/rc2.d/S01x: - => -> ../init.d/x",
+        ),
+        (
+            "udev",
+            came("/etc/udev/rules.d/x.rules", "RUN+=\"/x\"\n"),
+            "udev /etc/udev/rules.d/x.rules: - => RUN+=\"/x\"",
+        ),
+        (
+            "profile",
+            came("/etc/profile.d/x.sh", "x\n"),
+            "profile /etc/profile.d/x.sh: - => 1 lines: x",
+        ),
+        (
+            "autostart",
+            came("/etc/xdg/autostart/x.desktop", "[Desktop Entry]\nExec=/x\n"),
+            "xdg /etc/xdg/autostart/x.desktop: - => [Desktop Entry]; Exec=/x",
+        ),
+        (
+            "bus",
+            came(
+                "/usr/share/dbus-1/system.d/x.conf",
+                "<!-- x --><policy user=\"root\"/>\n",
+            ),
+            "dbus.service /usr/share/dbus-1/system.d/x.conf: - => <policy user=\"root\"/>",
+        ),
+        (
+            "preload",
+            came("/etc/ld.so.preload", "/x.so\n"),
+            "ld.preload /etc/ld.so.preload: - => /x.so",
+        ),
+        (
+            "libraries",
+            came("/etc/ld.so.conf.d/x.conf", "/x\n"),
+            "ld.conf /etc/ld.so.conf.d/x.conf: - => /x",
+        ),
+        (
+            "module",
+            came("/etc/modules-load.d/x.conf", "x\n"),
+            "kmod /etc/modules-load.d/x.conf: - => x",
+        ),
+        (
+            "sysctl",
+            came("/etc/sysctl.d/x.conf", "; x\nkernel.x = 1\n"),
+            "sysctl /etc/sysctl.d/x.conf: - => kernel.x = 1",
+        ),
+    ]
+}
+
+#[test]
+fn a_change_is_its_operations() {
+    for (name, change, wanted) in rows() {
+        let found = lines(std::slice::from_ref(&change));
+        assert!(
+            found.iter().any(|line| line == wanted),
+            "{name}: {found:#?}"
+        );
+        let shown = show(std::slice::from_ref(&change));
+        assert!(
+            shown.written.is_empty() && shown.deleted.is_empty(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn every_kind_that_a_manifest_shows_has_a_row() {
+    let seen: BTreeSet<KindName> = rows()
+        .iter()
+        .flat_map(|(_, change, _)| show(std::slice::from_ref(change)).operations)
+        .map(|found| found.kind.name())
+        .collect();
+    let all: BTreeSet<KindName> = KindName::ALL.iter().copied().collect();
+    // Those of a trace, and files that are just files.
+    let others = [
+        KindName::ExecRoot,
+        KindName::MaintscriptRun,
+        KindName::UnitStarted,
+        KindName::NetListen,
+        KindName::NetConnect,
+        KindName::Mount,
+        KindName::Namespace,
+        KindName::Chroot,
+        KindName::Ptrace,
+        KindName::Bpf,
+        KindName::MemfdExec,
+        KindName::CaptureGap,
+    ];
+    let without: Vec<&KindName> = all.difference(&seen).collect();
+    assert_eq!(without, others.iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn files_that_are_just_files_are_listed_and_folders_are_not() {
+    let folder = |path: &str| {
+        let mut change = added(path);
+        change.after = change.after.map(|entry| Entry {
+            kind: EntryKind::Folder,
+            ..entry
+        });
+        change
+    };
+    let shown = show(&[
+        added("/opt/a"),
+        removed("/opt/b"),
+        folder("/opt/c"),
+        folder("/etc/cron.d"),
+    ]);
+    assert_eq!(shown.operations, []);
+    assert_eq!(
+        (shown.written, shown.deleted),
+        (vec!["/opt/a".to_owned()], vec!["/opt/b".to_owned()])
+    );
+}
+
+#[test]
+fn comments_order_and_blanks_are_no_change() {
+    for (path, before, after) in [
+        ("/etc/sudoers", "dev ALL=ALL\n", "# new\n\n  dev\tALL=ALL"),
+        (
+            "/etc/systemd/system/x.service",
+            "[Service]\nExecStart=/x\n",
+            "[Unit]\nDescription=x\n[Service]\nExecStart=/x\n",
+        ),
+        (
+            "/etc/group",
+            GROUP,
+            "dev:x:1000:\nroot:x:0:\ndocker:x:101:\n",
+        ),
+        ("/etc/shadow", SHADOW, &SHADOW.replace(":1:0:", ":2:0:")),
+    ] {
+        assert_eq!(
+            lines(&[became(path, before, after)]),
+            [] as [String; 0],
+            "{path}"
+        );
+    }
+    assert_eq!(
+        lines(&[came(
+            "/etc/systemd/journald.conf",
+            "[Journal]\n#Storage=auto\n"
+        )]),
+        [] as [String; 0]
+    );
+}
+
+#[test]
+fn a_user_who_is_root_or_joins_by_the_first_group_is_told() {
+    let passwd = |line: &str| became("/etc/passwd", PASSWD, &format!("{PASSWD}{line}\n"));
+    let group = became("/etc/group", "", GROUP);
+    let superuser = |paths: &[PathChange]| {
+        let operations = show(paths).operations;
+        operations.iter().any(|found| {
+            matches!(
+                found.kind,
+                Kind::UserAdd {
+                    superuser: true,
+                    ..
+                }
+            )
+        })
+    };
+    for uid in ["0", "00", "", "x"] {
+        assert!(
+            superuser(&[passwd(&format!("toor:x:{uid}:5::/:/bin/sh"))]),
+            "{uid}"
+        );
+    }
+    assert!(superuser(&[became(
+        "/etc/passwd",
+        PASSWD,
+        &PASSWD.replace("x:1000", "x:0")
+    )]));
+    assert!(!superuser(&[passwd("web:x:33:33::/:/bin/sh")]));
+    let member = "group.member web -> docker: - => primary group 101".to_owned();
+    assert!(lines(&[group.clone(), passwd("web:x:33:101::/:/bin/sh")]).contains(&member));
+    // The group was there before, and nobody knows its name.
+    let member = "group.member web -> gid 101: - => primary group 101".to_owned();
+    assert!(lines(&[passwd("web:x:33:101::/:/bin/sh")]).contains(&member));
+    let mut accounts = Accounts::default();
+    let _ = shown(&[group], &users(), &mut accounts);
+    let later = shown(
+        &[passwd("web:x:33:101::/:/bin/sh")],
+        &users(),
+        &mut accounts,
+    );
+    let joined = |found: &Found| found.kind.subject() == "web -> docker";
+    assert!(
+        later.operations.iter().any(joined),
+        "what an earlier manifest showed is known"
+    );
+}
+
+#[test]
+fn a_user_added_as_usual_is_one_operation_and_its_group_one() {
+    let found = lines(&[
+        became("/etc/group", GROUP, &format!("{GROUP}web:x:33:\n")),
+        became("/etc/gshadow", "", "web:locked::\n"),
+        became(
+            "/etc/passwd",
+            PASSWD,
+            &format!("{PASSWD}web:x:33:33::/:/bin/sh\n"),
+        ),
+        became(
+            "/etc/shadow",
+            SHADOW,
+            &format!("{SHADOW}web:locked:1::::::\n"),
+        ),
+        became("/etc/subuid", "", "web:100000:65536\n"),
+    ]);
+    assert_eq!(
+        found,
+        [
+            "group.add web: - => web:33:",
+            "user.add web: - => web:33:33::/:/bin/sh"
+        ]
+    );
+    let shadow = |secret: &str| {
+        let after = format!("{SHADOW}web:{secret}:1::::::\n");
+        lines(&[became("/etc/shadow", SHADOW, &after)])
+    };
+    for secret in ["none", "set=1a", "locked"] {
+        assert_eq!(shadow(secret).len(), 1, "nobody added this user: {secret}");
+    }
+    assert_eq!(
+        lines(&[became("/etc/gshadow", "", "docker:locked::dev\n")]).len(),
+        1,
+        "a member by gshadow alone"
+    );
+    assert_eq!(
+        lines(&[became("/etc/subuid", "", "dev:0:65536\n")]).len(),
+        1
+    );
+}
+
+#[test]
+fn what_nobody_can_read_is_told_by_its_hash() {
+    for content in [
+        None,
+        Some(Content::Long),
+        Some(Content::LeftOut),
+        Some(Content::Hex("00".to_owned())),
+    ] {
+        let after = |path: &str| {
+            change(
+                path,
+                None,
+                Some(Entry {
+                    content: content.clone(),
+                    ..file(0o440, b"x")
+                }),
+            )
+        };
+        let found = show(&[after("/etc/sudoers.d/x")]).operations;
+        let says = assay_wire::privileged::FileText::Sha256(Digest::of(b"x"));
+        assert!(
+            matches!(&found[..], [Found { kind: Kind::Sudoers { says: said, .. }, .. }] if *said == says)
+        );
+        let found = show(&[after("/etc/passwd")]).operations;
+        assert!(
+            matches!(
+                &found[..],
+                [Found {
+                    kind: Kind::FileWrite { .. },
+                    ..
+                }]
+            ),
+            "{found:?}"
+        );
+    }
+    let long = "dev ALL=ALL\n".repeat(WORDS);
+    let found = show(&[came("/etc/sudoers", &long)]).operations;
+    assert!(matches!(
+        &found[0].kind,
+        Kind::Sudoers {
+            says: assay_wire::privileged::FileText::Sha256(_),
+            ..
+        }
+    ));
+    assert!(
+        found[0]
+            .after
+            .as_ref()
+            .is_some_and(|after| after.chars().count() <= SHOWN + 1)
+    );
+}
+
+proptest::proptest! {
+    /// Whatever stands in a special file: a file that differs in more than blanks, comments and order is told,
+    /// the same file is not, and what is told is short.
+    #[test]
+    fn any_text_is_told_in_little(before in "[a-z:=#;\\[\\]/\" \n]{0,60}", after in ".{0,60}", place in 0usize..46) {
+        let rows = rows();
+        let path = &rows[place % rows.len()].1.path;
+        let found = show(&[became(path, &before, &after)]).operations;
+        for one in &found {
+            proptest::prop_assert!(one.after.as_ref().is_none_or(|text| text.chars().count() <= SHOWN + 20));
+        }
+        proptest::prop_assert_eq!(show(&[became(path, &before, &before)]).operations, []);
+    }
+}

@@ -2,7 +2,7 @@
 
 use assay_wire::privileged::{FileText, Kind};
 
-use super::lines::{Comments, lines};
+use super::lines::{Comments, lines, sections};
 
 /// Keys that say nothing a unit does.
 const WORDS_ONLY: [&str; 2] = ["Description", "Documentation"];
@@ -27,11 +27,20 @@ const FIRST: [&str; 14] = [
 
 /// Everything a unit, or a part of one, says: sections and settings.
 pub(super) fn words(text: &str) -> Vec<String> {
-    let lines = lines(text, Comments::HashOrSemicolon).into_iter();
-    let key = |line: &String| line.split('=').next().map(|key| key.trim().to_owned());
-    lines
-        .filter(|line| key(line).is_none_or(|key| !WORDS_ONLY.contains(&key.as_str())))
-        .collect()
+    let lines = lines(text, Comments::HashOrSemicolon);
+    let counts = |line: &&String| {
+        let key = line.split('=').next().unwrap_or(line);
+        !WORDS_ONLY.contains(&key.trim())
+    };
+    let mut words = Vec::new();
+    for (section, settings) in sections(&lines) {
+        let settings: Vec<&String> = settings.iter().filter(counts).collect();
+        if !settings.is_empty() && !section.is_empty() {
+            words.push(format!("[{section}]"));
+        }
+        words.extend(settings.into_iter().cloned());
+    }
+    words
 }
 
 /// Of these what a reader is to see.

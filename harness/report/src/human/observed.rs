@@ -42,7 +42,7 @@ fn section(
     verbose: bool,
     page: &mut Page<'_>,
 ) -> io::Result<()> {
-    let operations = plural(grave.len(), "operation", "operations");
+    let operations = plural(grave.len(), "operation");
     let title = format!("seen on {} – {operations} above ordinary", cell_title(cell));
     page.coloured(Colour::Bold, &title)?;
     let lines: Vec<(Risk, String)> = if verbose {
