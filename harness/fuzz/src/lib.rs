@@ -54,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     ("saved", machine::saved),
     ("session", session::session),
     ("snapshot", show::snapshot),
+    ("state", machine::state),
     ("urls", network::urls),
     ("versions", version::versions),
 ];

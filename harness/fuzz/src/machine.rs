@@ -1,12 +1,15 @@
 //! What images and machines say of themselves: os-release, definitions, root file systems, saved
-//! images.
+//! images, and the system's own files.
 
+use assay_observe::state::{Accounts, MOST, shown};
 use assay_plan::{Distro, Target};
 use assay_recipe::when::Arch;
 use assay_sandbox::images::os_release::{LIMIT, OsRelease};
 use assay_sandbox::images::saved::{SavedError, read_saved};
 use assay_sandbox::images::{Definition, rootfs};
+use assay_testkit::log::file;
 use assay_wire::digest::Digest;
+use assay_wire::manifest::{Content, Entry, PathChange};
 
 use super::{assert_showable, folder, text};
 
@@ -150,4 +153,54 @@ pub fn saved(bytes: &[u8]) {
             assert!(differs, "layers the image does not have");
         }
     }
+}
+
+/// A system's own file: its path on the first line, then what it said and, after a zero byte, what it says.
+/// Nothing is told of one that stays as it was, little of any, and the same of the same.
+pub fn state(bytes: &[u8]) {
+    let text = text(bytes);
+    let (path, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let (before, after) = rest.split_once('\0').unwrap_or(("", rest));
+    let entry = |text: &str| Entry {
+        content: Some(Content::Text(text.to_owned())),
+        ..file(0o644, text.as_bytes())
+    };
+    let told = |before: Option<&str>, after: Option<&str>| {
+        let change = PathChange {
+            path: path.to_owned(),
+            before: before.map(entry),
+            after: after.map(entry),
+        };
+        shown(&[change], &[].into(), &mut Accounts::default())
+    };
+    assert_eq!(told(Some(after), Some(after)).operations, []);
+    let sides = [
+        (None, Some(after)),
+        (Some(before), Some(after)),
+        (Some(before), None),
+    ];
+    for (before, after) in sides {
+        let shown = told(before, after);
+        assert_eq!(told(before, after), shown, "told twice");
+        assert!(
+            shown.operations.len()
+                <= MOST + 1 + before.map_or(0, str::len) + after.map_or(0, str::len)
+        );
+        for found in &shown.operations {
+            let words = [&found.before, &found.after];
+            let longest = words.into_iter().flatten().map(|text| text.chars().count());
+            assert!(longest.max().unwrap_or(0) <= 400, "{found:?}");
+        }
+        // What no place makes special is listed by its path.
+        let total = shown.operations.len() + shown.written.len() + shown.deleted.len();
+        let is_new = before.is_none() || after.is_none();
+        assert!(
+            total > 0 || !is_new || after.or(before).is_some_and(str::is_empty) || is_quiet(path)
+        );
+    }
+}
+
+/// Files of which some say nothing at all: those of accounts, and systemd's settings.
+fn is_quiet(path: &str) -> bool {
+    path.starts_with("/etc/")
 }

@@ -114,6 +114,8 @@ fn of_program(
         });
     }
     if let Some(name) = program.exe.strip_prefix("/memfd:") {
+        // proc(5), `exe`: no file of that name was ever there.
+        let name = name.strip_suffix(" (deleted)").unwrap_or(name);
         kinds.push(Kind::MemfdExec {
             name: name.to_owned(),
         });
