@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use assay_wire::event::{Ending, ExecutorEvent};
 use assay_wire::manifest::{
-    Entry, EntryKind, ManifestLine, PathChange, StateChange, unescape_path,
+    Content, Entry, EntryKind, ManifestLine, PathChange, StateChange, unescape_path,
 };
 use assay_wire::plan::Limits;
 use assay_wire::program::{HarnessEnv, Probe, Program};
@@ -305,6 +305,76 @@ fn probes_tell_lines_that_are_new_or_gone() {
     session.ok();
     let (lines, _) = session.manifest();
     assert_eq!(states(lines).len(), 3);
+    session.stop();
+}
+
+#[test]
+fn what_a_file_says_is_told_where_it_changed_and_no_hash_is() {
+    const HASH: &str = "$6$saltsalt$3JLm.wAq0dUvkEkYvJ7y0Vt1z2uT6m0Qd1m3nZVQ8uBq/x1";
+    let place = Root::new();
+    let harness = HarnessEnv {
+        contents: vec!["/etc/*shadow".to_owned(), "/etc/cron.d/*".to_owned()],
+        ..HarnessEnv::default()
+    };
+    let set = |hash: &str| root(&format!("printf 'a:{hash}:1:\\n' > /etc/shadow; sleep 0.1"));
+    let mut session = Session::with_program(
+        &place,
+        Program {
+            harness,
+            ..program(vec![
+                root(
+                    "mkdir -p /etc/cron.d; echo old > /etc/cron.d/x; echo y > /etc/y; rm -f /etc/shadow; sleep 0.1",
+                ),
+                set("!"),
+                set(HASH),
+                root("cp /etc/shadow /etc/cron.d/copy; echo new > /etc/cron.d/x; echo z > /etc/y"),
+                root("mv /etc/y /etc/cron.d/y; mv /etc/cron.d/x /etc/x"),
+            ])
+        },
+    );
+    let mut told = || {
+        session.ok();
+        let (lines, _) = session.manifest();
+        let text = serde_json::to_string(&lines).expect("JSON");
+        assert!(!text.contains(&HASH[20..]), "{text}");
+        changes(lines)
+    };
+    let _ = told();
+    let says = |entry: &Option<Entry>| {
+        let entry = entry.as_ref()?;
+        entry.content.clone()
+    };
+    let text = |text: &str| Some(Content::Text(text.to_owned()));
+    let of = |changes: &[PathChange], path: &str| {
+        let found = changes.iter().find(|change| change.path == path);
+        let change = found.unwrap_or_else(|| panic!("{path} is not among {changes:?}"));
+        (says(&change.before), says(&change.after))
+    };
+    assert_eq!(of(&told(), "/etc/shadow"), (None, text("a:locked:1:\n")));
+    let (before, after) = of(&told(), "/etc/shadow");
+    assert_eq!(before, text("a:locked:1:\n"));
+    let Some(Content::Text(after)) = after else {
+        panic!("{after:?}");
+    };
+    assert!(
+        after.starts_with("a:set=") && after.ends_with(":1:\n"),
+        "{after}"
+    );
+    let changed = told();
+    assert_eq!(
+        of(&changed, "/etc/cron.d/x"),
+        (text("old\n"), text("new\n"))
+    );
+    assert_eq!(of(&changed, "/etc/y"), (None, None), "nobody asks for it");
+    let (_, copy) = of(&changed, "/etc/cron.d/copy");
+    assert!(
+        matches!(&copy, Some(Content::Text(copy)) if copy.starts_with("a:set=")),
+        "{copy:?}"
+    );
+    // By another name it is asked for, and no more.
+    let moved = told();
+    assert_eq!(of(&moved, "/etc/cron.d/y"), (None, text("z\n")));
+    assert_eq!(of(&moved, "/etc/x"), (None, None));
     session.stop();
 }
 

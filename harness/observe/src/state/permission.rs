@@ -108,7 +108,7 @@ pub(super) fn found(change: &PathChange, users: &Users) -> Vec<Found> {
 /// Capabilities as getcap(8) writes them; of a value nobody understands, its digits.
 fn capabilities(entry: &Entry) -> String {
     let value = entry.capability.as_deref().unwrap_or_default();
-    read(value).unwrap_or_else(|| format!("unknown {value}"))
+    read(value).unwrap_or_else(|| format!("unknown {value}").trim_end().to_owned())
 }
 
 fn read(hex: &str) -> Option<String> {

@@ -63,7 +63,10 @@ fn section(
     if lines.len() > most {
         page.field("", &format!("and {} more lines", lines.len() - most))?;
     }
-    page.field("besides", &folded(&cell.observed))
+    match folded(&cell.observed) {
+        none if none.is_empty() => Ok(()),
+        counts => page.field("besides", &counts),
+    }
 }
 
 /// Operations of one risk, kind, op and actor, in their order.
@@ -150,13 +153,16 @@ fn who(seen: &ObservedOperation) -> String {
 
 fn folded(observed: &Observed) -> String {
     let counts = [
-        (KindName::FileWrite, "files written"),
-        (KindName::FileDelete, "files removed"),
-        (KindName::ExecRoot, "programs as root"),
-        (KindName::NetConnect, "requests to named hosts"),
+        (KindName::FileWrite, "written", "file"),
+        (KindName::FileDelete, "removed", "file"),
+        (KindName::ExecRoot, "as root", "program"),
+        (KindName::NetConnect, "to named hosts", "request"),
     ];
-    let counts = counts.map(|(kind, words)| format!("{} {words}", observed.folded(kind)));
-    counts.join(", ")
+    let counts = counts.into_iter().filter_map(|(kind, how, what)| {
+        let count = usize::try_from(observed.folded(kind)).unwrap_or(usize::MAX);
+        (count > 0).then(|| format!("{} {how}", plural(count, what)))
+    });
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 fn colour(risk: Risk) -> Colour {
