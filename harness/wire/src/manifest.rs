@@ -24,6 +24,10 @@ pub const MAX_CONTENTS: u64 = 16 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every line is one of a path, and none is kept"
+)]
 pub enum ManifestLine {
     /// A path is new, gone or different.
     Path(PathChange),

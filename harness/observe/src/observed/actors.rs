@@ -101,7 +101,7 @@ impl<'t> Actors<'t> {
     }
 
     /// The program that made a path what it is, as far as calls show it. Where several did alike, it is the
-    /// one in whose words this stands, else the last.
+    /// first in whose words this stands, else the last.
     pub(super) fn of(&self, path: &str, word: Option<&str>) -> Option<Actor> {
         let all = self.named(path)?;
         let (weightiest, last, _) = all.last()?;
@@ -112,7 +112,7 @@ impl<'t> Actors<'t> {
         };
         let program = |id: &u32| self.programs.get(id).copied();
         let mut named = alike.filter_map(|(_, id, _)| program(id));
-        let program = named.rfind(says).or_else(|| program(last))?;
+        let program = named.find(says).or_else(|| program(last))?;
         Some(actor(program, &self.programs))
     }
 

@@ -21,7 +21,7 @@ pub(super) fn named(path: &str, text: &str) -> Named {
         return deb822(text);
     }
     let lines = lines(text, Comments::HashOrSemicolon);
-    let plain = |line: &String, url: &str| (kind(url, Vec::new(), KeyScope::Machine), line.clone());
+    let plain = |line: &str, url: &str| (kind(url, Vec::new(), KeyScope::Machine), line.to_owned());
     if path.starts_with("/etc/apt/sources.list") {
         of_lines(lines, one_line)
     } else if path.starts_with("/etc/yum.repos.d/") || path.starts_with("/etc/zypp/repos.d/") {
@@ -43,7 +43,7 @@ pub(super) fn named(path: &str, text: &str) -> Named {
     }
 }
 
-fn of_lines(lines: Vec<String>, place: impl Fn(&String) -> Option<(Kind, String)>) -> Named {
+fn of_lines(lines: Vec<String>, place: impl Fn(&str) -> Option<(Kind, String)>) -> Named {
     let mut named = Named::default();
     for line in lines {
         match place(&line) {
@@ -84,7 +84,7 @@ fn apt(url: &str, signed_by: &str) -> Kind {
 }
 
 /// `deb [options] URL suite component …`.
-fn one_line(line: &String) -> Option<(Kind, String)> {
+fn one_line(line: &str) -> Option<(Kind, String)> {
     let rest = line
         .strip_prefix("deb-src ")
         .or_else(|| line.strip_prefix("deb "))?;
@@ -96,7 +96,7 @@ fn one_line(line: &String) -> Option<(Kind, String)> {
     let signed_by = options
         .split_whitespace()
         .find_map(|option| option.strip_prefix("signed-by="));
-    Some((apt(url, signed_by.unwrap_or_default()), line.clone()))
+    Some((apt(url, signed_by.unwrap_or_default()), line.to_owned()))
 }
 
 /// Paragraphs of fields (deb822(5)); a key may stand in the field itself, and is then none that has a
@@ -150,9 +150,12 @@ fn of_sections(lines: &[String], names: &[&str]) -> Named {
         let gpgkey = keys(&gpgkey.join(" "));
         let urls = names.iter().flat_map(|name| values(lines, name));
         let before = named.places.len();
-        named
-            .places
-            .extend(urls.map(|url| (kind(url, gpgkey.clone(), KeyScope::Machine), line.clone())));
+        named.places.extend(urls.map(|url| {
+            (
+                kind(url, gpgkey.clone(), KeyScope::Machine),
+                line.to_owned(),
+            )
+        }));
         if named.places.len() == before {
             named.rest.push(line);
         }

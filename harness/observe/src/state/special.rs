@@ -65,11 +65,12 @@ pub(super) fn found(change: &PathChange, users: &Users) -> Vec<Found> {
     }]
 }
 
-/// True for a file of systemd's own settings in which every line is a comment. Anywhere else an empty file
-/// hides one of the same name.
+/// True for a file of settings, systemd's own or a PAM module's, in which every line is a comment. Anywhere
+/// else an empty file hides one of the same name.
 fn says_nothing(path: &str, said: &Said) -> bool {
     let name = path.strip_prefix("/etc/systemd/");
-    let is_settings = name.is_some_and(|name| name.ends_with(".conf") && !name.contains('/'));
+    let is_settings = name.is_some_and(|name| name.ends_with(".conf") && !name.contains('/'))
+        || path.starts_with("/etc/security/");
     is_settings && said.says == FileText::Words(String::new())
 }
 
