@@ -550,3 +550,12 @@ fn a_plan_shows_what_only_root_may_do_the_gravest_first() {
     let json = env.run("consent list --format json").json();
     assert_eq!(json["operations"].as_array().map(Vec::len), Some(10));
 }
+
+#[test]
+fn the_suites_own_ledger_grants_all_of_it_and_nothing_else() {
+    let env = TestEnv::empty();
+    let mut command = env.command(&["consent", "check", "--strict"]);
+    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    let said = env.said(output.expect("assay starts"));
+    assert_eq!(said.code, Some(0), "{}", said.whole());
+}

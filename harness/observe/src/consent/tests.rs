@@ -334,6 +334,32 @@ fn the_table() {
 }
 
 #[test]
+fn a_folder_is_not_left_upwards() {
+    for (url, wanted) in [
+        (
+            "https://a.test/debian/x",
+            Standing::Approved(ApprovedBy::Repositories),
+        ),
+        (
+            "https://a.test/debian",
+            Standing::Approved(ApprovedBy::Repositories),
+        ),
+        ("https://a.test/debian/../evil", Standing::Missing),
+        ("https://a.test/debian2", Standing::Missing),
+        ("https://a.test.evil/debian/", Standing::Missing),
+    ] {
+        let kind = Kind::PkgKey {
+            key: print(),
+            repository: Some(url.to_owned()),
+            scope: KeyScope::Repository,
+        };
+        let policy = repositories("https://a.test/debian/", PRINT, false);
+        let (found, _) = judged(&operation(&["docker#1"], kind), &[], &policy);
+        assert_eq!(found, wanted, "{url}");
+    }
+}
+
+#[test]
 fn what_nothing_uses_is_stale_within_what_was_judged() {
     let docker = member("docker");
     let stale = |entry, targets: &[&str]| Stale {
