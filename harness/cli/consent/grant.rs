@@ -70,7 +70,7 @@ pub(crate) fn run(terminal: &Terminal, arguments: &GrantArgs) -> Result<(), CliE
             grouped(out, &missing, |out, one| {
                 show::head(out, one.risk, one.operation)?;
                 show::evidence(out, one)?;
-                writeln!(out, "           {}", written_digest(&one.digest))?;
+                show::line(out, &written_digest(&one.digest))?;
                 let standing = show::standing(one.standing, &declared.ledger);
                 show::detail(out, terminal, &standing)?;
                 show::detail(out, terminal, &show::targets(one.targets.iter().copied()))

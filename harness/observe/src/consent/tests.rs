@@ -238,6 +238,17 @@ fn the_table() {
             Standing::Forbidden(ForbiddenBy::GroupTier),
         ),
         (
+            &operation(
+                &["docker#1"],
+                Kind::GroupAdd {
+                    name: "docker".to_owned(),
+                },
+            ),
+            vec![],
+            &tier(GroupTier::Forbidden),
+            Standing::Forbidden(ForbiddenBy::GroupTier),
+        ),
+        (
             &docker,
             vec![],
             &Policy {
