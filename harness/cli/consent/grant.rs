@@ -270,6 +270,13 @@ fn write(
     consents: &[Consent],
 ) -> Result<(), CliError> {
     let path = project.path(CONSENTS);
+    // Whoever was asked may have taken an hour.
+    if std::fs::read_to_string(&path).ok() != project.ledger_text {
+        return Err(CliError::usage(format!(
+            "`{CONSENTS}` was changed meanwhile, and nothing is granted"
+        ))
+        .hint("run the command again"));
+    }
     let mut text = project
         .ledger_text
         .clone()
