@@ -479,6 +479,13 @@ fn revisions_are_compared_by_what_only_root_may_do() {
     ] {
         assert_eq!(env.run(bad).code, Some(2), "{bad}");
     }
+    let said = project().run("consent diff main");
+    assert_eq!(said.code, Some(2));
+    assert!(
+        said.stderr.contains("not a git repository"),
+        "{}",
+        said.stderr
+    );
     // In a folder below the repository's root, too.
     let nested = TestEnv::empty().with("sub/assay.toml", "targets = [\"arch\"]\n");
     nested.write("sub/recipes/x.toml", joins("x", "docker"));
