@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use assay_observe::consent::{Judged, Judgement, Standing};
 use assay_observe::risk::Risk;
 use assay_recipe::consents::written_digest;
-use assay_wire::digest::{Digest, canonical_json};
+use assay_wire::digest::Digest;
 use assay_wire::name::{RecipeName, TargetId};
 use assay_wire::privileged::{KindName, PrivilegedOperation};
 use schemars::JsonSchema;
@@ -162,9 +162,9 @@ fn write_change(
 ) -> io::Result<()> {
     show::operation(out, terminal, one.shown)?;
     if let Some(was) = one.was {
-        for (word, operation) in [("was", was), ("is", one.shown.operation)] {
-            let fields = plain(&canonical_json(&operation.kind));
-            show::detail(out, terminal, &format!("{word} {fields}"))?;
+        for (field, was, is) in fields(was, one.shown.operation) {
+            show::line(out, &format!("{field} was {was}"))?;
+            show::line(out, &format!("{:1$} is  {is}", "", field.len()))?;
         }
     }
     let standing = match (one.change, one.shown.standing) {
@@ -177,6 +177,27 @@ fn write_change(
     show::detail(out, terminal, &standing)?;
     let targets = show::targets(one.targets.iter().copied());
     show::detail(out, terminal, &format!("{} {targets}", one.shown.recipe))
+}
+
+/// The fields that differ, each as it was and as it is.
+fn fields(was: &PrivilegedOperation, is: &PrivilegedOperation) -> Vec<(String, String, String)> {
+    let own = |operation: &PrivilegedOperation| {
+        let kind = serde_json::to_value(&operation.kind).unwrap_or_default();
+        let fields = kind.get(operation.kind.name().as_str());
+        fields
+            .and_then(|fields| fields.as_object().cloned())
+            .unwrap_or_default()
+    };
+    let (was, is) = (own(was), own(is));
+    let shown = |value: Option<&serde_json::Value>| {
+        plain(&value.map(ToString::to_string).unwrap_or_default())
+    };
+    let differ = is
+        .iter()
+        .filter(|(field, value)| was.get(*field) != Some(*value));
+    differ
+        .map(|(field, value)| (field.clone(), shown(was.get(field)), shown(Some(value))))
+        .collect()
 }
 
 /// What an operation is by its words alone, wherever it changed.

@@ -70,7 +70,7 @@ pub(crate) fn run(terminal: &Terminal, arguments: &GrantArgs) -> Result<(), CliE
             grouped(out, &missing, |out, one| {
                 show::head(out, one.risk, one.operation)?;
                 show::evidence(out, one)?;
-                writeln!(out, "           {}", written_digest(&one.digest))?;
+                show::line(out, &written_digest(&one.digest))?;
                 let standing = show::standing(one.standing, &declared.ledger);
                 show::detail(out, terminal, &standing)?;
                 show::detail(out, terminal, &show::targets(one.targets.iter().copied()))
@@ -270,6 +270,13 @@ fn write(
     consents: &[Consent],
 ) -> Result<(), CliError> {
     let path = project.path(CONSENTS);
+    // Whoever was asked may have taken an hour.
+    if std::fs::read_to_string(&path).ok() != project.ledger_text {
+        return Err(CliError::usage(format!(
+            "`{CONSENTS}` was changed meanwhile, and nothing is granted"
+        ))
+        .hint("run the command again"));
+    }
     let mut text = project
         .ledger_text
         .clone()

@@ -43,14 +43,20 @@ pub(super) fn checkout(project: &Project, revision: &str) -> Result<Checkout, Cl
         "--end-of-options",
         &name,
     ];
-    let commit = git(&root, &words, None)?.ok_or_else(|| {
-        CliError::usage(format!("git knows no revision `{}` here", plain(revision)))
-            .hint("a branch, a tag or a commit; a shallow clone has few (`git fetch --unshallow`)")
+    let commit = git(&root, &words, None)?.map_err(|said| {
+        let error = format!("git knows no revision `{}` here", plain(revision));
+        // Asked quietly, git says nothing of an unknown revision, and much of a folder it does not read.
+        let hint = said.unwrap_or_else(|| {
+            "a branch, a tag or a commit; a shallow clone has few (`git fetch --unshallow`)"
+                .to_owned()
+        });
+        CliError::usage(error).hint(hint)
     })?;
     let commit = String::from_utf8_lossy(&commit).trim().to_owned();
     let fault = |what: &str| CliError::infrastructure(format!("git: {what} of {commit}"));
+    let refused = |said: Option<String>| fault("nothing").hints(said);
     let listed = git(&root, &["ls-tree", "-r", "-z", "-l", &commit], None)?;
-    let listed = listed.ok_or_else(|| fault("no list of the files"))?;
+    let listed = listed.map_err(refused)?;
     let files: Vec<(String, PathBuf)> = listed.split(|b| *b == 0).filter_map(own_file).collect();
     if files.len() > MOST_FILES {
         return Err(fault("more files than are read"));
@@ -67,7 +73,7 @@ pub(super) fn checkout(project: &Project, revision: &str) -> Result<Checkout, Cl
         .and_then(|()| asked.rewind());
     rewound.map_err(CliError::infrastructure)?;
     let blobs = git(&root, &["cat-file", "--batch"], Some(asked))?;
-    let blobs = blobs.ok_or_else(|| fault("no content"))?;
+    let blobs = blobs.map_err(refused)?;
     let mut rest = blobs.as_slice();
     for (_, path) in &files {
         let bytes = next_blob(&mut rest).ok_or_else(|| fault("a file that is cut short"))?;
@@ -102,7 +108,7 @@ pub(super) fn files(project: &Project, named: &[PathBuf]) -> Result<Vec<PathBuf>
 /// The address of the user, as git knows it.
 pub(super) fn user(project: &Project) -> Option<String> {
     let root = project.path("");
-    let address = git(&root, &["config", "user.email"], None).ok()??;
+    let address = git(&root, &["config", "user.email"], None).ok()?.ok()?;
     let address = String::from_utf8(address).ok()?.trim().to_owned();
     (!address.is_empty()).then_some(address)
 }
@@ -139,8 +145,11 @@ fn next_blob<'b>(rest: &mut &'b [u8]) -> Option<&'b [u8]> {
     Some(bytes)
 }
 
-/// What git prints; `None` if it says no.
-fn git(root: &Path, words: &[&str], input: Option<File>) -> Result<Option<Vec<u8>>, CliError> {
+/// What git prints; if it says no, the first line of why.
+type Answer = Result<Vec<u8>, Option<String>>;
+
+/// Asks git.
+fn git(root: &Path, words: &[&str], input: Option<File>) -> Result<Answer, CliError> {
     let mut command = Command::new("git");
     if root.as_os_str().is_empty() {
         command.current_dir(".");
@@ -151,7 +160,11 @@ fn git(root: &Path, words: &[&str], input: Option<File>) -> Result<Option<Vec<u8
     let output = command.args(words).stdin(input).output().map_err(|error| {
         CliError::infrastructure(format!("start `git`: {error}")).hint("revisions are git's")
     })?;
-    Ok(output.status.success().then_some(output.stdout))
+    if output.status.success() {
+        return Ok(Ok(output.stdout));
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Ok(Err(said.lines().next().map(plain)))
 }
 
 #[cfg(test)]

@@ -124,7 +124,8 @@ pub(crate) fn operation(
         let attack = one
             .attack
             .map_or_else(String::new, |id| format!("  ATT&CK {id}"));
-        writeln!(out, "{:INDENT$}{}{attack}", "", written_digest(&one.digest))?;
+        let digest = written_digest(&one.digest);
+        line(out, &format!("{digest}{attack}"))?;
     }
     Ok(())
 }
@@ -147,7 +148,7 @@ pub(crate) fn evidence(out: &mut dyn Write, one: &Judged<'_>) -> io::Result<()> 
         .collect();
     if !steps.is_empty() {
         let steps: Vec<String> = steps.into_iter().collect();
-        writeln!(out, "{:INDENT$}step {}", "", steps.join(", "))?;
+        line(out, &format!("step {}", steps.join(", ")))?;
     }
     let mut lines = BTreeSet::new();
     for operation in all() {
@@ -165,16 +166,19 @@ pub(crate) fn evidence(out: &mut dyn Write, one: &Judged<'_>) -> io::Result<()> 
             lines.insert(format!("from {}", plain(url)));
         }
     }
-    lines
-        .iter()
-        .try_for_each(|line| writeln!(out, "{:INDENT$}{line}", ""))
+    lines.iter().try_for_each(|text| line(out, text))
+}
+
+/// Writes a line that is to be copied or compared, below an operation and never broken.
+pub(crate) fn line(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    writeln!(out, "{:INDENT$}{text}", "")
 }
 
 /// Writes what is said of an operation, below it.
 pub(crate) fn detail(out: &mut dyn Write, terminal: &Terminal, text: &str) -> io::Result<()> {
     wrap(text, terminal.width().saturating_sub(INDENT))
         .iter()
-        .try_for_each(|line| writeln!(out, "{:INDENT$}{line}", ""))
+        .try_for_each(|text| line(out, text))
 }
 
 /// How an operation stands, in words.

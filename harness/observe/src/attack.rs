@@ -50,13 +50,13 @@ mod tests {
 
     #[test]
     fn ids_are_of_techniques_and_only_three_kinds_have_none() {
+        let form = regex::Regex::new(r"^T[0-9]{4}(\.[0-9]{3})?$").expect("an expression");
         let mut without = Vec::new();
         for kind in KindName::ALL {
             let Some(id) = technique(*kind) else {
                 without.push(kind.as_str());
                 continue;
             };
-            let form = regex::Regex::new(r"^T[0-9]{4}(\.[0-9]{3})?$").expect("an expression");
             assert!(form.is_match(id), "{kind}: {id}");
         }
         assert_eq!(without, ["dbus.service", "net.listen", "capture.gap"]);

@@ -295,7 +295,8 @@ fn approved(kind: &Kind, policy: &Policy) -> Option<ApprovedBy> {
     let repository = |url: &str, keys: &[KeyIdentity], scope: KeyScope| {
         let mut allowed = policy.repositories.iter();
         let fits = allowed.any(|one| {
-            let below = format!("{}/", url.trim_end_matches('/')).starts_with(&one.url);
+            let leaves = url.split('/').any(|part| part == "..");
+            let below = !leaves && format!("{}/", url.trim_end_matches('/')).starts_with(&one.url);
             let known = |key: &KeyIdentity| match key {
                 KeyIdentity::Fingerprint(print) => one.fingerprints.contains(print),
                 KeyIdentity::Sha256(_) | KeyIdentity::Unread(_) => false,

@@ -449,7 +449,7 @@ impl<'l> Ops<'l> {
             let Ok(path) = format!("{dest}/{}", binary.value.name()).parse::<GuestPath>() else {
                 continue;
             };
-            let mode = u32::from(install.mode.value.bits());
+            let mode = install.mode.value.bits();
             self.declared
                 .file(id, &path, (mode, owner), evidence.clone());
         }

@@ -2,7 +2,7 @@
 //! judged again.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -295,7 +295,8 @@ fn nobody_grants_without_being_asked_or_naming_it() {
 #[test]
 fn whoever_sits_at_a_terminal_is_asked() {
     let env = project();
-    let answered = |answer: &str| {
+    // What happens while the question stands, and the answer.
+    let answered = |meanwhile: &dyn Fn(), answer: &str| {
         let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
         grantpt(&terminal).expect("it is ours");
         unlockpt(&terminal).expect("it opens");
@@ -305,8 +306,6 @@ fn whoever_sits_at_a_terminal_is_asked() {
             .write(true)
             .open(name.to_str().expect("plain"))
             .expect("its other end");
-        let mut terminal = File::from(terminal);
-        terminal.write_all(answer.as_bytes()).expect("an answer");
         let line = [
             "consent",
             "grant",
@@ -316,11 +315,29 @@ fn whoever_sits_at_a_terminal_is_asked() {
             "--by",
             "ann@example.org",
         ];
-        let output = env.command(&line).stdin(end).output();
-        env.said(output.expect("assay starts"))
+        let mut command = env.command(&line);
+        command.stdin(end).stdout(Stdio::piped());
+        let mut asking = command
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("assay starts");
+        let mut shown = Vec::new();
+        let mut out = asking.stdout.take().expect("it is piped");
+        while !shown.ends_with(b"(yes, no) ") {
+            let mut byte = [0];
+            out.read_exact(&mut byte).expect("it asks");
+            shown.extend(byte);
+        }
+        meanwhile();
+        let mut terminal = File::from(terminal);
+        terminal.write_all(answer.as_bytes()).expect("an answer");
+        let mut output = asking.wait_with_output().expect("it ends");
+        output.stdout = shown;
+        env.said(output)
     };
+    let nothing = || {};
     for answer in ["no\n", "\n", "yes please\n", "\u{4}"] {
-        let said = answered(answer);
+        let said = answered(&nothing, answer);
         assert_eq!(said.code, Some(6), "{answer:?} {}", said.stderr);
         assert!(
             said.stdout.ends_with("grant 4 consents? (yes, no) "),
@@ -329,7 +346,11 @@ fn whoever_sits_at_a_terminal_is_asked() {
         );
         assert!(!env.path("consents.toml").exists());
     }
-    let said = answered("yes\n");
+    // Somebody else's entry is not written over.
+    let said = answered(&|| env.write("consents.toml", "# mine\n"), "yes\n");
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert_eq!(env.read("consents.toml"), "# mine\n");
+    let said = answered(&nothing, "yes\n");
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     assert_eq!(env.run("consent check --strict").code, Some(0));
 }
@@ -458,6 +479,13 @@ fn revisions_are_compared_by_what_only_root_may_do() {
     ] {
         assert_eq!(env.run(bad).code, Some(2), "{bad}");
     }
+    let said = project().run("consent diff main");
+    assert_eq!(said.code, Some(2));
+    assert!(
+        said.stderr.contains("not a git repository"),
+        "{}",
+        said.stderr
+    );
     // In a folder below the repository's root, too.
     let nested = TestEnv::empty().with("sub/assay.toml", "targets = [\"arch\"]\n");
     nested.write("sub/recipes/x.toml", joins("x", "docker"));
@@ -549,4 +577,13 @@ fn a_plan_shows_what_only_root_may_do_the_gravest_first() {
     assert!(snapshot.contains("privileged\n    engine#join  group.member  dev -> docker\n"));
     let json = env.run("consent list --format json").json();
     assert_eq!(json["operations"].as_array().map(Vec::len), Some(10));
+}
+
+#[test]
+fn the_suites_own_ledger_grants_all_of_it_and_nothing_else() {
+    let env = TestEnv::empty();
+    let mut command = env.command(&["consent", "check", "--strict"]);
+    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    let said = env.said(output.expect("assay starts"));
+    assert_eq!(said.code, Some(0), "{}", said.whole());
 }

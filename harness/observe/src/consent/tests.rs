@@ -238,6 +238,17 @@ fn the_table() {
             Standing::Forbidden(ForbiddenBy::GroupTier),
         ),
         (
+            &operation(
+                &["docker#1"],
+                Kind::GroupAdd {
+                    name: "docker".to_owned(),
+                },
+            ),
+            vec![],
+            &tier(GroupTier::Forbidden),
+            Standing::Forbidden(ForbiddenBy::GroupTier),
+        ),
+        (
             &docker,
             vec![],
             &Policy {
@@ -330,6 +341,32 @@ fn the_table() {
             found.can_be_granted(),
             refused && !matches!(wanted, Standing::Forbidden(_))
         );
+    }
+}
+
+#[test]
+fn a_folder_is_not_left_upwards() {
+    for (url, wanted) in [
+        (
+            "https://a.test/debian/x",
+            Standing::Approved(ApprovedBy::Repositories),
+        ),
+        (
+            "https://a.test/debian",
+            Standing::Approved(ApprovedBy::Repositories),
+        ),
+        ("https://a.test/debian/../evil", Standing::Missing),
+        ("https://a.test/debian2", Standing::Missing),
+        ("https://a.test.evil/debian/", Standing::Missing),
+    ] {
+        let kind = Kind::PkgKey {
+            key: print(),
+            repository: Some(url.to_owned()),
+            scope: KeyScope::Repository,
+        };
+        let policy = repositories("https://a.test/debian/", PRINT, false);
+        let (found, _) = judged(&operation(&["docker#1"], kind), &[], &policy);
+        assert_eq!(found, wanted, "{url}");
     }
 }
 

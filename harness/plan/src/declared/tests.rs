@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use assay_recipe::action::{ACTIONS, Scope};
 use assay_wire::plan::Plan;
 use assay_wire::privileged::{KindName, PrivilegedOperation};
+use proptest::prelude::*;
 
 use crate::fixtures::{darwin, recipe, target};
 use crate::plan;
@@ -386,6 +387,47 @@ fn a_digest_survives_reformatting_and_dies_with_a_real_change() {
             .map(|(at, _)| at)
             .collect();
         assert_eq!(different, differ, "{change}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_layout_of_a_recipe_changes_a_digest(
+        orders in prop::collection::vec(any::<prop::sample::Index>(), 16),
+        between in prop::collection::vec("(\n|# [a-z\\[\"=]{0,9}\n){0,3}", 16),
+        equals in prop::sample::select(vec![" = ", "=", "   =\t"]),
+    ) {
+        let steps = [
+            vec!["action = \"group_add\"", "group = \"docker\"", "create = true"],
+            vec![
+                "action = \"download\"",
+                "url = \"https://a.test/f\"",
+                SHA256.trim_end(),
+                "dest = \"/etc/cron.d/f\"",
+            ],
+            vec!["action = \"service_enable\"", "service = \"nginx\"", "id = \"on\""],
+        ];
+        let plain: String = steps
+            .iter()
+            .map(|lines| format!("[[steps]]\n{}\n", lines.join("\n")))
+            .collect();
+        let (mut orders, mut between) = (orders.iter(), between.iter());
+        let mut laid_out = String::new();
+        for mut lines in steps {
+            laid_out.push_str("[[steps]]\n");
+            while !lines.is_empty() {
+                let order = orders.next().expect("enough of them");
+                let line = lines.remove(order.index(lines.len()));
+                laid_out.push_str(between.next().expect("enough of them"));
+                laid_out.push_str(&line.replacen(" = ", equals, 1));
+                laid_out.push('\n');
+            }
+        }
+        let digests = |steps: &str| {
+            let plan = planned(steps, "debian-12");
+            plan.declared.iter().map(PrivilegedOperation::digest).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(digests(&laid_out), digests(&plain), "{}", laid_out);
     }
 }
 

@@ -205,8 +205,7 @@ pub fn kind_of_tree(folder: &GuestPath, sha256: Option<Digest>) -> Option<Kind> 
     kind_of_file(&below, sha256)
 }
 
-/// True if special places lie below the folder, or it is `/etc` itself: what an archive writes there
-/// can be anything.
+/// True if special places lie below the folder: what an archive writes there can be anything.
 #[must_use]
 pub fn holds_special_places(folder: &str) -> bool {
     let below = |place: &str| {

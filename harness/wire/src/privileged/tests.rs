@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::digest::canonical_json;
+use crate::name::GuestPath;
+use crate::plan::{KeyScope, Plan};
 
 fn step(text: &str) -> StepRef {
     StepRef {
@@ -148,4 +150,21 @@ fn programs_are_what_their_bits_say() {
     ] {
         assert_eq!(kind_of_program(&path, mode, "root").name(), wanted);
     }
+}
+
+#[test]
+fn a_plan_carries_what_it_declares_and_its_digest_is_of_its_ops() {
+    let json = r#"{"target":"arch","variant":"minimal","boots":false,"recipes":["a"],
+        "unsupported":null,"steps":[],"content":[],"ops":[]}"#;
+    // Plans of journals that knew no declared operations declare none.
+    let without: Plan = serde_json::from_str(json).expect("a plan");
+    assert_eq!(without.declared, []);
+    let with = Plan {
+        declared: vec![member()],
+        ..without.clone()
+    };
+    let text = canonical_json(&with);
+    let read: Plan = serde_json::from_str(&text).expect("what was written is read");
+    assert_eq!(read, with);
+    assert_eq!(with.digest(), without.digest());
 }
