@@ -47,7 +47,8 @@ pub(crate) fn parts(events: &[Envelope], whole_ms: f64) -> BTreeMap<&'static str
                 | ExecutorEvent::Broken { .. },
             )
             | Body::Output(_)
-            | Body::Request(_) => "ops and checks",
+            | Body::Request(_)
+            | Body::Trace(_) => "ops and checks",
             Body::CrossChecked(_) => "cross-check",
             Body::SandboxLeft(_) | Body::CellEnded(_) => "sandbox end",
             Body::RunStarted(_)
