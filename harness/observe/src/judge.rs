@@ -221,6 +221,10 @@ fn gap_phase(facts: &CellFacts, gap: &Gap) -> Phase {
             op,
             pass: Pass::First,
         }
+        | Gap::NoTrace {
+            op,
+            pass: Pass::First,
+        }
         | Gap::Trace {
             op,
             pass: Pass::First,
@@ -239,6 +243,9 @@ fn gap_phase(facts: &CellFacts, gap: &Gap) -> Phase {
             ..
         }
         | Gap::Unperformed {
+            pass: Pass::Second, ..
+        }
+        | Gap::NoTrace {
             pass: Pass::Second, ..
         }
         | Gap::Trace {

@@ -11,7 +11,7 @@ use assay_wire::digest::Digest;
 use assay_wire::event::{
     AttemptFailed, Body, Capture, Captured, CellEnded, CellPlanned, CrossChecked, Ending, Envelope,
     ExecutorEvent, Expected, Image, ImageKind, InfraCause, Manifest, ManifestPoint, Origin, Output,
-    Request, RequestDecision, RunStarted, SandboxStarted, SnapshotFinding, StepLocation,
+    Request, RequestDecision, RunStarted, SandboxStarted, SnapshotFinding, StepLocation, Trace,
 };
 use assay_wire::lock::Network;
 use assay_wire::manifest::{Entry, EntryKind, PathChange, StateChange};
@@ -19,6 +19,7 @@ use assay_wire::name::{CellId, RunId, Variant};
 use assay_wire::plan::{Action, OpId, Plan};
 use assay_wire::program::{HarnessEnv, Pass};
 use assay_wire::source::Location;
+use assay_wire::trace::{StartedFor, TracedProgram};
 
 /// Builds a journal fact by fact. Facts of a cell belong to the cell planned or selected last.
 #[derive(Debug, Clone)]
@@ -173,12 +174,42 @@ impl Log {
                 stderr,
             }));
         }
+        if runs_a_program(&ending) && log.has_command(op) {
+            let argv = log.argv(op);
+            log = log.body(Body::Trace(Trace {
+                op,
+                pass,
+                events: 1,
+                programs: vec![TracedProgram {
+                    id: op.0,
+                    parent: None,
+                    started_for: Some(StartedFor::Op),
+                    pid: 10 + op.0,
+                    argv,
+                    cut: false,
+                    exe: "/usr/bin/env".to_owned(),
+                    folder: "/".to_owned(),
+                    uid: 0,
+                    gid: 0,
+                    maintscript: None,
+                }],
+                calls: Vec::new(),
+                gaps: Vec::new(),
+            }));
+        }
         log.executor(ExecutorEvent::OpFinished {
             op,
             pass,
             ending,
             ms: 250,
         })
+    }
+
+    /// True if an op executes a command.
+    fn has_command(&self, id: OpId) -> bool {
+        let ops = self.ops();
+        let op = ops.iter().find(|op| op.id == id);
+        op.is_some_and(|op| matches!(op.action, Action::Run { .. }))
     }
 
     /// The guard of an op holds: it is skipped.
@@ -408,7 +439,7 @@ pub fn planned(plan: Plan) -> CellPlanned {
         harness: HarnessEnv::default(),
         locations: locations.collect(),
         image: Some(image(&plan, ImageKind::Registry)),
-        capture: Capture::Manifest,
+        capture: Capture::Trace,
         conditions: Conditions {
             harness: "0.1.0".to_owned(),
             executor_sha256: Digest::of(b"executor"),
@@ -561,5 +592,13 @@ mod tests {
         assert_eq!(read, log.envelopes());
         assert!(read.iter().zip(0..).all(|(event, seq)| event.seq == seq));
         assert!(read.len() > 10);
+    }
+}
+
+/// True if something was executed that ended so.
+fn runs_a_program(ending: &Ending) -> bool {
+    match ending {
+        Ending::Exited(_) | Ending::Signalled(_) | Ending::Limit(_) => true,
+        Ending::NotStarted { .. } | Ending::Written { .. } | Ending::NotWritten { .. } => false,
     }
 }
