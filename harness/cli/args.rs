@@ -1,5 +1,6 @@
 //! The command line, as clap reads it. Texts here are what `--help` teaches.
 
+mod consent;
 mod pin;
 mod store;
 mod test;
@@ -8,6 +9,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::consent::{
+    CheckConsentsArgs, ConsentVerb, DiffArgs, GrantArgs, ListArgs, RevokeArgs,
+};
 pub(crate) use self::pin::{PinArgs, PinVerb};
 pub(crate) use self::store::StoreVerb;
 pub(crate) use self::test::TestArgs;
@@ -306,6 +310,7 @@ impl Verb {
             | Self::Pin(_)
             | Self::Plan(_)
             | Self::Snapshot(_)
+            | Self::Consent(_)
             | Self::Test(_)
             | Self::Shell(_)
             | Self::Images(_)
@@ -372,6 +377,14 @@ pub(crate) enum Verb {
         subcommand_value_name = "VERB"
     )]
     Snapshot(SnapshotVerb),
+    /// What recipes do as root, and what of it was granted
+    #[command(
+        subcommand,
+        after_help = consent::EXAMPLES,
+        subcommand_help_heading = "Verbs",
+        subcommand_value_name = "VERB"
+    )]
+    Consent(ConsentVerb),
     /// Run recipes in sandboxes and judge them: plan, prepare, apply, verify, apply again
     #[command(after_help = TEST_EXAMPLES)]
     Test(TestArgs),

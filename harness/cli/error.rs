@@ -17,6 +17,8 @@ pub(crate) enum ErrorKind {
     Recipe,
     /// 4: content is not what its hash, or the definition of an image, says.
     Content,
+    /// 6: consent is missing or violated.
+    Consent,
     /// 5: a snapshot is missing or different.
     Snapshot,
     /// 8: the world: no engine, no image, no host, no disk.
@@ -31,6 +33,7 @@ impl ErrorKind {
             Self::Usage => 2,
             Self::Recipe => 3,
             Self::Content => 4,
+            Self::Consent => 6,
             Self::Snapshot => 5,
             Self::Infrastructure => 8,
         }

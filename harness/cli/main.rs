@@ -7,6 +7,7 @@ mod args;
 mod cache;
 mod cells;
 mod check;
+mod consent;
 mod diagnostics;
 mod doctor;
 mod error;
@@ -66,6 +67,7 @@ fn dispatch(terminal: &Terminal, verb: &Verb) -> Result<ExitCode, CliError> {
         Verb::Explain { code } => done(explain::run(terminal, code.as_deref())),
         Verb::Pin(arguments) => done(pin::run(terminal, arguments)),
         Verb::Plan(arguments) => done(plan::run(terminal, arguments)),
+        Verb::Consent(verb) => done(consent::run(terminal, verb)),
         Verb::Snapshot(verb) => done(snapshot::run(terminal, verb)),
         Verb::Report { run } => report::run(terminal, run.as_deref()),
         Verb::Test(arguments) => wait(test::run(terminal, arguments))?,

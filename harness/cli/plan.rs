@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::args::{Format, PlanArgs};
 use crate::cells::{Library, PlannedCell, select};
+use crate::consent::show;
 use crate::error::CliError;
 use crate::project::Project;
 use crate::terminal::Terminal;
@@ -27,6 +28,8 @@ struct Planned<'d> {
     cell: &'d CellId,
     digest: Digest,
     plan: &'d Plan,
+    /// How grave what the plan declares is.
+    privileged: Vec<show::Rated>,
     harness_digest: Digest,
     harness: &'d HarnessEnv,
 }
@@ -54,7 +57,7 @@ pub(crate) fn run(terminal: &Terminal, arguments: &PlanArgs) -> Result<(), CliEr
         return beside(terminal, &library, &cells);
     }
     match terminal.format {
-        Format::Json => json(terminal, &cells),
+        Format::Json => json(terminal, &project, &cells),
         Format::Markdown => {
             let plans: Vec<_> = cells.iter().map(|cell| (&cell.cell, &cell.plan)).collect();
             let text = assay_plan::render_markdown(&plans);
@@ -62,17 +65,20 @@ pub(crate) fn run(terminal: &Terminal, arguments: &PlanArgs) -> Result<(), CliEr
         }
         Format::Shell => script(terminal, &cells),
         // `Verb::formats` lets no other through.
-        Format::Human | Format::Junit | Format::Github => human(terminal, arguments, &cells),
+        Format::Human | Format::Junit | Format::Github => {
+            human(terminal, &project, arguments, &cells)
+        }
     }
 }
 
-fn json(terminal: &Terminal, cells: &[PlannedCell]) -> Result<(), CliError> {
+fn json(terminal: &Terminal, project: &Project, cells: &[PlannedCell]) -> Result<(), CliError> {
     let plans = cells
         .iter()
         .map(|cell| Planned {
             cell: &cell.cell,
             digest: cell.plan.digest(),
             plan: &cell.plan,
+            privileged: show::rated(&cell.plan, project.policy()),
             harness_digest: cell.harness.digest(),
             harness: &cell.harness,
         })
@@ -126,7 +132,12 @@ fn script(terminal: &Terminal, cells: &[PlannedCell]) -> Result<(), CliError> {
     terminal.result(|out| out.write_all(text.as_bytes()))
 }
 
-fn human(terminal: &Terminal, arguments: &PlanArgs, cells: &[PlannedCell]) -> Result<(), CliError> {
+fn human(
+    terminal: &Terminal,
+    project: &Project,
+    arguments: &PlanArgs,
+    cells: &[PlannedCell],
+) -> Result<(), CliError> {
     let width = terminal.width();
     terminal.result(|out| {
         for (index, cell) in cells.iter().enumerate() {
@@ -134,7 +145,8 @@ fn human(terminal: &Terminal, arguments: &PlanArgs, cells: &[PlannedCell]) -> Re
                 writeln!(out)?;
             }
             writeln!(out, "# {}  plan {}", cell.cell, cell.plan.digest().short())?;
-            out.write_all(assay_plan::render_plan(&cell.plan).as_bytes())?;
+            out.write_all(assay_plan::render_ops(&cell.plan).as_bytes())?;
+            show::section(out, &cell.plan, project.policy())?;
             if arguments.explain {
                 writeln!(out)?;
                 out.write_all(

@@ -11,9 +11,11 @@ use assay_plan::FaultCode;
 use assay_recipe::network::Network;
 use assay_recipe::project::Lints;
 use assay_recipe::{
-    Diagnostic, Expectations, MAX_LOCK_BYTES, MAX_RECIPE_BYTES, OtherCode, Project as Settings,
+    Diagnostic, Expectations, Ledger, MAX_LEDGER_BYTES, MAX_LOCK_BYTES, MAX_RECIPE_BYTES,
+    OtherCode, Project as Settings,
 };
 use assay_sandbox::images::set::Definitions;
+use assay_wire::consent::Policy;
 use assay_wire::lock::{Lock, LockedKey};
 use assay_wire::name::TargetId;
 
@@ -24,6 +26,9 @@ use crate::terminal::Terminal;
 
 /// The file that marks a project's root.
 pub(crate) const MARK: &str = "assay.toml";
+
+/// The ledger of consents, at a project's root.
+pub(crate) const CONSENTS: &str = "consents.toml";
 
 /// What recorded runs were given, at a project's root.
 pub(crate) const LOCK: &str = "assay.lock";
@@ -41,6 +46,10 @@ pub(crate) struct Project {
     pub(crate) expected: Option<Source>,
     /// `assay.lock`, if there is one. The proxy answers from this very one.
     lock: Option<Arc<Lock>>,
+    /// `consents.toml`; empty where there is none.
+    pub(crate) ledger: Ledger,
+    /// The text of `consents.toml`, if there is one.
+    pub(crate) ledger_text: Option<String>,
     /// Every target with a definition.
     pub(crate) definitions: Definitions,
 }
@@ -51,10 +60,18 @@ impl Project {
     /// # Errors
     /// If a file of the project is invalid; its diagnostics are printed.
     pub(crate) fn find(terminal: &Terminal) -> Result<Self, CliError> {
-        let root = find_root();
+        Self::at(terminal, find_root())
+    }
+
+    /// Reads the files of the project at this root; `None` for no project.
+    ///
+    /// # Errors
+    /// As [`Project::find`].
+    pub(crate) fn at(terminal: &Terminal, root: Option<PathBuf>) -> Result<Self, CliError> {
         let at = |name: &str| root.as_deref().unwrap_or(Path::new("")).join(name);
         let (mut settings, mut expectations, mut expected) =
             (Settings::default(), Expectations::default(), None);
+        let (mut ledger, mut ledger_text) = (Ledger::default(), None);
         let mut lock = None;
         if root.is_some() {
             (settings, _) = read(terminal, &at(MARK), MAX_RECIPE_BYTES, |text| {
@@ -68,6 +85,14 @@ impl Project {
                     (parsed.value, parsed.diagnostics)
                 })?;
                 (expectations, expected) = (rows, Some(source));
+            }
+            let file = at(CONSENTS);
+            if file.exists() {
+                let (found, source) = read(terminal, &file, MAX_LEDGER_BYTES, |text| {
+                    let parsed = assay_recipe::parse_consents(text);
+                    (parsed.value, parsed.diagnostics)
+                })?;
+                (ledger, ledger_text) = (found, Some(source.text));
             }
             let file = at(LOCK);
             if file.exists() {
@@ -97,6 +122,8 @@ impl Project {
             settings,
             expectations,
             expected,
+            ledger,
+            ledger_text,
             lock,
             definitions,
         })
@@ -150,6 +177,11 @@ impl Project {
     /// `[network]`.
     pub(crate) fn network(&self) -> &Network {
         &self.settings.network
+    }
+
+    /// `[policy]`.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.settings.policy
     }
 
     /// The levels the project gives to lints.

@@ -9,7 +9,9 @@ use serde::Serialize;
 
 use crate::error::CliError;
 use crate::terminal::{Terminal, plain};
-use crate::{check, doctor, explain, images, migrate, new, pin, plan, snapshot, store, test};
+use crate::{
+    check, consent, doctor, explain, images, migrate, new, pin, plan, snapshot, store, test,
+};
 
 /// A schema that can be asked for.
 struct Known {
@@ -31,6 +33,31 @@ const SCHEMAS: &[Known] = &[
         name: "assay-check",
         what: "`assay check`",
         make: |generator| generator.into_root_schema_for::<check::Document<'_>>(),
+    },
+    Known {
+        name: "assay-consent-check",
+        what: "`assay consent check`",
+        make: |generator| generator.into_root_schema_for::<consent::CheckDocument<'_>>(),
+    },
+    Known {
+        name: "assay-consent-diff",
+        what: "`assay consent diff`",
+        make: |generator| generator.into_root_schema_for::<consent::DiffDocument<'_>>(),
+    },
+    Known {
+        name: "assay-consent-granted",
+        what: "`assay consent grant`",
+        make: SchemaGenerator::into_root_schema_for::<consent::GrantDocument>,
+    },
+    Known {
+        name: "assay-consent-revoked",
+        what: "`assay consent revoke`",
+        make: SchemaGenerator::into_root_schema_for::<consent::RevokeDocument>,
+    },
+    Known {
+        name: "assay-consents",
+        what: "`assay consent list`",
+        make: |generator| generator.into_root_schema_for::<consent::Document<'_>>(),
     },
     Known {
         name: "assay-doctor",
@@ -194,7 +221,7 @@ fn list(terminal: &Terminal) -> Result<(), CliError> {
     }
     terminal.result(|out| {
         rows.iter()
-            .try_for_each(|row| writeln!(out, "{:<20} {}", row.name, row.what))
+            .try_for_each(|row| writeln!(out, "{:<22} {}", row.name, row.what))
     })
 }
 

@@ -29,6 +29,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("addresses", network::addresses),
     ("answers", network::answers),
+    ("consents", recipe::consents),
     ("expected", recipe::expected),
     ("extract", archive::extract),
     ("facts", journal::facts),

@@ -20,13 +20,16 @@ use assay_recipe::template::{Component, Suite, Url};
 use assay_recipe::text::TextFault;
 use assay_recipe::when::{DistroConstraint, Libc, Platform};
 use assay_recipe::{
-    Diagnostic, Parsed, Recipe, parse_bytes, parse_expected, parse_lock, parse_project, render_lock,
+    Diagnostic, Parsed, Recipe, add_consent, parse_bytes, parse_consents, parse_expected,
+    parse_lock, parse_project, render_lock, withdraw,
 };
 use assay_sandbox::images::Definition;
 use assay_testkit::captured;
-use assay_wire::digest::canonical_json;
+use assay_wire::consent::Consent;
+use assay_wire::digest::{Digest, canonical_json};
 use assay_wire::event::SnapshotFinding;
 use assay_wire::plan::{Action, Plan, VersionProbe, VersionRules};
+use assay_wire::privileged::KindName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -154,6 +157,45 @@ pub fn lock(bytes: &[u8]) {
     let written = render_lock(&lock);
     assert_showable(&written);
     assert_eq!(parse_lock(&written).value, Some(lock));
+}
+
+/// `consents.toml`: an entry that is put in and taken out again leaves the bytes that were there, and
+/// one taken out leaves the others.
+pub fn consents(bytes: &[u8]) {
+    let text = text(bytes);
+    let parsed = parse_consents(&text);
+    assert_eq!(parse_consents(&text), parsed, "read twice");
+    assert_diagnostics(&text, &parsed);
+    let Some(ledger) = parsed.value else { return };
+    let consents = ledger.consents();
+    let entry = Consent {
+        recipe: "docker".parse().expect("a name"),
+        targets: vec!["fuzz".parse().expect("a name")],
+        kind: KindName::GroupMember,
+        subject: "dev -> fuzz".to_owned(),
+        digest: Digest::of(b"fuzz"),
+        note: "n".to_owned(),
+        by: "b".to_owned(),
+        on: "2026-11-20".to_owned(),
+        expires: None,
+    };
+    if !consents.contains(&entry) {
+        let added = add_consent(&text, &entry).expect("a ledger is written");
+        let read = parse_consents(&added).value.expect("it stays a ledger");
+        let at = read.consents().iter().position(|one| *one == entry);
+        let at = at.expect("the entry is there");
+        assert_eq!(
+            withdraw(&added, at, &entry.targets).as_deref(),
+            Some(&*text)
+        );
+    }
+    for (at, consent) in consents.iter().enumerate() {
+        let fewer = withdraw(&text, at, &consent.targets).expect("an entry is taken out");
+        let mut others = consents.clone();
+        others.remove(at);
+        let read = parse_consents(&fewer).value.expect("it stays a ledger");
+        assert_eq!(read.consents(), others);
+    }
 }
 
 /// `expected.toml`.

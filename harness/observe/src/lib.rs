@@ -11,9 +11,12 @@
 //! journal cut short), [`record`] (the types), [`judge`] (facts → [`outcome::Outcome`]), with
 //! [`presence`] and [`version`] for requirements, [`capture`] for gaps and [`noise`] for
 //! idempotence; then [`expectation`] (as expected or not) and [`exit`] (one exit code for a run).
-//! [`notable`] stands apart: what a reader is to see first, which decides nothing.
+//! [`risk`] and [`attack`] are the tables of privileged operations, [`mod@consent`] judges what a plan
+//! declares by the ledger. [`notable`] stands apart: what a reader is to see first, which decides nothing.
 
+pub mod attack;
 pub mod capture;
+pub mod consent;
 pub mod exit;
 pub mod expectation;
 pub mod fold;
@@ -23,6 +26,7 @@ pub mod notable;
 pub mod outcome;
 pub mod presence;
 pub mod record;
+pub mod risk;
 pub mod version;
 
 pub use exit::{ExitCode, exit_code};

@@ -80,6 +80,7 @@ pub fn plan_locked(
         steps: recipes.iter().flat_map(Considered::planned_steps).collect(),
         content: Vec::new(),
         ops: Vec::new(),
+        declared: Vec::new(),
     };
     if plan.unsupported.is_some() {
         for step in &mut plan.steps {
@@ -467,7 +468,7 @@ fn add_ops(
             }
         }
     }
-    (plan.ops, plan.content) = ops.finish();
+    (plan.ops, plan.content, plan.declared) = ops.finish();
     if faults.is_empty() {
         Ok(())
     } else {

@@ -3,6 +3,7 @@
 
 use assay_recipe::model::GroupAdd;
 use assay_wire::plan::{Evidence, Guard, SkipIf};
+use assay_wire::privileged::Kind;
 
 /// One command with the question that makes it needless.
 pub(crate) struct Guarded {
@@ -10,6 +11,8 @@ pub(crate) struct Guarded {
     pub(crate) argv: Vec<String>,
     /// The question.
     pub(crate) guard: Guard,
+    /// What it does.
+    pub(crate) kind: Kind,
 }
 
 /// The question that shows that the user is a member, id(1), and what its answer must show.
@@ -42,6 +45,9 @@ pub(crate) fn commands(step: &GroupAdd) -> Vec<Guarded> {
         commands.push(Guarded {
             argv: words(&["groupadd", group]),
             guard: holds(words(&["getent", "group", group])),
+            kind: Kind::GroupAdd {
+                name: group.to_owned(),
+            },
         });
     }
     // Both names are of letters, digits, `_` and `-`, none of which an expression reads as anything else.
@@ -49,6 +55,10 @@ pub(crate) fn commands(step: &GroupAdd) -> Vec<Guarded> {
     commands.push(Guarded {
         argv: words(&["usermod", "-aG", group, user]),
         guard: holds(words(&["grep", "-qE", &member, "/etc/group"])),
+        kind: Kind::GroupMember {
+            user: user.to_owned(),
+            group: group.to_owned(),
+        },
     });
     commands
 }

@@ -10,7 +10,8 @@
 //!
 //! In the order a plan is made: [`target`] (facts of a machine), [`set`](closure) (what depends on
 //! what), `applies` (`when` and the nearest named distribution), `request` and `order` (merging and
-//! moving), `manager`, `repository`, `group`, `service` and `presence` (lowering), `ops` and `build` (the plan).
+//! moving), `manager`, `repository`, `group`, `service` and `presence` (lowering), `ops` and `build` (the plan),
+//! `declared` (what of it only root may do).
 //! [`harness_env`](fn@harness_env) is what is added beside it, [`render`] and [`snapshot`] its text,
 //! [`lint`](fn@lint) what needs targets to be found, [`mod@beside`] what differs between targets.
 
@@ -22,6 +23,7 @@ pub mod target;
 
 mod applies;
 mod build;
+mod declared;
 mod group;
 mod harness_env;
 mod lint;
@@ -44,8 +46,8 @@ pub use fault::{Fault, FaultCode, Place};
 pub use harness_env::{PACKAGES, harness_env, package_of};
 pub use lint::lint;
 pub use render::{
-    render_beside, render_explanation, render_harness_env, render_markdown, render_plan,
-    render_shell, snapshot_text,
+    beyond_commands, render_beside, render_explanation, render_harness_env, render_markdown,
+    render_ops, render_plan, render_shell, snapshot_text,
 };
 pub use set::closure;
 pub use target::{Distro, EffectiveDistro, Target};

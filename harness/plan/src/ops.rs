@@ -14,7 +14,9 @@ use assay_wire::plan::{
     Action, Content, ContentKind, Evidence, Expects, FileContent, Guard, Limits, Op, OpId,
     Privilege,
 };
+use assay_wire::privileged::{OperationEvidence, PrivilegedOperation};
 
+use crate::declared::Declared;
 use crate::locked::Locked;
 use crate::manager::{self, Mode, words};
 use crate::presence::{Question, installed_range};
@@ -31,6 +33,9 @@ const SERVICE: Limits = Limits {
     ..Limits::QUERY
 };
 
+/// The permission bits of every file that is written.
+const FILE_MODE: u32 = 0o644;
+
 /// The ops so far, and what the next ones depend on.
 #[derive(Debug, Default)]
 pub(crate) struct Ops<'l> {
@@ -41,6 +46,7 @@ pub(crate) struct Ops<'l> {
     refreshed: bool,
     /// The repositories that are written, by the path of the manager's file.
     written: BTreeMap<String, Written>,
+    declared: Declared,
 }
 
 /// A repository that is written.
@@ -98,9 +104,10 @@ impl<'l> Ops<'l> {
         u32::try_from(self.ops.len()).unwrap_or(u32::MAX)
     }
 
-    /// The ops, and the content they use.
-    pub(crate) fn finish(self) -> (Vec<Op>, Vec<Content>) {
-        (self.ops, self.content)
+    /// The ops, the content they use, and what of it only root may do.
+    pub(crate) fn finish(self) -> (Vec<Op>, Vec<Content>, Vec<PrivilegedOperation>) {
+        let declared = self.declared.finish(&self.ops);
+        (self.ops, self.content, declared)
     }
 
     /// Installs what these steps want: one refresh where none has run, one op per mode, then a
@@ -262,8 +269,13 @@ impl<'l> Ops<'l> {
             Key::File { sha256, .. } => FileContent::Blob(*sha256),
             Key::Fingerprint(fingerprint) => FileContent::Key(fingerprint.clone()),
         };
-        self.write(step, key_path, Privilege::Root, key).scope = Some(repository.key_scope());
-        self.write(step, path, Privilege::Root, FileContent::Text(files.text));
+        let op = self.write(step, key_path.clone(), Privilege::Root, key);
+        op.scope = Some(repository.key_scope());
+        let id = op.id;
+        self.declared.key(id, &key_path, repository);
+        let text = FileContent::Text(files.text.clone());
+        let id = self.write(step, path.clone(), Privilege::Root, text).id;
+        self.declared.source(id, &path, &files.text, repository);
         self.refreshed = false;
         Ok(())
     }
@@ -349,7 +361,7 @@ impl<'l> Ops<'l> {
     ) -> &mut Op {
         let action = Action::Write {
             path,
-            mode: 0o644,
+            mode: FILE_MODE,
             owner,
             content,
         };
@@ -360,7 +372,14 @@ impl<'l> Ops<'l> {
     pub(crate) fn download(&mut self, step: &StepRef, url: &str, sha256: Digest, dest: &Place) {
         self.fetch(step, url, sha256, ContentKind::File);
         let content = FileContent::Blob(sha256);
-        self.write(step, dest.path().clone(), dest.owner(), content);
+        let (path, owner) = (dest.path(), dest.owner());
+        let id = self.write(step, path.clone(), owner, content).id;
+        let evidence = OperationEvidence {
+            sha256: Some(sha256),
+            url: Some(url.to_owned()),
+            ..OperationEvidence::default()
+        };
+        self.declared.file(id, path, (FILE_MODE, owner), evidence);
     }
 
     /// An archive is unpacked.
@@ -372,7 +391,24 @@ impl<'l> Ops<'l> {
             owner,
             strip_components: extract.strip_components,
         };
-        self.add(vec![step.clone()], owner, Limits::INSTALL, action);
+        let id = self
+            .add(vec![step.clone()], owner, Limits::INSTALL, action)
+            .id;
+        let sha256 = self.written_blob(extract.archive.value.path());
+        let dest = extract.dest.value.path();
+        self.declared.tree(id, dest, owner, sha256);
+    }
+
+    /// The hash of a file that an op before writes.
+    fn written_blob(&self, file: &GuestPath) -> Option<Digest> {
+        self.ops.iter().rev().find_map(|op| match &op.action {
+            Action::Write {
+                path,
+                content: FileContent::Blob(sha256),
+                ..
+            } if path == file => Some(*sha256),
+            Action::Write { .. } | Action::Run { .. } | Action::Extract { .. } => None,
+        })
     }
 
     /// Files become programs: install(1), which every system has. That of Linux makes the folder
@@ -406,15 +442,29 @@ impl<'l> Ops<'l> {
                 argv.extend(files.chain([format!("{dest}/")]));
             }
         }
-        self.run(steps(), owner, Limits::INSTALL, argv);
+        let evidence = OperationEvidence::argv(&argv);
+        let id = self.run(steps(), owner, Limits::INSTALL, argv).id;
+        for binary in &install.binaries {
+            // Both parts are of plain characters; a place that is too long is the op's own failure.
+            let Ok(path) = format!("{dest}/{}", binary.value.name()).parse::<GuestPath>() else {
+                continue;
+            };
+            let mode = install.mode.value.bits();
+            self.declared
+                .file(id, &path, (mode, owner), evidence.clone());
+        }
     }
 
     /// A unit of systemd is enabled or started.
     pub(crate) fn service(&mut self, step: &StepRef, verb: Verb, service: &ServiceName) {
         let command = service::command(verb, service);
+        let evidence = OperationEvidence::argv(&command.argv);
         let steps = vec![step.clone()];
         let op = self.run(steps, Privilege::Root, SERVICE, command.argv);
         op.guard = Some(command.guard);
+        let id = op.id;
+        self.declared
+            .add(id, service::kind(verb, service), evidence);
         // Who is no root may not speak to every systemd.
         self.show(step, Privilege::Root, command.question, command.evidence);
     }
@@ -429,6 +479,7 @@ impl<'l> Ops<'l> {
     /// A user joins a group.
     pub(crate) fn group(&mut self, step: &StepRef, group_add: &GroupAdd) {
         for command in group::commands(group_add) {
+            let evidence = OperationEvidence::argv(&command.argv);
             let op = self.run(
                 vec![step.clone()],
                 Privilege::Root,
@@ -436,6 +487,8 @@ impl<'l> Ops<'l> {
                 command.argv,
             );
             op.guard = Some(command.guard);
+            let id = op.id;
+            self.declared.add(id, command.kind, evidence);
         }
         let (question, evidence) = group::evidence(group_add);
         self.show(step, Privilege::User, question, evidence);

@@ -4,6 +4,7 @@
 
 use assay_recipe::system::ServiceName;
 use assay_wire::plan::{Evidence, Guard, SkipIf};
+use assay_wire::privileged::Kind;
 
 use crate::manager::words;
 
@@ -26,6 +27,15 @@ pub(crate) struct UnitCommand {
     pub(crate) question: Vec<String>,
     /// What the answer must show.
     pub(crate) evidence: Evidence,
+}
+
+/// What is done with a unit, as a privileged operation.
+pub(crate) fn kind(verb: Verb, service: &ServiceName) -> Kind {
+    let unit = service.unit();
+    match verb {
+        Verb::Enable => Kind::UnitEnabled { unit },
+        Verb::Start => Kind::UnitStarted { unit },
+    }
 }
 
 /// The command for a unit.

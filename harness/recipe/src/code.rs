@@ -209,6 +209,14 @@ codes! {
     DuplicateLockEntry = "duplicate-lock-entry", Error;
     /// An entry of a lock that says nothing anybody could use.
     InvalidLockEntry = "invalid-lock-entry", Error;
+    /// A policy that says two things of one thing.
+    ContradictingPolicy = "contradicting-policy", Error;
+    /// Not the digest of a privileged operation.
+    InvalidConsentDigest = "invalid-consent-digest", Error;
+    /// An entry of a ledger that nobody could use.
+    InvalidConsent = "invalid-consent", Error;
+    /// Two entries of a ledger for one decision.
+    DuplicateConsent = "duplicate-consent", Error;
 }
 
 impl fmt::Display for Code {

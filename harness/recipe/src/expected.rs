@@ -295,7 +295,7 @@ fn read_row(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Expectation> {
         word("reason", text, Reason::ALL, Reason::as_str)
     });
     let link = reader.parsed(table, "link", literal_url);
-    let expires = read_date(reader, table);
+    let expires = read_date(reader, table, "expires");
     let needs = reader.list(table, "needs", str::parse).unwrap_or_default();
     let outcome = outcome?;
     contradictions(reader, table, outcome);
@@ -340,12 +340,17 @@ fn contradictions(reader: &mut Reader<'_>, table: &Table<'_>, outcome: Spanned<O
     }
 }
 
-fn read_date(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Spanned<Date>> {
-    let value = table.get("expires")?;
+/// A day, written as TOML's date or as a string.
+pub(crate) fn read_date(
+    reader: &mut Reader<'_>,
+    table: &Table<'_>,
+    key: &str,
+) -> Option<Spanned<Date>> {
+    let value = table.get(key)?;
     if let Some(text) = value.as_date_text() {
         return reader.read(Spanned::new(text.as_str(), value.span), str::parse);
     }
-    reader.parsed(table, "expires", str::parse)
+    reader.parsed(table, key, str::parse)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Recipe text → typed recipe and diagnostics; likewise `assay.toml` and `expected.toml`.
+//! Recipe text → typed recipe and diagnostics; likewise `assay.toml`, `expected.toml` and `consents.toml`.
 //!
 //! - No file, process, clock, environment, network or terminal is touched here: the CLI reads
 //!   files and renders diagnostics.
@@ -12,11 +12,12 @@
 //! and `step` (typed values; `foreign` has what recipes elsewhere say more), [`model`] (the result);
 //! [`action`] is the vocabulary; [`name`], [`system`], [`package`], [`template`], [`pattern`] and
 //! [`when`] hold the grammars, [`diagnostic`], [`code`] and [`explain`] what can be wrong, and
-//! [`project`] and [`expected`] the two files beside the recipes. [`schema`] tells an editor all this,
+//! [`project`], [`expected`] and [`consents`] the files beside the recipes. [`schema`] tells an editor all this,
 //! [`migrate()`] writes recipes of the old form anew, and [`pins`] hashes into recipes.
 
 pub mod action;
 pub mod code;
+pub mod consents;
 pub mod diagnostic;
 pub mod document;
 pub mod expected;
@@ -40,6 +41,7 @@ mod convert;
 mod foreign;
 mod lint;
 mod old;
+mod policy;
 mod step;
 mod syntax;
 mod table;
@@ -47,6 +49,7 @@ mod table;
 use std::borrow::Cow;
 
 pub use code::Code;
+pub use consents::{Ledger, MAX_LEDGER_BYTES, add_consent, parse_consents, withdraw};
 pub use diagnostic::{Diagnostic, Label, Severity, Spanned};
 pub use document::{MAX_RECIPE_BYTES, decode};
 pub use expected::{Expectation, Expectations, parse_expected};

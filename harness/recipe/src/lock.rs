@@ -15,7 +15,7 @@ use crate::Parsed;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Faults, Spanned, quote};
 use crate::document::with_document_of;
-use crate::expected::Date;
+use crate::expected::read_date;
 use crate::name::{Fingerprint, WireName as _};
 use crate::table::{Reader, Table};
 use crate::text::TextFault;
@@ -86,7 +86,7 @@ fn section(text: &mut String, name: &str, entries: impl ExactSizeIterator<Item =
 }
 
 /// A basic string of TOML.
-fn string(text: &str) -> String {
+pub(crate) fn string(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {
@@ -191,7 +191,7 @@ fn read_keys(reader: &mut Reader<'_>, root: &Table<'_>) -> BTreeMap<String, Lock
         let url = reader.required(&table, "url", url);
         let sha256 = reader.parsed(&table, "sha256", Digest::read);
         let sha256 = reader.required(&table, "sha256", sha256);
-        let expires = read_day(reader, &table);
+        let expires = read_date(reader, &table, "expires").map(|day| day.value.to_string());
         let (Some(fingerprint), Some(url), Some(sha256)) = (fingerprint, url, sha256) else {
             continue;
         };
@@ -205,16 +205,6 @@ fn read_keys(reader: &mut Reader<'_>, root: &Table<'_>) -> BTreeMap<String, Lock
         keys.insert(fingerprint.value, key);
     }
     keys
-}
-
-fn read_day(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<String> {
-    let value = table.get("expires")?;
-    let read = |text: &str| text.parse::<Date>();
-    let day = match value.as_date_text() {
-        Some(text) => reader.read(Spanned::new(text.as_str(), value.span), read),
-        None => reader.parsed(table, "expires", read),
-    };
-    day.map(|day| day.value.to_string())
 }
 
 fn read_packages(reader: &mut Reader<'_>, root: &Table<'_>) -> BTreeSet<LockedPackage> {

@@ -1,9 +1,10 @@
-//! `assay.toml`, which marks a project's root: targets, paths, levels of lints, network settings.
+//! `assay.toml`, which marks a project's root: targets, paths, levels of lints, network settings, policy.
 //! Recipes are read without it; the CLI applies what it says.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use assay_wire::consent::Policy;
 use assay_wire::name::TargetId;
 use toml::de::DeTable;
 
@@ -13,6 +14,7 @@ use crate::diagnostic::{Diagnostic, Faults, Severity, Spanned, nearest, quote};
 use crate::document::with_document;
 use crate::name::{WireName as _, outside};
 use crate::network::{self, Network};
+use crate::policy;
 use crate::table::{Reader, Table};
 use crate::text::{TextFault, strict};
 use crate::when::word;
@@ -28,6 +30,8 @@ pub struct Project {
     pub lints: Lints,
     /// `[network]`.
     pub network: Network,
+    /// `[policy]`.
+    pub policy: Policy,
 }
 
 /// Where a project keeps what, relative to its root; `None` is the default in the field's words.
@@ -175,14 +179,15 @@ fn read_project(
     let root = Table::root(entries);
     reader.check_keys(
         &root,
-        &["targets", "paths", "lints", "network"],
-        &["policy", "layers"],
+        &["targets", "paths", "lints", "network", "policy"],
+        &["layers"],
     );
     Project {
         targets: reader.list(&root, "targets", TargetId::read),
         paths: read_paths(reader, &root),
         lints: read_lints(reader, &root, others),
         network: network::read(reader, &root),
+        policy: policy::read(reader, &root),
     }
 }
 

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use assay_recipe::explain::{FileKind, all};
 use assay_recipe::{
-    Code, Diagnostic, decode, explain, parse, parse_expected, parse_lock, parse_project,
+    Code, Diagnostic, decode, explain, parse, parse_consents, parse_expected, parse_lock,
+    parse_project,
 };
 use assay_wire::source::LineIndex;
 
@@ -26,6 +27,7 @@ fn diagnostics(kind: FileKind, code: Option<Code>, bytes: &[u8]) -> (String, Vec
         (None, FileKind::Project) => parse_project(&text, &[]).diagnostics,
         (None, FileKind::Expected) => parse_expected(&text).diagnostics,
         (None, FileKind::Lock) => parse_lock(&text).diagnostics,
+        (None, FileKind::Consents) => parse_consents(&text).diagnostics,
     };
     (text.into_owned(), found)
 }
@@ -66,6 +68,7 @@ fn fixtures(kind: FileKind) -> Vec<PathBuf> {
         FileKind::Project => "project",
         FileKind::Expected => "expected",
         FileKind::Lock => "lock",
+        FileKind::Consents => "consents",
     };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
@@ -131,6 +134,11 @@ fn locks() {
 }
 
 #[test]
+fn bad_ledgers() {
+    check(FileKind::Consents, "consents");
+}
+
+#[test]
 fn generated_files() {
     let long = format!("#{}", "x".repeat(assay_recipe::MAX_RECIPE_BYTES));
     let found = parse(None, &long).diagnostics;
@@ -155,6 +163,7 @@ fn every_code_has_an_explanation_and_a_fixture() {
         FileKind::Project,
         FileKind::Expected,
         FileKind::Lock,
+        FileKind::Consents,
     ];
     let mut covered: BTreeSet<_> = kinds
         .into_iter()
@@ -178,9 +187,11 @@ fn the_examples_of_explanations_tell_the_truth() {
                 FileKind::Recipe if !example.contains("[metadata]") => {
                     format!("[metadata]\nname = \"x\"\n{example}")
                 }
-                FileKind::Recipe | FileKind::Project | FileKind::Expected | FileKind::Lock => {
-                    example.to_owned()
-                }
+                FileKind::Recipe
+                | FileKind::Project
+                | FileKind::Expected
+                | FileKind::Lock
+                | FileKind::Consents => example.to_owned(),
             };
             let stem = whole.starts_with("# recipes/jq.toml").then_some("jq");
             match explanation.file {
@@ -188,6 +199,7 @@ fn the_examples_of_explanations_tell_the_truth() {
                 FileKind::Project => parse_project(&whole, &[]).diagnostics,
                 FileKind::Expected => parse_expected(&whole).diagnostics,
                 FileKind::Lock => parse_lock(&whole).diagnostics,
+                FileKind::Consents => parse_consents(&whole).diagnostics,
             }
         };
         let wrong = reported(explanation.wrong);

@@ -291,6 +291,15 @@ allow = ["10.0.0.0/8", "fd00::/8", "::1", "mirror.corp.example", "localhost"]
 [network.mirrors]
 "https://example.org/pub/" = ["https://mirror.corp.example:8443/", "https://a.example/b/"]
 "https://example.com/" = "https://a.example/c/"
+[policy]
+groups = ["docker"]
+services = "nginx"
+forbidden_kinds = ["kmod"]
+group_tiers = { redis = "safe" }
+[[policy.repositories]]
+url = "https://example.org/pub/"
+fingerprints = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"
+machine_wide = true
 "#;
     let others = [assay_recipe::OtherCode {
         name: "unmatched-expectation",
@@ -307,6 +316,7 @@ allow = ["10.0.0.0/8", "fd00::/8", "::1", "mirror.corp.example", "localhost"]
         ("", ""),
         ("/properties/paths", "paths."),
         ("/properties/network", "network."),
+        ("/properties/policy", "policy."),
     ] {
         for key in keys(&format!("{at}/properties")) {
             let text = format!("{prefix}{key} = 1\n");
@@ -336,6 +346,10 @@ allow = ["10.0.0.0/8", "fd00::/8", "::1", "mirror.corp.example", "localhost"]
         "[paths]\nrecipes = \"/etc\"\n",
         "[lints]\nno-steps = \"loud\"\n",
         "unknown = 1\n",
+        "[policy]\ngroups = \"Docker\"\n",
+        "[policy]\nforbidden_kinds = [\"kmods\"]\n",
+        "[policy]\ngroup_tiers = { docker = \"unsafe\" }\n",
+        "[[policy.repositories]]\nurl = \"https://example.org/\"\n",
     ] {
         assert_ne!(faults(&validator, bad), [] as [String; 0], "{bad}");
         assert_ne!(parse_project(bad, &[]).diagnostics, [], "{bad}");

@@ -43,6 +43,7 @@ impl PlanBuilder {
             steps: Vec::new(),
             content: Vec::new(),
             ops: Vec::new(),
+            declared: Vec::new(),
         };
         Self {
             plan,

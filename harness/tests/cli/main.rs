@@ -2,6 +2,7 @@
 //! ([`env`]), without an engine. One module per group of verbs.
 
 mod check;
+mod consent;
 mod env;
 mod fetching;
 mod help;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use assay_testkit::{Log, PlanBuilder};
 
+use crate::consent::begin;
 use crate::env::TestEnv;
 
 #[test]
@@ -58,10 +59,22 @@ fn every_document_is_of_its_schema_and_none_is_missing() {
         "store prune --format json",
     ];
     let name = |value: &serde_json::Value| value.as_str().expect("a name").to_owned();
-    let printed: BTreeSet<String> = lines
+    let mut printed: BTreeSet<String> = lines
         .iter()
         .map(|line| name(&env.run(line).json()["schema"]))
         .collect();
+    // These read every recipe, so all are valid, and a repository.
+    let env = TestEnv::project();
+    begin(&env);
+    let of_consents = [
+        "consent list jq --format json",
+        "consent check jq --format json",
+        "consent grant jq --note right --by ann --format json",
+        "consent revoke --stale --format json",
+        "consent diff HEAD --format json",
+    ];
+    let of_consents = of_consents.map(|line| name(&env.run(line).json()["schema"]));
+    printed.extend(of_consents);
     let list = env.run("schema --format json").json();
     let mut listed: BTreeSet<String> = list["schemas"]
         .as_array()

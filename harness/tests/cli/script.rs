@@ -101,6 +101,7 @@ fn plan(ops: Vec<Op>) -> (CellId, Plan) {
         steps: Vec::new(),
         content: Vec::new(),
         ops,
+        declared: Vec::new(),
     };
     ("debian-12:a".parse().expect("a cell"), plan)
 }

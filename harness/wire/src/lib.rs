@@ -9,13 +9,15 @@
 //! - only ordered collections appear, so the same value is always the same bytes.
 //!
 //! Read in pipeline order: [`name`] and [`digest`] (identities), [`source`] (places in recipes),
-//! [`plan`] (what will be done), [`program`] (a plan as sent, with what the harness adds),
+//! [`plan`] (what will be done), [`privileged`] (what of it only root may do), [`program`] (a plan as sent, with what the harness adds),
 //! [`frame`] and [`control`] (the byte stream), [`manifest`] (the file system as seen),
 //! [`trace`] (who did it),
 //! [`event`] (facts and their envelope), [`key`] (what can be wrong with a repository's key),
-//! [`lock`] (what a recorded run was given), [`cell_key`] (whether the same was asked), [`outcome`] (the words of a verdict).
+//! [`lock`] (what a recorded run was given), [`cell_key`] (whether the same was asked), [`consent`]
+//! (what was granted), [`outcome`] (the words of a verdict).
 
 pub mod cell_key;
+pub mod consent;
 pub mod control;
 pub mod digest;
 pub mod event;
@@ -26,6 +28,7 @@ pub mod manifest;
 pub mod name;
 pub mod outcome;
 pub mod plan;
+pub mod privileged;
 pub mod program;
 pub mod source;
 pub mod trace;

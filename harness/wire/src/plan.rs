@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, digest_of};
 use crate::name::{GuestPath, RecipeName, StepRef, TargetId, Variant};
+use crate::privileged::PrivilegedOperation;
 
 /// The ordered ops of one recipe set on one target, and what became of every step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,10 @@ pub struct Plan {
     pub content: Vec<Content>,
     /// What is done, in order.
     pub ops: Vec<Op>,
+    /// What of it only root may do, in the order of the ops: derived from what the authors wrote,
+    /// never from argv. No part of the plan's digest, which is of the ops alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub declared: Vec<PrivilegedOperation>,
 }
 
 impl Plan {

@@ -13,6 +13,7 @@ use assay_wire::plan::{
     Action, Disposition, Expects, FileContent, Guard, KeyScope, Limits, Op, Plan, PlannedStep,
     Presence, Privilege, SkipIf, Subject, VersionProbe,
 };
+use assay_wire::privileged::{KindName, PrivilegedOperation};
 use assay_wire::program::HarnessEnv;
 
 use quote::{command_line, visible, visible_line, word_of, wrapped};
@@ -21,10 +22,39 @@ pub use beside::render_beside;
 pub use markdown::render_markdown;
 pub use shell::render_shell;
 
-/// The plan as text: its ops with the manual steps between them, each as one block; deterministic to
-/// the byte, without control characters. An unsupported set is a single line with the reason.
+/// The plan as text: its ops with the manual steps between them, each as one block, then what of it
+/// only root may do; deterministic to the byte, without control characters. An unsupported set is a
+/// single line with the reason.
 #[must_use]
 pub fn render_plan(plan: &Plan) -> String {
+    let mut text = render_ops(plan);
+    let declared: Vec<&PrivilegedOperation> = beyond_commands(plan).collect();
+    if !declared.is_empty() {
+        text.push_str("\nprivileged\n");
+    }
+    for operation in declared {
+        line(
+            &mut text,
+            format_args!(
+                "    {}  {}  {}",
+                named(&operation.steps),
+                operation.kind.name(),
+                visible_line(&operation.subject)
+            ),
+        );
+    }
+    text
+}
+
+/// What only root may do, but for commands of root's: those are the ops themselves.
+pub fn beyond_commands(plan: &Plan) -> impl Iterator<Item = &PrivilegedOperation> {
+    let declared = plan.declared.iter();
+    declared.filter(|operation| operation.kind.name() != KindName::ExecRoot)
+}
+
+/// The ops of a plan alone.
+#[must_use]
+pub fn render_ops(plan: &Plan) -> String {
     if let Some(reason) = &plan.unsupported {
         return format!("unsupported: {}\n", visible_line(reason));
     }
@@ -306,11 +336,12 @@ fn steps_of(op: &Op) -> String {
     if op.steps.is_empty() {
         return "refresh".to_owned();
     }
-    op.steps
-        .iter()
-        .map(StepRef::to_string)
-        .collect::<Vec<_>>()
-        .join(",")
+    named(&op.steps)
+}
+
+fn named(steps: &[StepRef]) -> String {
+    let names: Vec<String> = steps.iter().map(StepRef::to_string).collect();
+    names.join(",")
 }
 
 fn render_guard(text: &mut String, guard: &Guard) {

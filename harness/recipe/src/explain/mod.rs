@@ -1,6 +1,7 @@
 //! What each code means, for `assay explain CODE`: what it is, why it is so, an example that has
 //! the fault and one that has not. The examples are parsed by this crate's tests.
 
+mod consents;
 mod grammars;
 mod places;
 mod project;
@@ -35,6 +36,8 @@ pub enum FileKind {
     Expected,
     /// `assay.lock`.
     Lock,
+    /// `consents.toml`.
+    Consents,
 }
 
 /// What a code means.
@@ -51,6 +54,7 @@ pub fn all() -> impl Iterator<Item = &'static Explanation> {
         places::EXPLANATIONS,
         steps::EXPLANATIONS,
         project::EXPLANATIONS,
+        consents::EXPLANATIONS,
     ]
     .into_iter()
     .flatten()

@@ -1,9 +1,12 @@
 //! The schema of `assay.toml`, as the one of recipes is written: it says less than
 //! [`crate::parse_project`] checks, and refuses nothing that is a project's file.
 
+use assay_wire::consent::GroupTier;
+use assay_wire::privileged::KindName;
 use serde_json::{Map, Value, json};
 
-use super::{one_or_more, text, vocabulary::DURATION};
+use super::vocabulary::{DURATION, FINGERPRINT, SERVICE, USER};
+use super::{one_or_more, text};
 use crate::code::Code;
 use crate::diagnostic::Severity;
 use crate::project::Level;
@@ -19,6 +22,8 @@ const TARGET: &str = "^[a-z0-9][a-z0-9._-]*$";
 pub fn project_schema() -> Value {
     let words: Vec<&str> = Level::ALL.iter().map(|level| level.as_str()).collect();
     let level = json!({ "enum": words });
+    let kinds: Vec<&str> = KindName::ALL.iter().map(|kind| kind.as_str()).collect();
+    let tiers: Vec<&str> = GroupTier::ALL.iter().map(|tier| tier.as_str()).collect();
     let known: Map<String, Value> = Code::ALL
         .iter()
         .filter(|code| code.severity() != Severity::Error)
@@ -76,6 +81,38 @@ pub fn project_schema() -> Value {
                     "additionalProperties": texts(FOLDER_URL, "Mirrors of this folder."),
                 },
             }), "What may be fetched, and from where."),
+            "policy": table(json!({
+                "repositories": {
+                    "type": "array",
+                    "description": "Repositories that every recipe may add.",
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": false,
+                        "required": ["url", "fingerprints"],
+                        "properties": {
+                            "url": text(FOLDER_URL, "What lies at or below this folder."),
+                            "fingerprints": texts(FINGERPRINT, "The keys they may be signed by."),
+                            "machine_wide": {
+                                "type": "boolean",
+                                "description": "True if the keys may be trusted for any repository of \
+                                                the machine, as rpm's are.",
+                            },
+                        },
+                    },
+                },
+                "groups": texts(USER, "Groups that every recipe may make and join."),
+                "services": texts(SERVICE, "Services that every recipe may enable and start."),
+                "forbidden_kinds": one_or_more(
+                    json!({ "enum": kinds }),
+                    "Kinds of privileged operations that nobody may grant.",
+                ),
+                "group_tiers": {
+                    "type": "object",
+                    "description": "What joining a group means, where it is not what the built-in table says.",
+                    "propertyNames": { "pattern": USER },
+                    "additionalProperties": { "enum": tiers },
+                },
+            }), "What recipes may do without an entry in `consents.toml`, and what none may."),
         },
     })
 }
