@@ -11,7 +11,7 @@ use assay_wire::digest::Digest;
 use assay_wire::event::{
     AttemptFailed, Body, Capture, Captured, CellEnded, CellPlanned, CrossChecked, Ending, Envelope,
     ExecutorEvent, Expected, Image, ImageKind, InfraCause, Manifest, ManifestPoint, Origin, Output,
-    Request, RequestDecision, RunStarted, SandboxStarted, SnapshotFinding, StepLocation, Trace,
+    Request, RequestDecision, RunStarted, SandboxStarted, SnapshotFinding, StepLocation,
 };
 use assay_wire::lock::Network;
 use assay_wire::manifest::{Entry, EntryKind, PathChange, StateChange};
@@ -19,7 +19,8 @@ use assay_wire::name::{CellId, RunId, Variant};
 use assay_wire::plan::{Action, OpId, Plan};
 use assay_wire::program::{HarnessEnv, Pass};
 use assay_wire::source::Location;
-use assay_wire::trace::{StartedFor, TracedProgram};
+
+use crate::trace::{runs_a_program, traced};
 
 /// Builds a journal fact by fact. Facts of a cell belong to the cell planned or selected last.
 #[derive(Debug, Clone)]
@@ -176,26 +177,7 @@ impl Log {
         }
         if runs_a_program(&ending) && log.has_command(op) {
             let argv = log.argv(op);
-            log = log.body(Body::Trace(Trace {
-                op,
-                pass,
-                events: 1,
-                programs: vec![TracedProgram {
-                    id: op.0,
-                    parent: None,
-                    started_for: Some(StartedFor::Op),
-                    pid: 10 + op.0,
-                    argv,
-                    cut: false,
-                    exe: "/usr/bin/env".to_owned(),
-                    folder: "/".to_owned(),
-                    uid: 0,
-                    gid: 0,
-                    maintscript: None,
-                }],
-                calls: Vec::new(),
-                gaps: Vec::new(),
-            }));
+            log = log.body(Body::Trace(traced(op, pass, argv)));
         }
         log.executor(ExecutorEvent::OpFinished {
             op,
@@ -592,13 +574,5 @@ mod tests {
         assert_eq!(read, log.envelopes());
         assert!(read.iter().zip(0..).all(|(event, seq)| event.seq == seq));
         assert!(read.len() > 10);
-    }
-}
-
-/// True if something was executed that ended so.
-fn runs_a_program(ending: &Ending) -> bool {
-    match ending {
-        Ending::Exited(_) | Ending::Signalled(_) | Ending::Limit(_) => true,
-        Ending::NotStarted { .. } | Ending::Written { .. } | Ending::NotWritten { .. } => false,
     }
 }

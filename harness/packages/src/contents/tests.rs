@@ -1,3 +1,5 @@
+//! Packages made here by hand, and bytes that are none.
+
 use std::io::Write as _;
 
 use proptest::prelude::*;
