@@ -459,7 +459,7 @@ impl Driver {
                 )));
             }
         }
-        let none = || ManifestReader::new(0);
+        let none = || ManifestReader::new("manifest", 0);
         let reader = self.finished.manifest.take().unwrap_or_else(none);
         let manifest = reader.finish(after).map_err(Fault::lost)?;
         self.net.add(&manifest.paths);
@@ -542,11 +542,11 @@ impl Driver {
                     .insert(stream, (channel, Capture::new(needles)));
             }
             Purpose::Manifest => {
-                let reader = ManifestReader::new(manifest::MAX_LINES);
+                let reader = ManifestReader::new("manifest", manifest::MAX_LINES);
                 self.manifests.insert(stream, reader);
             }
             Purpose::Trace { op, pass, events } => {
-                let reader = TraceReader::new(trace::MAX_LINES);
+                let reader = TraceReader::new("trace", trace::MAX_LINES);
                 self.traces.insert(stream, ((op, pass, events), reader));
             }
             Purpose::Connect { .. } | Purpose::Blob { .. } | Purpose::Pty { .. } => {}
