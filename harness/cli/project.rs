@@ -44,12 +44,12 @@ pub(crate) struct Project {
     pub(crate) expectations: Expectations,
     /// The text of `expected.toml`, if there is one.
     pub(crate) expected: Option<Source>,
+    /// `assay.lock`, if there is one. The proxy answers from this very one.
+    lock: Option<Arc<Lock>>,
     /// `consents.toml`; empty where there is none.
     pub(crate) ledger: Ledger,
     /// The text of `consents.toml`, if there is one.
     pub(crate) ledger_text: Option<String>,
-    /// `assay.lock`, if there is one. The proxy answers from this very one.
-    lock: Option<Arc<Lock>>,
     /// Every target with a definition.
     pub(crate) definitions: Definitions,
 }

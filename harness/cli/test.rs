@@ -91,6 +91,10 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<Exi
     }
     let variants = variants_for(terminal, &world, &project, &cells).await?;
     let conditions = conditions(&world, &project, arguments);
+    let capture = match arguments.allow_degraded {
+        true => Capture::Manifest,
+        false => Capture::Trace,
+    };
     let jobs = cells
         .into_iter()
         .map(|cell| {
@@ -101,7 +105,7 @@ pub(crate) async fn run(terminal: &Terminal, arguments: &TestArgs) -> Result<Exi
                 cell,
                 &images,
                 &variants,
-                &conditions,
+                (&conditions, capture),
             )
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -311,7 +315,7 @@ fn job(
     cell: PlannedCell,
     images: &BTreeMap<TargetId, FoundImage>,
     variants: &BTreeMap<TargetId, Result<FoundImage, String>>,
-    conditions: &Conditions,
+    (conditions, capture): (&Conditions, Capture),
 ) -> Result<CellJob, CliError> {
     let snapshot: SnapshotFinding = snapshot::finding(project, library, &cell)?;
     let expected = expected(project, &cell);
@@ -343,7 +347,7 @@ fn job(
             },
             note: image.note.clone(),
         }),
-        capture: Capture::Manifest,
+        capture,
         conditions: conditions.clone(),
         expected,
         snapshot,

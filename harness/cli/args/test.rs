@@ -33,6 +33,10 @@ pub(crate) struct TestArgs {
     /// Do not count cells whose needs (`expected.toml`) are not met
     #[arg(long)]
     pub(crate) allow_unmet_needs: bool,
+    /// Run without a trace of who did what where the engine refuses what tracing takes; otherwise
+    /// such a cell fails
+    #[arg(long)]
+    pub(crate) allow_degraded: bool,
 }
 
 /// Where what sandboxes ask for comes from.

@@ -146,3 +146,186 @@ fn what_is_opened_through_a_link_is_told_as_what_it_is() {
         ["bash Open /dev/tty error 6", "bash Open /etc/passwd"]
     );
 }
+
+/// Every call that only an attack makes, each in a process of its own.
+const ATTACKS: &str = r#"
+import ctypes, mmap, os, socket, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def call(*arguments):
+    result = libc.syscall(*arguments)
+    return ctypes.get_errno() if result < 0 else 0
+def old_call():
+    page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(bytes([0xB8, 20, 0, 0, 0, 0xCD, 0x80, 0xC3]))
+    run = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+    return -run()
+def memfd():
+    fd = os.memfd_create("hidden")
+    os.write(fd, open("/bin/true", "rb").read())
+    if os.fork() == 0:
+        os.execve(f"/proc/self/fd/{fd}", ["innocent"], {})
+    os.wait()
+    return 0
+def listen():
+    s = socket.socket(); s.bind(("0.0.0.0", 4444)); s.listen()
+    return 0
+print("io_uring", call(425, 8, 0))
+print("old call", old_call())
+print("user namespace", call(272, 0x10000000))
+print("clone into one", call(56, 0x10000000 | 17, 0, 0, 0, 0))
+print("clone3", call(435, 0, 0))
+print("mount", call(165, b"none", b"/mnt", b"tmpfs", 0, 0))
+print("attach", call(101, 16, 1, 0, 0))
+print("bpf", call(321, 0, 0, 0))
+print("module", call(175, 0, 0, b"") != 0)
+print("kill", call(62, 1, 9))
+print("memfd", memfd())
+print("listen", listen())
+print("chroot", call(161, b"/tmp"))
+open("/within", "w").close()
+"#;
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn attacks_are_told_and_what_cannot_be_looked_into_is_refused() {
+    let place = Root::new();
+    std::fs::write(place.join("/tmp/attacks.py"), ATTACKS).expect("written");
+    let mut session = Session::with_ops(&place, vec![root("python3 /tmp/attacks.py")]);
+    let ran = session.op().expect("performed");
+    assert_eq!(ran.ending, Ending::Exited(0), "{ran:?}");
+    // ENOSYS is 38, EPERM 1.
+    assert_eq!(
+        ran.stdout,
+        "io_uring 38\nold call 38\nuser namespace 1\nclone into one 1\nclone3 38\nmount 1\n\
+         attach 1\nbpf 1\nmodule True\nkill 0\nmemfd 0\nlisten 0\nchroot 0\n"
+    );
+    let told = Told::from(session.trace());
+    session.stop();
+    let wanted = [
+        Call::IoUring,
+        Call::Foreign,
+        Call::Namespace,
+        Call::Mount,
+        Call::Ptrace,
+        Call::Bpf,
+        Call::Kmod,
+        Call::Kill,
+        Call::Chroot,
+        Call::Memfd,
+        Call::Bind,
+        Call::Listen,
+    ];
+    let without_error = |call: String| match call.strip_prefix("python3 Kmod init_module ") {
+        Some(_) => "python3 Kmod init_module".to_owned(),
+        None => call,
+    };
+    let calls: Vec<String> = told.calls(&wanted).into_iter().map(without_error).collect();
+    assert_eq!(
+        calls,
+        [
+            "python3 Bind 0.0.0.0:4444",
+            "python3 Listen 0.0.0.0:4444",
+            "python3 Mount /mnt error 1",
+            "python3 Namespace clone error 1",
+            "python3 Namespace unshare error 1",
+            "python3 Chroot /tmp",
+            "python3 Ptrace 16 1 error 1",
+            "python3 Bpf 0 error 1",
+            "python3 Memfd hidden",
+            "python3 Kmod init_module",
+            "python3 Kill 1 9",
+            "python3 IoUring io_uring_setup error 38",
+            "python3 Foreign 20 error 38",
+        ]
+    );
+    assert!(
+        told.calls(&[Call::Open])
+            .contains(&"python3 Open /tmp/within".to_owned())
+    );
+    let hidden = told.programs.iter().find(|one| one.argv == ["innocent"]);
+    let hidden = hidden.expect("executed");
+    assert!(hidden.exe.starts_with("/memfd:hidden"), "{}", hidden.exe);
+}
+
+#[test]
+fn a_program_that_is_setuid_works_and_is_told_with_its_rights() {
+    let place = Root::new();
+    let script = "cp /usr/bin/id /tmp/id; chmod 4755 /tmp/id";
+    let ops = vec![root(script), dev("/tmp/id -u")];
+    let mut session = Session::with_ops(&place, ops);
+    session.ok();
+    assert_eq!(session.ok(), "0\n");
+    let told = Told::from(session.trace());
+    session.stop();
+    let id = told.programs.iter().find(|one| one.exe == "/tmp/id");
+    assert_eq!(id.expect("executed").uid, 0);
+}
+
+#[test]
+fn threads_and_quick_children_belong_to_their_program() {
+    let place = Root::new();
+    let script = "python3 - <<'E'
+import os, subprocess, threading
+def work(number):
+    open(f'/tmp/{number}', 'w').close()
+    subprocess.run(['touch', f'/tmp/child-{number}'])
+threads = [threading.Thread(target=work, args=(n,)) for n in range(20)]
+for t in threads: t.start()
+for t in threads: t.join()
+# A thread that is not the first becomes another program.
+threading.Thread(target=lambda: os.execvp('touch', ['touch', '/tmp/last'])).start()
+import time; time.sleep(10)
+E";
+    let told = Told::of(&place, root(script));
+    let opened = told.calls(&[Call::Open]);
+    for number in 0..20 {
+        assert!(opened.contains(&format!("python3 Open /tmp/{number}")));
+        assert!(opened.contains(&format!("touch Open /tmp/child-{number}")));
+    }
+    assert!(
+        opened.contains(&"touch Open /tmp/last".to_owned()),
+        "{opened:?}"
+    );
+    let touched = told.programs.iter().filter(|one| one.argv[0] == "touch");
+    assert_eq!(touched.count(), 21);
+}
+
+#[test]
+fn what_an_op_leaves_running_is_told_with_later_ops() {
+    let place = Root::new();
+    let later = "(while [ ! -e /tmp/go ]; do sleep 0.01; done; echo > /tmp/late; echo > /tmp/done) \
+                 > /dev/null 2>&1 &";
+    let wait = "echo > /tmp/go; while [ ! -e /tmp/done ]; do sleep 0.01; done";
+    let mut session = Session::with_ops(&place, vec![root(later), root(wait)]);
+    session.ok();
+    let first = Told::from(session.trace());
+    session.ok();
+    let second = Told::from(session.trace());
+    session.stop();
+    let late = second.calls.iter().find(|call| call.subject == "/tmp/late");
+    let by = late.expect("told").program;
+    assert_eq!(
+        first
+            .programs
+            .iter()
+            .find(|one| one.id == by)
+            .expect("known")
+            .argv[0],
+        "bash"
+    );
+}
+
+#[test]
+fn without_the_capabilities_nothing_is_traced_and_the_start_says_so() {
+    let place = Root::new();
+    let fewer = common::CAPABILITIES.replace(",+sys_ptrace", "");
+    let mut session = Session::start_with(&place, "ip link set lo up", &fewer);
+    session.send_program(common::program(vec![root("true")]));
+    let Some(assay_wire::event::ExecutorEvent::Ready { untraced, .. }) = session.events.first()
+    else {
+        panic!("{:?}", session.events);
+    };
+    assert_eq!(untraced, &["CAP_SYS_PTRACE"]);
+    session.ok();
+    session.stop();
+}

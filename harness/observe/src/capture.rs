@@ -6,14 +6,15 @@
 
 use std::fmt;
 
-use assay_wire::event::ManifestPoint;
+use assay_wire::event::{Capture, Ending, ManifestPoint};
 use assay_wire::manifest::{Content, Entry};
+use assay_wire::plan::{Action, Op, OpId};
 use assay_wire::program::{HARNESS_FOLDER, Pass, Probe, USER};
-use assay_wire::trace::GapReason;
+use assay_wire::trace::{GapReason, StartedFor};
 use serde::Serialize;
 
 use crate::noise::matches;
-use crate::record::CellFacts;
+use crate::record::{CellFacts, OpFacts};
 
 /// One thing that could not be captured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -66,6 +67,13 @@ pub enum Gap {
         reason: GapReason,
         /// How often.
         count: u64,
+    },
+    /// An op's command ran and no trace of it came.
+    NoTrace {
+        /// The op's position in the plan.
+        op: u32,
+        /// Which apply.
+        pass: Pass,
     },
     /// Nothing was traced: the sandbox was not given what that takes.
     Untraced {
@@ -122,6 +130,7 @@ impl fmt::Display for Gap {
             Self::Trace {
                 op, reason, count, ..
             } => write!(f, "{count} × in op {op} {}", words(*reason)),
+            Self::NoTrace { op, .. } => write!(f, "op {op} ran and there is no trace of it"),
             Self::Untraced { missing } => write!(
                 f,
                 "nothing was traced: the engine gave the sandbox no {}",
@@ -224,13 +233,16 @@ pub fn missing_evidence(facts: &CellFacts) -> Vec<Gap> {
             if due && !done {
                 gaps.push(Gap::Unperformed { op: op.id.0, pass });
             }
+            if facts.untraced.is_empty() && ran(op, known, pass) && !is_traced(facts, op.id, pass) {
+                gaps.push(Gap::NoTrace { op: op.id.0, pass });
+            }
         }
     }
     let applies = plan.ops.iter().any(|op| !op.once);
     if applies && facts.manifest(&ManifestPoint::SecondApply).is_none() {
         gaps.push(Gap::NoLastManifest);
     }
-    if !facts.untraced.is_empty() {
+    if !facts.untraced.is_empty() && facts.planned.capture == Capture::Trace {
         gaps.push(Gap::Untraced {
             missing: facts.untraced.clone(),
         });
@@ -239,6 +251,24 @@ pub fn missing_evidence(facts: &CellFacts) -> Vec<Gap> {
         gaps.push(Gap::NotCrossChecked);
     }
     gaps
+}
+
+/// True if an op's command was executed.
+fn ran(op: &Op, known: &OpFacts, pass: Pass) -> bool {
+    let ending = known.performance(pass).and_then(|one| one.ending.as_ref());
+    matches!(op.action, Action::Run { .. })
+        && ending.is_some_and(|ending| match ending {
+            Ending::Exited(_) | Ending::Signalled(_) | Ending::Limit(_) => true,
+            Ending::NotStarted { .. } | Ending::Written { .. } | Ending::NotWritten { .. } => false,
+        })
+}
+
+/// True if the program that an op's command is was traced.
+fn is_traced(facts: &CellFacts, op: OpId, pass: Pass) -> bool {
+    let mut traces = facts.traces.iter();
+    let trace = traces.find(|trace| (trace.op, trace.pass) == (op, pass));
+    let mut programs = trace.into_iter().flat_map(|trace| &trace.programs);
+    programs.any(|program| program.started_for == Some(StartedFor::Op))
 }
 
 /// Paths an engine makes or mounts over by itself, with what is below them.

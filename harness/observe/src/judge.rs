@@ -231,6 +231,10 @@ fn gap_phase(facts: &CellFacts, gap: &Gap) -> Phase {
             op,
             pass: Pass::First,
         }
+        | Gap::NoTrace {
+            op,
+            pass: Pass::First,
+        }
         | Gap::Trace {
             op,
             pass: Pass::First,
@@ -253,6 +257,9 @@ fn gap_phase(facts: &CellFacts, gap: &Gap) -> Phase {
             ..
         }
         | Gap::Unperformed {
+            pass: Pass::Second, ..
+        }
+        | Gap::NoTrace {
             pass: Pass::Second, ..
         }
         | Gap::Trace {

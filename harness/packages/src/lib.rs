@@ -1,4 +1,5 @@
-//! Package managers' data: how each of them orders versions, and ranges over those orders.
+//! Package managers' data: how each of them orders versions, ranges over those orders, and what is in
+//! a package.
 //!
 //! - No file, process, clock, environment, network or terminal is touched here.
 //! - Nothing is downloaded and no package is installed: who compares, has the versions already.
@@ -6,8 +7,9 @@
 //!
 //! Read [`rules`] first (which comparator), then [`range`] (constraints over it), then the
 //! comparators [`dpkg`], [`rpm`], [`pacman`] and [`apk`]. [`dotted`] compares what commands print about
-//! themselves, [`distro`] the `VERSION_ID` of os-release.
+//! themselves, [`distro`] the `VERSION_ID` of os-release. [`contents`] reads packages.
 
+pub mod contents;
 pub mod rules;
 
 pub mod apk;

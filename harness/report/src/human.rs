@@ -67,7 +67,10 @@ fn summary(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
     for level in captures(record) {
         page.text(match level {
             Capture::Manifest => {
-                "capture: manifest only – who did it is not recorded, nor what goes through tunnels nobody looks into"
+                "capture: manifests, traces where the engine allows – not recorded: reads, what ran before, tunnels nobody looks into"
+            }
+            Capture::Trace => {
+                "capture: manifests and traces – not recorded: reads, what ran before, tunnels nobody looks into"
             }
         })?;
     }

@@ -30,6 +30,7 @@ use crate::link::{Incoming, Link};
 use crate::manifest::{ManifestReader, NetChanges, TraceReader};
 use crate::output::Capture;
 use crate::peer::{Missed, add_repositories, asking};
+use crate::program::{failure_lines, program_of};
 
 /// How long the executor may take to introduce itself, to prepare, or to take a manifest.
 const ANSWER: Duration = Duration::from_secs(120);
@@ -458,7 +459,7 @@ impl Driver {
                 )));
             }
         }
-        let none = || ManifestReader::new(0);
+        let none = || ManifestReader::new("manifest", 0);
         let reader = self.finished.manifest.take().unwrap_or_else(none);
         let manifest = reader.finish(after).map_err(Fault::lost)?;
         self.net.add(&manifest.paths);
@@ -541,11 +542,11 @@ impl Driver {
                     .insert(stream, (channel, Capture::new(needles)));
             }
             Purpose::Manifest => {
-                let reader = ManifestReader::new(manifest::MAX_LINES);
+                let reader = ManifestReader::new("manifest", manifest::MAX_LINES);
                 self.manifests.insert(stream, reader);
             }
             Purpose::Trace { op, pass, events } => {
-                let reader = TraceReader::new(trace::MAX_LINES);
+                let reader = TraceReader::new("trace", trace::MAX_LINES);
                 self.traces.insert(stream, ((op, pass, events), reader));
             }
             Purpose::Connect { .. } | Purpose::Blob { .. } | Purpose::Pty { .. } => {}
@@ -575,31 +576,6 @@ impl Finished {
             Channel::Stdout => self.stdout = capture.finish(),
             Channel::Stderr => self.stderr = capture.finish(),
         }
-    }
-}
-
-/// A plan as a program: its ops, then those that apply again.
-fn program_of(plan: &Plan) -> Vec<ProgramOp> {
-    let first = plan.ops.iter().map(|op| ProgramOp {
-        pass: Pass::First,
-        op: op.clone(),
-    });
-    let second = plan.ops.iter().filter(|op| op.applies() && !op.once);
-    first
-        .chain(second.map(|op| ProgramOp {
-            pass: Pass::Second,
-            op: op.clone(),
-        }))
-        .collect()
-}
-
-fn failure_lines(op: &Op) -> Vec<String> {
-    match &op.expects {
-        Expects::Success { failure_lines } => failure_lines.clone(),
-        Expects::Requirement(_)
-        | Expects::Command(_)
-        | Expects::Evidence(_)
-        | Expects::Check { .. } => Vec::new(),
     }
 }
 

@@ -16,6 +16,7 @@ mod link;
 mod manifest;
 mod output;
 mod peer;
+mod program;
 pub mod schedule;
 pub mod shell;
 #[cfg(test)]

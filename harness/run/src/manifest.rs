@@ -20,6 +20,8 @@ const LINE: usize = 1 << 20;
 pub(crate) struct LineReader<L> {
     partial: Vec<u8>,
     lines: Vec<L>,
+    /// What they are lines of.
+    what: &'static str,
     most: usize,
 }
 
@@ -30,11 +32,12 @@ pub(crate) type ManifestReader = LineReader<ManifestLine>;
 pub(crate) type TraceReader = LineReader<TraceLine>;
 
 impl<L: DeserializeOwned> LineReader<L> {
-    /// Reads so many lines at most.
-    pub(crate) fn new(most: usize) -> Self {
+    /// Reads so many lines at most of a manifest, or of a trace.
+    pub(crate) fn new(what: &'static str, most: usize) -> Self {
         Self {
             partial: Vec::new(),
             lines: Vec::new(),
+            what,
             most,
         }
     }
@@ -50,10 +53,10 @@ impl<L: DeserializeOwned> LineReader<L> {
             self.check_length()?;
             rest = &rest[end + 1..];
             if self.lines.len() >= self.most {
-                return Err(format!("more than {} lines of what it saw", self.most));
+                return Err(format!("a {} of more than {} lines", self.what, self.most));
             }
             let line = serde_json::from_slice(&self.partial)
-                .map_err(|error| format!("a line of what it saw: {error}"))?;
+                .map_err(|error| format!("a {} line: {error}", self.what))?;
             self.lines.push(line);
             self.partial.clear();
         }
@@ -63,7 +66,7 @@ impl<L: DeserializeOwned> LineReader<L> {
 
     fn check_length(&self) -> Result<(), String> {
         if self.partial.len() > LINE {
-            Err(format!("a line of what it saw of more than {LINE} bytes"))
+            Err(format!("a {} line of more than {LINE} bytes", self.what))
         } else {
             Ok(())
         }
@@ -73,7 +76,7 @@ impl<L: DeserializeOwned> LineReader<L> {
         if self.partial.is_empty() {
             Ok(self.lines)
         } else {
-            Err("what it saw ends within a line".into())
+            Err(format!("a {} that ends within a line", self.what))
         }
     }
 }
@@ -226,7 +229,7 @@ mod tests {
             })
             .collect();
         for piece in [1, 7, text.len()] {
-            let mut reader = ManifestReader::new(MAX_LINES);
+            let mut reader = ManifestReader::new("manifest", MAX_LINES);
             text.as_bytes()
                 .chunks(piece)
                 .try_for_each(|bytes| reader.push(bytes))
@@ -238,9 +241,13 @@ mod tests {
 
     #[test]
     fn damaged_lines_are_faults() {
-        assert!(ManifestReader::new(MAX_LINES).push(b"{}\n").is_err());
         assert!(
-            ManifestReader::new(MAX_LINES)
+            ManifestReader::new("manifest", MAX_LINES)
+                .push(b"{}\n")
+                .is_err()
+        );
+        assert!(
+            ManifestReader::new("manifest", MAX_LINES)
                 .push(&vec![b'x'; LINE + 1])
                 .is_err()
         );
@@ -248,11 +255,11 @@ mod tests {
             serde_json::to_string(&ManifestLine::Path(change(&"x".repeat(LINE), false, true)))
                 .expect("a line");
         assert!(
-            ManifestReader::new(MAX_LINES)
+            ManifestReader::new("manifest", MAX_LINES)
                 .push(format!("{whole}\n").as_bytes())
                 .is_err()
         );
-        let mut half = ManifestReader::new(MAX_LINES);
+        let mut half = ManifestReader::new("manifest", MAX_LINES);
         half.push(b"{\"path").expect("perhaps the rest follows");
         assert!(half.finish(ManifestPoint::Baseline).is_err());
     }

@@ -8,6 +8,7 @@
 pub mod log;
 pub mod plans;
 pub mod server;
+mod trace;
 
 pub use log::{Log, added, captured, changed, removed, state};
 pub use plans::PlanBuilder;

@@ -20,6 +20,8 @@ use assay_wire::plan::{Action, OpId, Plan};
 use assay_wire::program::{HarnessEnv, Pass};
 use assay_wire::source::Location;
 
+use crate::trace::{runs_a_program, traced};
+
 /// Builds a journal fact by fact. Facts of a cell belong to the cell planned or selected last.
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -173,12 +175,23 @@ impl Log {
                 stderr,
             }));
         }
+        if runs_a_program(&ending) && log.has_command(op) {
+            let argv = log.argv(op);
+            log = log.body(Body::Trace(traced(op, pass, argv)));
+        }
         log.executor(ExecutorEvent::OpFinished {
             op,
             pass,
             ending,
             ms: 250,
         })
+    }
+
+    /// True if an op executes a command.
+    fn has_command(&self, id: OpId) -> bool {
+        let ops = self.ops();
+        let op = ops.iter().find(|op| op.id == id);
+        op.is_some_and(|op| matches!(op.action, Action::Run { .. }))
     }
 
     /// The guard of an op holds: it is skipped.
@@ -408,7 +421,7 @@ pub fn planned(plan: Plan) -> CellPlanned {
         harness: HarnessEnv::default(),
         locations: locations.collect(),
         image: Some(image(&plan, ImageKind::Registry)),
-        capture: Capture::Manifest,
+        capture: Capture::Trace,
         conditions: Conditions {
             harness: "0.1.0".to_owned(),
             executor_sha256: Digest::of(b"executor"),

@@ -184,8 +184,10 @@ pub enum ImageKind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Capture {
-    /// Manifests after every op; no trace of who did what.
+    /// Manifests after every op, and a trace of who did what where the engine gives what that takes.
     Manifest,
+    /// Manifests after every op and a trace: a cell without one fails.
+    Trace,
 }
 
 /// What `expected.toml` says of a cell.

@@ -14,8 +14,8 @@
 //! [`frame`] and [`control`] (the byte stream), [`manifest`] (the file system as seen),
 //! [`trace`] (who did it),
 //! [`event`] (facts and their envelope), [`key`] (what can be wrong with a repository's key),
-//! [`lock`] (what a recorded run was given), [`consent`] (what was granted), [`cell_key`] (whether the
-//! same was asked), [`outcome`] (the words of a verdict).
+//! [`lock`] (what a recorded run was given), [`cell_key`] (whether the same was asked), [`consent`]
+//! (what was granted), [`outcome`] (the words of a verdict).
 
 pub mod cell_key;
 pub mod consent;

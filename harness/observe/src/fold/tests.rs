@@ -370,7 +370,9 @@ proptest::proptest! {
 /// True for facts without which nothing can have passed.
 fn matters(body: &Body) -> bool {
     match body {
-        Body::Executor(ExecutorEvent::OpFinished { .. }) | Body::CrossChecked(_) => true,
+        Body::Executor(ExecutorEvent::OpFinished { .. })
+        | Body::Trace(_)
+        | Body::CrossChecked(_) => true,
         Body::Manifest(manifest) => manifest.after == assay_wire::event::ManifestPoint::SecondApply,
         Body::RunStarted(_)
         | Body::CellPlanned(_)
@@ -380,7 +382,6 @@ fn matters(body: &Body) -> bool {
         | Body::SandboxStarted(_)
         | Body::Executor(_)
         | Body::Output(_)
-        | Body::Trace(_)
         | Body::Request(_)
         | Body::AttemptFailed(_)
         | Body::SandboxLeft(_)

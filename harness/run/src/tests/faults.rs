@@ -279,7 +279,7 @@ async fn a_manifest_line_without_end_is_no_line() {
     let line = ManifestLine::Path(added(&format!("/{}", "x".repeat(1100 << 10))));
     let message = lost_thrice(ready().manifest(&[line])).await;
     assert!(
-        message.contains("a line of what it saw of more than"),
+        message.contains("a manifest line of more than"),
         "{message}"
     );
 }

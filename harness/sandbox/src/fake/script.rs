@@ -14,6 +14,7 @@ use assay_wire::frame::{FrameHeader, MAX_PAYLOAD};
 use assay_wire::manifest::ManifestLine;
 use assay_wire::plan::OpId;
 use assay_wire::program::Pass;
+use assay_wire::trace::{StartedFor, TraceLine, TracedProgram};
 use serde::Serialize;
 
 use crate::error::SandboxError;
@@ -149,10 +150,31 @@ impl Script {
             ms,
         } = performed;
         let output = |channel| Purpose::Output { op, pass, channel };
+        let traced = TracedProgram {
+            id: op.0,
+            parent: None,
+            started_for: Some(StartedFor::Op),
+            pid: 10 + op.0,
+            argv: argv.clone(),
+            cut: false,
+            exe: "/usr/bin/env".to_owned(),
+            folder: "/".to_owned(),
+            uid: 0,
+            gid: 0,
+            maintscript: None,
+        };
         self.with(Step::Await(Awaited::Directive(Directive::Continue)))
             .event(ExecutorEvent::OpStarted { op, pass, argv })
             .with(Step::Stream(output(Channel::Stdout), stdout))
             .with(Step::Stream(output(Channel::Stderr), stderr))
+            .with(Step::Stream(
+                Purpose::Trace {
+                    op,
+                    pass,
+                    events: 1,
+                },
+                json_lines(&[TraceLine::Program(traced)]),
+            ))
             .event(ExecutorEvent::OpFinished {
                 op,
                 pass,
@@ -265,7 +287,7 @@ pub(super) fn manifest_taken(lines: usize) -> ExecutorEvent {
     }
 }
 
-fn json_lines(lines: &[ManifestLine]) -> Vec<u8> {
+fn json_lines(lines: &[impl Serialize]) -> Vec<u8> {
     lines
         .iter()
         .flat_map(|line| (canonical_json(line) + "\n").into_bytes())

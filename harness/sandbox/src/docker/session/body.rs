@@ -290,7 +290,7 @@ mod tests {
             .filter(|(key, value)| host.get(*key) != Some(*value))
             .collect();
         let keys: Vec<&str> = more.iter().map(|(key, _)| key.as_str()).collect();
-        assert_eq!(keys, ["CapAdd", "CgroupnsMode", "SecurityOpt", "Tmpfs"]);
+        assert_eq!(keys, ["CgroupnsMode", "SecurityOpt", "Tmpfs"]);
         assert_eq!(body["HostConfig"]["CgroupnsMode"], "private");
         assert_eq!(
             body["HostConfig"]["Binds"],

@@ -1,0 +1,227 @@
+//! What is in a package: files with their hashes, modes and owners, and the scripts that run as root,
+//! read from the package itself – not from what a manager remembers of it.
+//!
+//! Bytes in, values out: nothing is unpacked anywhere. A package comes from the network, so everything
+//! is bounded, and a fault is an error, never a shorter list. Read [`read`] first, then [`deb`], [`rpm`]
+//! and [`pacman`].
+
+mod compression;
+mod deb;
+mod pacman;
+mod rpm;
+mod tarball;
+
+use std::io::{self, BufRead};
+
+/// Most files of one package.
+pub const MOST_FILES: usize = 500_000;
+
+/// Most bytes a package unpacks to.
+pub const MOST_BYTES: u64 = 32 << 30;
+
+/// Most bytes of anything that is kept whole: control data, a header, a script.
+pub const MOST_KEPT: u64 = 64 << 20;
+
+/// Longest path, as on Linux (limits.h, `PATH_MAX`).
+pub const LONGEST_PATH: usize = 4096;
+
+/// A kind of package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PackageFormat {
+    /// deb(5).
+    Deb,
+    /// RPM 4 (<https://rpm-software-management.github.io/rpm/manual/format_v4.html>).
+    Rpm,
+    /// A package of pacman's (alpm-package(7)).
+    Pacman,
+}
+
+impl PackageFormat {
+    /// The kind that a file's name says.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        let ends = |end: &str| name.ends_with(end);
+        if ends(".deb") {
+            Some(Self::Deb)
+        } else if ends(".rpm") {
+            Some(Self::Rpm)
+        } else if [".pkg.tar", ".pkg.tar.zst", ".pkg.tar.xz", ".pkg.tar.gz"]
+            .into_iter()
+            .any(ends)
+        {
+            Some(Self::Pacman)
+        } else {
+            None
+        }
+    }
+}
+
+/// A package's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageContents {
+    /// Its name.
+    pub name: String,
+    /// Its version, as its manager writes it, release and epoch included.
+    pub version: String,
+    /// The machine it is for.
+    pub architecture: String,
+    /// What it puts where, in its own order.
+    pub files: Vec<PackagedFile>,
+    /// What it runs as root, in its own order.
+    pub scripts: Vec<PackageScript>,
+    /// Absolute paths of configuration files, which stay as the administrator left them.
+    pub configuration: Vec<Vec<u8>>,
+}
+
+/// One thing that a package puts somewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackagedFile {
+    /// The absolute path, any bytes but 0, without `.` and `..`.
+    pub path: Vec<u8>,
+    /// What it is.
+    pub kind: PackagedKind,
+    /// Permission bits, with setuid, setgid and sticky.
+    pub mode: u32,
+    /// Who owns it.
+    pub user: Owner,
+    /// Whose group it has.
+    pub group: Owner,
+    /// The capabilities it gets.
+    pub capabilities: Option<Capabilities>,
+}
+
+/// What a packaged file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PackagedKind {
+    /// A regular file.
+    File {
+        /// Bytes.
+        size: u64,
+        /// sha256; `None` where the package names only another hash.
+        sha256: Option<[u8; 32]>,
+    },
+    /// A folder.
+    Folder,
+    /// A symbolic link, with where it leads.
+    Symlink(Vec<u8>),
+    /// Another name of a file of the same package, by its absolute path.
+    Hardlink(Vec<u8>),
+    /// A device, a pipe or a socket.
+    Special,
+    /// Named and not contained: made by the package's scripts or at run time.
+    Ghost,
+}
+
+/// An owner by what is known: managers go by the name where the machine has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The name; empty if the package says none.
+    pub name: String,
+    /// The number, where the package says one.
+    pub id: Option<u32>,
+}
+
+/// Capabilities of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Capabilities {
+    /// As cap_from_text(3) reads them.
+    Text(String),
+    /// The attribute `security.capability` itself.
+    Attribute(Vec<u8>),
+}
+
+/// A script that runs as root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageScript {
+    /// When, by the manager's word: `postinst`, `post_install`, `%post`.
+    pub phase: String,
+    /// What runs it: a path, or `<lua>` for the interpreter within rpm.
+    pub interpreter: String,
+    /// sha256 of its text as the package holds it.
+    pub sha256: [u8; 32],
+}
+
+/// Why a package cannot be read.
+#[derive(Debug)]
+pub enum PackageError {
+    /// The bytes could not be read, or end too soon.
+    Read(io::Error),
+    /// It is not what it should be.
+    Damaged(&'static str),
+    /// It holds more than is read.
+    TooLarge(&'static str),
+}
+
+impl std::fmt::Display for PackageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Read(error) => write!(f, "the package cannot be read: {error}"),
+            Self::Damaged(what) => write!(f, "the package is damaged: {what}"),
+            Self::TooLarge(what) => write!(f, "the package holds too much: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for PackageError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Read(error) => Some(error),
+            Self::Damaged(_) | Self::TooLarge(_) => None,
+        }
+    }
+}
+
+impl From<io::Error> for PackageError {
+    fn from(error: io::Error) -> Self {
+        Self::Read(error)
+    }
+}
+
+/// Reads a package.
+///
+/// # Errors
+/// It is damaged, or larger than the bounds of this module.
+pub fn read(format: PackageFormat, bytes: impl BufRead) -> Result<PackageContents, PackageError> {
+    match format {
+        PackageFormat::Deb => deb::read(bytes),
+        PackageFormat::Rpm => rpm::read(bytes),
+        PackageFormat::Pacman => pacman::read(bytes),
+    }
+}
+
+/// An absolute path of a package's own path, which may begin with `./`, `/` or nothing.
+fn absolute(path: &[u8]) -> Result<Vec<u8>, PackageError> {
+    if path.len() > LONGEST_PATH {
+        return Err(PackageError::TooLarge("a path"));
+    }
+    let mut absolute = Vec::with_capacity(path.len() + 1);
+    for part in path.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => return Err(PackageError::Damaged("a path that leads out of the root")),
+            part if part.contains(&0) => {
+                return Err(PackageError::Damaged("a path with a 0 in it"));
+            }
+            part => {
+                absolute.push(b'/');
+                absolute.extend_from_slice(part);
+            }
+        }
+    }
+    if absolute.is_empty() {
+        absolute.push(b'/');
+    }
+    Ok(absolute)
+}
+
+/// The value behind `NAME: ` (deb822(5)) or `NAME = ` (`.PKGINFO`) of a text, whose first such line
+/// counts.
+fn field<'t>(text: &'t str, name: &str, separator: &str) -> Option<&'t str> {
+    text.lines().find_map(|line| {
+        let (found, value) = line.split_once(separator)?;
+        (found.trim_end() == name).then(|| value.trim())
+    })
+}
+
+#[cfg(test)]
+mod tests;
