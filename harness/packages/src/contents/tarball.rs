@@ -48,20 +48,20 @@ pub(super) fn read(
         let mode = header.mode()? & 0o7777;
         let user = owner(header.username_bytes(), header.uid())?;
         let group = owner(header.groupname_bytes(), header.gid())?;
-        let kind = match header.entry_type() {
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                let (size, sha256, text) = hashed(&mut entry, keep(&path))?;
-                if let Some(text) = text {
-                    found.kept.insert(path.clone(), text);
-                }
-                let sha256 = Some(sha256);
-                PackagedKind::File { size, sha256 }
-            }
-            EntryType::Directory => PackagedKind::Folder,
-            EntryType::Symlink => PackagedKind::Symlink(link?),
-            EntryType::Link => PackagedKind::Hardlink(absolute(&link?)?),
-            EntryType::XGlobalHeader => continue,
-            _ => PackagedKind::Special,
+        let kind = header.entry_type();
+        let kind = if kind.is_pax_global_extensions() {
+            continue;
+        } else if kind.is_file() || kind.is_contiguous() || kind == EntryType::GNUSparse {
+            let kept = keep(&path).then(|| found.kept.entry(path.clone()).or_default());
+            hashed(&mut entry, kept)?
+        } else if kind.is_dir() {
+            PackagedKind::Folder
+        } else if kind.is_symlink() {
+            PackagedKind::Symlink(link?)
+        } else if kind.is_hard_link() {
+            PackagedKind::Hardlink(absolute(&link?)?)
+        } else {
+            PackagedKind::Special
         };
         found.files.push(PackagedFile {
             path,
@@ -75,26 +75,26 @@ pub(super) fn read(
     Ok(found)
 }
 
-/// Size and hash of what is read, and the bytes themselves where they are kept.
+/// What is read as a file, whose bytes go into `kept` where they are kept.
 fn hashed(
     bytes: &mut impl Read,
-    keep: bool,
-) -> Result<(u64, [u8; 32], Option<Vec<u8>>), PackageError> {
-    let (mut hash, mut size, mut text) = (Sha256::new(), 0u64, Vec::new());
+    mut kept: Option<&mut Vec<u8>>,
+) -> Result<PackagedKind, PackageError> {
+    let (mut hash, mut size) = (Sha256::new(), 0u64);
     let mut piece = vec![0; 64 << 10];
     loop {
         let read = bytes.read(&mut piece)?;
         if read == 0 {
-            let sha256 = hash.finalize().into();
-            return Ok((size, sha256, keep.then_some(text)));
+            let sha256 = Some(hash.finalize().into());
+            return Ok(PackagedKind::File { size, sha256 });
         }
         hash.update(&piece[..read]);
         size += read as u64;
-        if keep {
+        if let Some(kept) = &mut kept {
             if size > MOST_KEPT {
                 return Err(PackageError::TooLarge("a file of its own"));
             }
-            text.extend_from_slice(&piece[..read]);
+            kept.extend_from_slice(&piece[..read]);
         }
     }
 }
