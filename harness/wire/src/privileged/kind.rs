@@ -363,6 +363,9 @@ kinds! {
 /// What a key that is trusted for the whole machine is said to be trusted for.
 pub const ANY_REPOSITORY: &str = "any repository";
 
+/// What a key is trusted for that counts only where a repository names its file, and nobody says which.
+pub const NAMING_REPOSITORIES: &str = "repositories that name its file";
+
 impl Kind {
     /// The operation in one line; the same fields give the same line on either side.
     #[must_use]
@@ -404,9 +407,8 @@ impl Kind {
                 scope,
             } => match (scope, repository) {
                 (KeyScope::Repository, Some(repository)) => format!("{key} -> {repository}"),
-                (KeyScope::Repository, None) | (KeyScope::Machine, _) => {
-                    format!("{key} -> {ANY_REPOSITORY}")
-                }
+                (KeyScope::Repository, None) => format!("{key} -> {NAMING_REPOSITORIES}"),
+                (KeyScope::Machine, _) => format!("{key} -> {ANY_REPOSITORY}"),
             },
             Self::PkgSource { place, .. } => match place {
                 SourcePlace::Url(url) => url.clone(),

@@ -241,6 +241,13 @@ fn in_a_home(path: &str) -> Option<KindName> {
 
 /// A kind of which a file is all that is known.
 fn special(kind: KindName, file: String, says: FileText) -> Kind {
+    // What lies there counts where a source's `Signed-By` names it (sources.list(5)).
+    let is_named =
+        file.starts_with("/etc/apt/keyrings/") || file.starts_with("/usr/share/keyrings/");
+    let scope = match is_named {
+        true => KeyScope::Repository,
+        false => KeyScope::Machine,
+    };
     match kind {
         KindName::Sudoers => Kind::Sudoers { file, says },
         KindName::Polkit => Kind::Polkit { file, says },
@@ -252,7 +259,7 @@ fn special(kind: KindName, file: String, says: FileText) -> Kind {
                 FileText::Words(_) | FileText::Unread => KeyIdentity::Unread(file),
             },
             repository: None,
-            scope: KeyScope::Machine,
+            scope,
         },
         KindName::PkgSource => Kind::PkgSource {
             place: SourcePlace::File { file, says },

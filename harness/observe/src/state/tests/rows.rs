@@ -122,7 +122,7 @@ pub(super) fn rows() -> Vec<(&'static str, PathChange, &'static str)> {
         (
             "key",
             came("/etc/apt/keyrings/x.asc", "k"),
-            "pkg.key sha256:8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a -> any repository: - => 1 lines: k",
+            "pkg.key sha256:8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a -> repositories that name its file: - => 1 lines: k",
         ),
         (
             "source",
