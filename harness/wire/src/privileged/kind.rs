@@ -364,7 +364,7 @@ kinds! {
 pub const ANY_REPOSITORY: &str = "any repository";
 
 /// What a key is trusted for that counts only where a repository names its file, and nobody says which.
-pub const NAMING_REPOSITORIES: &str = "repositories that name its file";
+const NAMING_REPOSITORIES: &str = "repositories that name its file";
 
 impl Kind {
     /// The operation in one line; the same fields give the same line on either side.
