@@ -49,6 +49,7 @@ pub(crate) fn parts(events: &[Envelope], whole_ms: f64) -> BTreeMap<&'static str
             | Body::Output(_)
             | Body::Request(_)
             | Body::Trace(_) => "ops and checks",
+            Body::Package(_) => "packages",
             Body::CrossChecked(_) => "cross-check",
             Body::SandboxLeft(_) | Body::CellEnded(_) => "sandbox end",
             Body::RunStarted(_)

@@ -86,6 +86,7 @@ pub(crate) fn started() -> RunStarted {
         project: Some(".".to_owned()),
         allow_unmet_needs: false,
         network: assay_wire::lock::Network::Live,
+        consents: None,
     }
 }
 

@@ -12,6 +12,7 @@ use assay_wire::event::{
 };
 use assay_wire::manifest::{PathChange, StateChange};
 use assay_wire::name::{CellId, RunId, StepRef};
+use assay_wire::package::PackageCame;
 use assay_wire::plan::{Action, Disposition, KeyScope, Op, OpId};
 use assay_wire::program::Pass;
 use assay_wire::source::Location;
@@ -148,6 +149,15 @@ pub struct CellFacts {
     pub manifests: Vec<ManifestFacts>,
     /// Connections that left the sandbox or were refused.
     pub requests: Vec<Request>,
+    /// The packages that came, in the order they were told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<PackageCame>,
+    /// The image's users by their numbers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub users: BTreeMap<u32, String>,
+    /// Its groups.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<u32, String>,
     /// The engine's list against the manifests.
     pub cross_check: Option<CrossChecked>,
     /// Sandboxes of any attempt that could not be removed.

@@ -51,8 +51,43 @@ pub fn harness_env(target: &Target, network: Network) -> HarnessEnv {
         manager_trusts: family != Some(Family::Arch),
         files: files(family),
         contents: contents::contents(family),
+        scripts: scripts(family),
+        keyrings: keyrings(family),
         probes: probe(family).into_iter().collect(),
     }
+}
+
+/// Where a manager keeps a package's scripts while it runs them. rpm and pacman write them there first;
+/// what rpm's own interpreter of Lua runs is in no file.
+fn scripts(family: Option<Family>) -> Vec<String> {
+    let patterns: &[&str] = match family {
+        // dpkg(1): what is installed, and what is being unpacked
+        Some(Family::Debian) => &["/var/lib/dpkg/info/*", "/var/lib/dpkg/tmp.ci/*"],
+        Some(Family::Rhel | Family::Suse) => &["/var/tmp/rpm-tmp.*"],
+        // libalpm, `_alpm_runscriptlet`: a folder of its own for each
+        Some(Family::Arch) => &["/tmp/alpm_*/.INSTALL"],
+        Some(Family::Alpine) | None => &[],
+    };
+    patterns.iter().map(|path| (*path).to_owned()).collect()
+}
+
+/// The keys that a manager of the image trusts before anything was added.
+fn keyrings(family: Option<Family>) -> Vec<GuestPath> {
+    let paths: &[&str] = match family {
+        // apt-secure(8)
+        Some(Family::Debian) => &[
+            "/etc/apt/trusted.gpg",
+            "/etc/apt/trusted.gpg.d",
+            "/etc/apt/keyrings",
+            "/usr/share/keyrings",
+        ],
+        // dnf.conf(5), `gpgkey`
+        Some(Family::Rhel | Family::Suse) => &["/etc/pki/rpm-gpg"],
+        // pacman-key(8)
+        Some(Family::Arch) => &["/usr/share/pacman/keyrings"],
+        Some(Family::Alpine) | None => &[],
+    };
+    paths.iter().copied().map(guest_path).collect()
 }
 
 /// What pacman reads in place of `/etc/pacman.conf` where it has to be told of a downloader.

@@ -549,7 +549,10 @@ impl Driver {
                 let reader = TraceReader::new("trace", trace::MAX_LINES);
                 self.traces.insert(stream, ((op, pass, events), reader));
             }
-            Purpose::Connect { .. } | Purpose::Blob { .. } | Purpose::Pty { .. } => {}
+            Purpose::Connect { .. }
+            | Purpose::Blob { .. }
+            | Purpose::Keyring { .. }
+            | Purpose::Pty { .. } => {}
         }
     }
 
@@ -560,6 +563,7 @@ impl Driver {
             | Purpose::Manifest
             | Purpose::Trace { .. }
             | Purpose::Blob { .. }
+            | Purpose::Keyring { .. }
             | Purpose::Pty { .. } => self.peer.clone(),
         };
         (self.serve)(end, peer);

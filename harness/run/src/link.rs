@@ -204,7 +204,10 @@ impl Link {
                     return Err(breach(format!("more than {MAX_STREAMS} streams at once")));
                 }
                 match purpose {
-                    Purpose::Output { .. } | Purpose::Manifest | Purpose::Trace { .. } => {
+                    Purpose::Output { .. }
+                    | Purpose::Manifest
+                    | Purpose::Trace { .. }
+                    | Purpose::Keyring { .. } => {
                         self.register(stream, None, Arc::new(Semaphore::new(0)));
                         Ok(Some(Incoming::Opened(stream, purpose)))
                     }

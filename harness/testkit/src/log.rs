@@ -49,6 +49,7 @@ impl Log {
             project: Some(".".to_owned()),
             allow_unmet_needs: false,
             network: Network::Live,
+            consents: None,
         })
     }
 
@@ -116,6 +117,8 @@ impl Log {
                 hosts_added: true,
                 untraced: Vec::new(),
                 addresses: Vec::new(),
+                users: BTreeMap::new(),
+                groups: BTreeMap::new(),
             })
             .manifest(ManifestPoint::Baseline, Vec::new(), Vec::new())
     }

@@ -23,6 +23,7 @@ pub(crate) fn traced(op: OpId, pass: Pass, argv: Vec<String>) -> Trace {
             uid: 0,
             gid: 0,
             maintscript: None,
+            scripts: Vec::new(),
         }],
         calls: Vec::new(),
         gaps: Vec::new(),

@@ -13,6 +13,12 @@ use crate::event::{Asker, ExecutorEvent};
 use crate::plan::OpId;
 use crate::program::{Pass, Program};
 
+/// Most bytes of one file of keys.
+pub const MAX_KEYRING: u64 = 4 << 20;
+
+/// Most files of keys of one image.
+pub const MAX_KEYRINGS: usize = 64;
+
 /// What the executor sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -127,6 +133,12 @@ pub enum Purpose {
         pass: Pass,
         /// How much was told, with all repetitions.
         events: u64,
+    },
+    /// A file of keys of the image ([`crate::program::HarnessEnv::keyrings`]), at most
+    /// [`MAX_KEYRING`] bytes. Opened by the executor, which alone sends, before it is `Ready`.
+    Keyring {
+        /// The file, escaped.
+        path: String,
     },
     /// A shell on a terminal. Opened by the runner.
     Pty {

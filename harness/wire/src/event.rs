@@ -3,15 +3,19 @@
 //!
 //! Facts only: whether something is good or bad is decided by `observe`, from these.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::cell_key::Conditions;
+use crate::consent::{Consent, Policy};
 use crate::digest::Digest;
 use crate::key::KeyFinding;
 use crate::lock::Network;
 use crate::manifest::{PathChange, StateChange};
 use crate::name::{CellId, RunId, StepRef, TargetId, Variant};
 use crate::outcome::{OutcomeKind, Phase, Reason};
+use crate::package::PackageCame;
 use crate::plan::{OpId, Plan};
 use crate::program::{HarnessEnv, Pass};
 use crate::source::Location;
@@ -79,6 +83,8 @@ pub enum Body {
     Trace(Trace),
     /// A connection left the sandbox, or was refused.
     Request(Request),
+    /// A package came into the sandbox; told once for each, when nothing runs in it any more.
+    Package(Box<PackageCame>),
     /// The engine's own list of changed paths was compared with the manifests.
     CrossChecked(CrossChecked),
     /// An attempt broke off for a cause outside the recipe.
@@ -111,6 +117,21 @@ pub struct RunStarted {
     pub allow_unmet_needs: bool,
     /// Where what the sandboxes ask for comes from.
     pub network: Network,
+    /// What was granted; `None` outside a project, where consents are not judged.
+    pub consents: Option<ConsentBasis>,
+}
+
+/// What consents are judged by: the ledger and the policy as they were when the run started, and the day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ConsentBasis {
+    /// The entries of the ledger, in its order.
+    pub ledger: Vec<Consent>,
+    /// `[policy]` of the project.
+    pub policy: Policy,
+    /// The day, as `YYYY-MM-DD`.
+    pub today: String,
 }
 
 /// Everything known of a cell before it runs.
@@ -321,6 +342,13 @@ pub enum ExecutorEvent {
         untraced: Vec<String>,
         /// The addresses that stand in the image's own repository files, at most 1000.
         addresses: Vec<String>,
+        /// The image's users and groups by their numbers, at most 1000 each, those of the harness included:
+        /// of several names of a number the first.
+        #[serde(default)]
+        users: BTreeMap<u32, String>,
+        /// The groups.
+        #[serde(default)]
+        groups: BTreeMap<u32, String>,
     },
     /// The guard of an op was asked.
     GuardAsked {

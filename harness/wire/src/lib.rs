@@ -13,6 +13,7 @@
 //! sent, with what the harness adds),
 //! [`frame`] and [`control`] (the byte stream), [`manifest`] (the file system as seen),
 //! [`trace`] (who did it),
+//! [`package`] (what came into it from a manager's repositories),
 //! [`event`] (facts and their envelope), [`key`] (what can be wrong with a repository's key),
 //! [`lock`] (what a recorded run was given), [`cell_key`] (whether the same was asked), [`consent`]
 //! (what was granted), [`outcome`] (the words of a verdict).
@@ -28,6 +29,7 @@ pub mod lock;
 pub mod manifest;
 pub mod name;
 pub mod outcome;
+pub mod package;
 pub mod plan;
 pub mod privileged;
 pub mod program;
@@ -36,4 +38,4 @@ pub mod trace;
 
 /// Version of everything in this crate that is written down or sent: journals and sessions of
 /// another version are refused, never guessed at.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;

@@ -93,6 +93,15 @@ pub struct HarnessEnv {
     /// Files whose content is told where it changed: patterns of paths, see [`path_matches`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contents: Vec<String>,
+    /// Where a package manager keeps the scripts of packages while it runs them: patterns of paths, see
+    /// [`path_matches`]. A program with such a path among its words, or within one, is told with the hash of
+    /// what lies there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scripts: Vec<String>,
+    /// Files, and folders of files, with the keys that the image's own managers trust: the runner checks
+    /// signatures with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keyrings: Vec<GuestPath>,
     /// Questions asked with every manifest, whose answers stand for state that files only hold in
     /// a form that differs from run to run.
     pub probes: Vec<Probe>,

@@ -8,6 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
+
 /// Most lines of one trace that are sent and recorded; what is beyond is counted as a gap.
 pub const MAX_LINES: usize = 200_000;
 
@@ -59,6 +61,21 @@ pub struct TracedProgram {
     /// The maintainer script that it says it is part of, by dpkg's variables (dpkg(1)).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub maintscript: Option<MaintScript>,
+    /// The scripts among its words, by [`crate::program::HarnessEnv::scripts`], as they were when it began:
+    /// what shows which package's script it is.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub scripts: Vec<ScriptText>,
+}
+
+/// A script that a program was told to run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ScriptText {
+    /// Its path, escaped.
+    pub path: String,
+    /// The hash of its text; `None` if it could not be read.
+    pub sha256: Option<Digest>,
 }
 
 /// What the executor starts programs for.

@@ -274,6 +274,8 @@ fn prepare(session: &'static Session, program: &Program) -> Result<&'static Mach
             .map(|name| (*name).to_owned())
             .collect(),
         addresses: repositories::addresses(&program.harness.repository_files),
+        users: BTreeMap::new(),
+        groups: BTreeMap::new(),
     });
     Ok(machine)
 }

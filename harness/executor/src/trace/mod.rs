@@ -218,6 +218,7 @@ impl State {
                 uid: began.uid,
                 gid: began.gid,
                 maintscript: began.maintscript,
+                scripts: Vec::new(),
             });
             program = Some(self.programs);
         } else if !is_gone(pid) {

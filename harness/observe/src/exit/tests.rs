@@ -146,6 +146,7 @@ fn unmet_needs_count_unless_they_may_be_unmet() {
         project: None,
         allow_unmet_needs: true,
         network: assay_wire::lock::Network::Live,
+        consents: None,
     };
     let allowed = Log::started(started);
     assert_eq!(number(&add(allowed.clone(), "not run").end()), 0);

@@ -2,10 +2,11 @@
 //!
 //! Nothing is refused here: what does not fit becomes a contradiction of the cell.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use assay_wire::event::{Body, CellEnded, CellPlanned, ExecutorEvent, Manifest, Trace};
 use assay_wire::name::CellId;
+use assay_wire::package::PackageCame;
 use assay_wire::plan::OpId;
 use assay_wire::program::Pass;
 
@@ -54,6 +55,9 @@ impl CellFolder {
             left: Vec::new(),
             manifests: Vec::new(),
             requests: Vec::new(),
+            packages: Vec::new(),
+            users: BTreeMap::new(),
+            groups: BTreeMap::new(),
             cross_check: None,
             broken: Vec::new(),
             contradictions: Vec::new(),
@@ -115,6 +119,7 @@ fn take(folder: &mut CellFolder, body: Body, now: u64) {
         Body::Manifest(manifest) => manifest_recorded(folder, manifest),
         Body::Trace(trace) => trace_recorded(facts, trace),
         Body::Request(request) => facts.requests.push(request),
+        Body::Package(package) => package_came(facts, *package),
         Body::CrossChecked(check) => {
             once(facts, "it was cross-checked", |facts| {
                 facts.cross_check.replace(check).is_some()
@@ -165,6 +170,9 @@ fn attempt_started(folder: &mut CellFolder, number: u32, now: u64) {
         }
         facts.manifests.clear();
         facts.requests.clear();
+        facts.packages.clear();
+        facts.users.clear();
+        facts.groups.clear();
         facts.cross_check = None;
         facts.broken.clear();
         facts.contradictions.clear();
@@ -201,7 +209,11 @@ fn executor(folder: &mut CellFolder, event: ExecutorEvent, now: u64) {
             hosts_added,
             untraced,
             addresses: _,
+            users,
+            groups,
         } => {
+            facts.users = users;
+            facts.groups = groups;
             facts.hosts_added = hosts_added;
             facts.untraced = untraced;
             let user = UserFact {
@@ -289,6 +301,15 @@ fn manifest_recorded(folder: &mut CellFolder, manifest: Manifest) {
         states,
         stats,
     });
+}
+
+fn package_came(facts: &mut CellFacts, package: PackageCame) {
+    let known = facts.packages.iter();
+    if known.rev().any(|known| known.sha256 == package.sha256) {
+        contradiction(facts, "one package was told twice".to_owned());
+    } else {
+        facts.packages.push(package);
+    }
 }
 
 fn trace_recorded(facts: &mut CellFacts, trace: Trace) {

@@ -383,6 +383,7 @@ fn matters(body: &Body) -> bool {
         | Body::Executor(_)
         | Body::Output(_)
         | Body::Request(_)
+        | Body::Package(_)
         | Body::AttemptFailed(_)
         | Body::SandboxLeft(_)
         | Body::CellEnded(_)

@@ -23,6 +23,7 @@ fn program(id: u32, parent: u32, argv: &[&str]) -> TracedProgram {
         uid: 0,
         gid: 0,
         maintscript: None,
+        scripts: Vec::new(),
     }
 }
 
@@ -32,6 +33,7 @@ fn of_script(program: TracedProgram, package: &str) -> TracedProgram {
             package: package.to_owned(),
             script: "postinst".to_owned(),
         }),
+        scripts: Vec::new(),
         ..program
     }
 }

@@ -158,6 +158,7 @@ impl Stage {
             project: None,
             allow_unmet_needs: false,
             network: Network::Live,
+            consents: None,
         };
         self.journal
             .append(None, Origin::Runner, Body::RunStarted(start))

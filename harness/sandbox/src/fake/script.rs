@@ -7,6 +7,8 @@
 //! answered with an empty one, and `Stop` with `Goodbye`, wherever the script waits for a
 //! directive.
 
+use std::collections::BTreeMap;
+
 use assay_wire::control::{Channel, Directive, Purpose, ToRunner};
 use assay_wire::digest::{Digest, canonical_json};
 use assay_wire::event::{Ending, ExecutorEvent};
@@ -125,6 +127,8 @@ impl Script {
                 hosts_added: true,
                 untraced: Vec::new(),
                 addresses: Vec::new(),
+                users: BTreeMap::new(),
+                groups: BTreeMap::new(),
             })
     }
 
@@ -162,6 +166,7 @@ impl Script {
             uid: 0,
             gid: 0,
             maintscript: None,
+            scripts: Vec::new(),
         };
         self.with(Step::Await(Awaited::Directive(Directive::Continue)))
             .event(ExecutorEvent::OpStarted { op, pass, argv })
