@@ -121,7 +121,7 @@ impl State {
             | Body::Manifest(_)
             | Body::Trace(_)
             | Body::Request(_)
-        | Body::Package(_)
+            | Body::Package(_)
             | Body::CrossChecked(_)
             | Body::SandboxLeft(_)
             | Body::RunEnded { .. } => {}

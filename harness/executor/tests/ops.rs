@@ -32,6 +32,8 @@ fn the_executor_introduces_itself_and_ends_politely() {
             hosts_added: true,
             untraced: vec![],
             addresses: vec![],
+            users: [].into(),
+            groups: [].into(),
         }]
     );
     session.directive(Directive::Continue);
@@ -68,6 +70,8 @@ fn the_executor_introduces_itself_and_ends_politely() {
             hosts_added: false,
             untraced: vec![],
             addresses: vec![],
+            users: [].into(),
+            groups: [].into(),
         }]
     );
     again.hang_up();
