@@ -222,6 +222,7 @@ fn consents(missing: &[&Judged<'_>], words: &Words, by: &str) -> Vec<Consent> {
             by: by.to_owned(),
             on: time::date(time::now()),
             expires: words.expires.clone(),
+            operations: Vec::new(),
         });
     }
     for consent in &mut found {

@@ -178,6 +178,7 @@ pub fn consents(bytes: &[u8]) {
         by: "b".to_owned(),
         on: "2026-11-20".to_owned(),
         expires: None,
+        operations: Vec::new(),
     };
     if !consents.contains(&entry) {
         let added = add_consent(&text, &entry).expect("a ledger is written");

@@ -40,7 +40,10 @@ pub fn technique(kind: KindName) -> Option<&'static str> {
         KindName::Ptrace => Some("T1055.008"),
         KindName::Bpf => Some("T1014"),
         KindName::MemfdExec => Some("T1620"),
-        KindName::DbusService | KindName::NetListen | KindName::CaptureGap => None,
+        KindName::DbusService
+        | KindName::NetListen
+        | KindName::Accompanying
+        | KindName::CaptureGap => None,
     }
 }
 

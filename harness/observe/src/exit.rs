@@ -75,7 +75,7 @@ impl ExitCode {
             Self::Interrupted => "interrupted",
             Self::Usage => "usage",
             Self::RecipeInvalid => "recipe invalid",
-            Self::Undeclared => "a gap in capture",
+            Self::Undeclared => "an undeclared privileged operation, or a gap in capture",
             Self::ContentMismatch => "content mismatch",
             Self::Consent => "consent missing or violated",
             Self::Snapshot => "snapshot missing or different",
@@ -132,7 +132,7 @@ pub fn cell_exit_code(cell: &CellRecord, allow_unmet_needs: bool) -> ExitCode {
 /// A result nobody expected: by its own reasons if it failed.
 fn differing(outcome: &Outcome) -> ExitCode {
     let codes = outcome.failures().map(|failure| match failure.reason {
-        Reason::CaptureGap => ExitCode::Undeclared,
+        Reason::CaptureGap | Reason::UndeclaredOperation => ExitCode::Undeclared,
         Reason::ContentMismatch | Reason::KeyRefused => ExitCode::ContentMismatch,
         Reason::RequirementUnmet
         | Reason::ContentUnavailable

@@ -20,6 +20,7 @@ use assay_wire::program::Pass;
 pub use op::{is_last_requirement, op_failed, op_failures};
 
 use crate::capture::{Gap, damage, missing_evidence};
+use crate::delta::Delta;
 use crate::expectation::verdict;
 use crate::noise::{managers_of, noise_of};
 use crate::observed::observed;
@@ -86,6 +87,7 @@ pub(crate) fn finish_cell(facts: CellFacts) -> CellRecord {
         verdict: verdict(&outcome, facts.planned.expected.as_ref()),
         noise: noise.collect(),
         observed: observed(&facts),
+        delta: Delta::default(),
         timings: timings(&facts),
         outcome,
         gaps,

@@ -17,6 +17,7 @@
 pub mod attack;
 pub mod capture;
 pub mod consent;
+pub mod delta;
 pub mod exit;
 pub mod expectation;
 pub mod fold;

@@ -22,6 +22,7 @@ use serde::Serialize;
 
 use self::actors::Actors;
 use crate::attack::technique;
+use crate::delta::{Class, Why};
 use crate::record::CellFacts;
 use crate::risk::{Risk, risk};
 use crate::state::{Accounts, Found, Users, shown};
@@ -52,6 +53,8 @@ pub struct ObservedOperation {
     pub pass: Pass,
     /// How often.
     pub count: u64,
+    /// What explains it.
+    pub class: Class,
 }
 
 /// Ordinary operations of one kind and op.
@@ -208,6 +211,7 @@ impl Observing<'_> {
             pass,
             count,
             operation,
+            class: Class::Undeclared { why: Why::Nobody },
         });
     }
 

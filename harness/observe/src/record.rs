@@ -19,6 +19,7 @@ use assay_wire::source::Location;
 use serde::Serialize;
 
 use crate::capture::Gap;
+use crate::delta::Delta;
 use crate::expectation::Verdict;
 use crate::observed::Observed;
 use crate::outcome::Outcome;
@@ -80,6 +81,8 @@ pub struct CellRecord {
     pub noise: BTreeMap<String, &'static str>,
     /// What it was seen to do that only root may do.
     pub observed: Observed,
+    /// That, against what was declared and granted.
+    pub delta: Delta,
     /// Where the time went.
     pub timings: Timings,
 }

@@ -183,6 +183,8 @@ pub fn risk(kind: &Kind, policy: &Policy) -> Risk {
         | Kind::Ptrace { .. }
         | Kind::Bpf { .. }
         | Kind::CaptureGap { .. } => Risk::RootEquivalent,
+        // That of its gravest part is known where the parts are: `crate::explain`.
+        Kind::Accompanying { .. } => Risk::Privileged,
         Kind::Pam { .. }
         | Kind::SshKey { .. }
         | Kind::PkgKey { .. }

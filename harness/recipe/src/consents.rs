@@ -216,6 +216,7 @@ fn read_entry(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Entry> {
         by: by?.value,
         on: on?.value.to_string(),
         expires,
+        operations: Vec::new(),
     };
     let list = table.get("targets")?.span;
     let ends = leaves.iter().map(|span| span.range().end);

@@ -22,6 +22,10 @@ pub struct Consent {
     pub kind: KindName,
     /// The operation in one line.
     pub subject: String,
+    /// Of what a package brings, its parts as `KIND SUBJECT`, sorted: what people read of the digest. Empty
+    /// for any other operation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<String>,
     /// The digest of the operation; kind and subject are what people read of it.
     pub digest: Digest,
     /// Why it is right.

@@ -115,6 +115,8 @@ words!(
         CheckFailed = "check_failed",
         /// The second apply changed something.
         NotIdempotent = "not_idempotent",
+        /// Something only root may do was done that no step declares and no package brings.
+        UndeclaredOperation = "undeclared_operation",
         /// The engine saw changes that the manifest did not, or the stream was damaged.
         CaptureGap = "capture_gap",
     }

@@ -76,6 +76,7 @@ fn entry(operation: &PrivilegedOperation, targets: &[&str]) -> Consent {
         by: "a@example.org".to_owned(),
         on: "2026-01-01".to_owned(),
         expires: None,
+        operations: Vec::new(),
     }
 }
 

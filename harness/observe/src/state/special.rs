@@ -154,6 +154,7 @@ fn with_words(mut kind: Kind, words: FileText) -> Kind {
         | Kind::Ptrace { .. }
         | Kind::Bpf { .. }
         | Kind::MemfdExec { .. }
+        | Kind::Accompanying { .. }
         | Kind::CaptureGap { .. } => {}
     }
     kind
@@ -296,6 +297,7 @@ fn words(kind: KindName, path: &str, text: &str) -> Option<Vec<String>> {
         | KindName::Ptrace
         | KindName::Bpf
         | KindName::MemfdExec
+        | KindName::Accompanying
         | KindName::CaptureGap => return None,
     })
 }

@@ -110,6 +110,7 @@ fn every_kind_that_a_manifest_shows_has_a_row() {
         KindName::Bpf,
         KindName::MemfdExec,
         KindName::CaptureGap,
+        KindName::Accompanying,
     ];
     let without: Vec<&KindName> = all.difference(&seen).collect();
     assert_eq!(without, others.iter().collect::<Vec<_>>());

@@ -139,6 +139,7 @@ fn failure(
         Reason::NotIdempotent => changes::of_second(cell, options, page)?,
         Reason::CaptureGap => gaps(cell, page)?,
         Reason::RequirementUnmet
+        | Reason::UndeclaredOperation
         | Reason::ContentMismatch
         | Reason::KeyRefused
         | Reason::ContentUnavailable

@@ -1,12 +1,14 @@
 //! The taxonomy: every kind of privileged operation with its own fields, a closed vocabulary. How grave a
 //! kind is, is not said here.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{FileText, KeyIdentity, SourcePlace};
+use crate::digest::Digest;
 use crate::name::GuestPath;
 use crate::plan::KeyScope;
 
@@ -351,6 +353,14 @@ kinds! {
         /// Its name.
         name: String,
     }
+    /// What a package brings and does above what is ordinary, as a whole: a change of any part of it is
+    /// another operation.
+    Accompanying = "accompanying" {
+        /// The package.
+        package: String,
+        /// The digests of its parts, sorted.
+        operations: BTreeSet<Digest>,
+    }
     /// Something happened that could not be captured.
     CaptureGap = "capture.gap" {
         /// How often.
@@ -424,6 +434,7 @@ impl Kind {
             | Self::Chroot { arguments } => arguments.clone(),
             Self::Ptrace { target } => target.clone(),
             Self::Bpf { command } => command.clone(),
+            Self::Accompanying { package, .. } => package.clone(),
             Self::CaptureGap { count, reason } => format!("{count} × {reason}"),
         }
     }

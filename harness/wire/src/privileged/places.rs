@@ -305,6 +305,7 @@ fn special(kind: KindName, file: String, says: FileText) -> Kind {
         | KindName::Ptrace
         | KindName::Bpf
         | KindName::MemfdExec
+        | KindName::Accompanying
         | KindName::CaptureGap => Kind::FileWrite {
             path: file,
             tree: false,

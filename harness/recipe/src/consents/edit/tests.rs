@@ -20,6 +20,7 @@ fn consent(recipe: &str, subject: &str, targets: &[&str]) -> Consent {
         by: "ann@example.org".to_owned(),
         on: "2026-11-20".to_owned(),
         expires: None,
+        operations: Vec::new(),
     }
 }
 
