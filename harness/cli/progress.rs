@@ -137,7 +137,7 @@ impl State {
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
-        let record = folder.finish();
+        let record = folder.finish(None);
         let time = Duration::from_millis(record.timings.total_ms).as_secs_f64();
         self.say(&format!(
             "[{}/{}] {:<11} {id}  {time:.1} s",

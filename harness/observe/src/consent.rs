@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use assay_wire::consent::{Consent, GroupTier, Policy};
 use assay_wire::digest::Digest;
+use assay_wire::event::ConsentBasis;
 use assay_wire::name::{RecipeName, TargetId};
 use assay_wire::plan::KeyScope;
 use assay_wire::privileged::{KeyIdentity, Kind, PrivilegedOperation, SourcePlace};
@@ -205,6 +206,27 @@ pub fn judge_consents<'p>(
         operations: rows.into_values().collect(),
         stale: ledger.iter().enumerate().filter_map(stale).collect(),
     }
+}
+
+/// How one operation of some recipes stands.
+#[must_use]
+pub fn standing_of(
+    operation: &PrivilegedOperation,
+    risk: Risk,
+    owners: &BTreeSet<&RecipeName>,
+    target: &TargetId,
+    basis: &ConsentBasis,
+) -> Standing {
+    let of = |recipe: &&RecipeName| {
+        let wanted = Wanted {
+            recipe,
+            target,
+            operation,
+            digest: operation.digest(),
+        };
+        stand(&wanted, risk, (&basis.ledger, &basis.policy), &basis.today)
+    };
+    owners.iter().map(of).max().unwrap_or(Standing::Missing)
 }
 
 impl Standing {

@@ -221,13 +221,15 @@ impl Folder {
     pub fn finish(self) -> Result<Record, FoldError> {
         let (id, start) = self.run.ok_or(FoldError::Empty)?;
         let end = self.end.unwrap_or(RunEnd::Truncated);
+        let consents = start.consents.clone();
         let run = RunInfo {
             id,
             start,
             end,
             duration_ms: self.last_ms,
         };
-        let cells = self.cells.into_iter().map(CellFolder::finish);
+        let cells = self.cells.into_iter();
+        let cells = cells.map(|cell| cell.finish(consents.as_ref()));
         Ok(Record {
             run,
             cells: cells.collect(),

@@ -12,7 +12,7 @@
 mod op;
 mod repeat;
 
-use assay_wire::event::{CellEnded, InfraCause};
+use assay_wire::event::{CellEnded, ConsentBasis, InfraCause};
 use assay_wire::outcome::{Phase, Reason};
 use assay_wire::plan::Expects;
 use assay_wire::program::Pass;
@@ -20,16 +20,15 @@ use assay_wire::program::Pass;
 pub use op::{is_last_requirement, op_failed, op_failures};
 
 use crate::capture::{Gap, damage, missing_evidence};
-use crate::delta::Delta;
 use crate::expectation::verdict;
 use crate::noise::{managers_of, noise_of};
-use crate::observed::observed;
+use crate::observed::{Observed, ObservedOperation, observed};
 use crate::outcome::{Failure, Outcome};
 use crate::record::{CellFacts, CellRecord, ContentFact, Timings};
 
 /// What became of a cell, and what could not be captured of it.
 #[must_use]
-pub fn judge(facts: &CellFacts) -> (Outcome, Vec<Gap>) {
+pub fn judge(facts: &CellFacts, observed: &Observed) -> (Outcome, Vec<Gap>) {
     let plan = &facts.planned.plan;
     let ended = match &facts.ended {
         None | Some(CellEnded::Cancelled) => {
@@ -63,7 +62,7 @@ pub fn judge(facts: &CellFacts) -> (Outcome, Vec<Gap>) {
         ),
         CellEnded::GaveUp => (infra(facts), Vec::new()),
         CellEnded::Finished if last_attempt_broke => (infra(facts), Vec::new()),
-        CellEnded::Finished => finished(facts),
+        CellEnded::Finished => finished(facts, observed),
         // Said above; a cell that was cancelled has no other outcome.
         CellEnded::Cancelled => (
             Outcome::Cancelled {
@@ -75,8 +74,9 @@ pub fn judge(facts: &CellFacts) -> (Outcome, Vec<Gap>) {
 }
 
 /// The record of a cell whose facts are all there.
-pub(crate) fn finish_cell(facts: CellFacts) -> CellRecord {
-    let (outcome, gaps) = judge(&facts);
+pub(crate) fn finish_cell(facts: CellFacts, consents: Option<&ConsentBasis>) -> CellRecord {
+    let (observed, delta) = observed(&facts, consents);
+    let (outcome, gaps) = judge(&facts, &observed);
     let managers = managers_of(&facts.planned.plan, &facts.planned.harness);
     let noise = repeat::changes(&facts)
         .iter()
@@ -86,8 +86,8 @@ pub(crate) fn finish_cell(facts: CellFacts) -> CellRecord {
         cell_key: facts.planned.key(),
         verdict: verdict(&outcome, facts.planned.expected.as_ref()),
         noise: noise.collect(),
-        observed: observed(&facts),
-        delta: Delta::default(),
+        observed,
+        delta,
         timings: timings(&facts),
         outcome,
         gaps,
@@ -96,7 +96,7 @@ pub(crate) fn finish_cell(facts: CellFacts) -> CellRecord {
 }
 
 /// A cell whose program ran as far as it could.
-fn finished(facts: &CellFacts) -> (Outcome, Vec<Gap>) {
+fn finished(facts: &CellFacts, observed: &Observed) -> (Outcome, Vec<Gap>) {
     let mut failures = content_failures(facts);
     if failures.is_empty() {
         failures = op_failures_of(facts);
@@ -109,7 +109,8 @@ fn finished(facts: &CellFacts) -> (Outcome, Vec<Gap>) {
     let gap = gaps
         .first()
         .map(|first| gap_failure(facts, first, gaps.len()));
-    let mut all = gap.into_iter().chain(failures);
+    let undeclared = undeclared_failure(facts, observed);
+    let mut all = gap.into_iter().chain(undeclared).chain(failures);
     let outcome = match all.next() {
         Some(first) => Outcome::Failed {
             first,
@@ -207,6 +208,35 @@ fn gap_failure(facts: &CellFacts, first: &Gap, gaps: usize) -> Failure {
         steps: Vec::new(),
         message: format!("{first}{more}"),
     }
+}
+
+/// What nobody declared and no package brought.
+fn undeclared_failure(facts: &CellFacts, observed: &Observed) -> Option<Failure> {
+    let mut all = observed
+        .operations
+        .iter()
+        .filter(|seen| seen.class.is_undeclared());
+    let first: &ObservedOperation = all
+        .clone()
+        .min_by_key(|seen| (seen.risk, seen.operation.op))?;
+    let more = match all.by_ref().count() {
+        1 => String::new(),
+        count => format!(", and {} more", count - 1),
+    };
+    let phase = facts
+        .op(first.operation.op)
+        .map_or(Phase::Apply, |(op, _)| op::phase(op, first.pass));
+    Some(Failure {
+        phase,
+        reason: Reason::UndeclaredOperation,
+        op: Some(first.operation.op),
+        steps: first.operation.steps.clone(),
+        message: format!(
+            "no step declares it and no package explains it: {} {}{more}",
+            first.operation.kind.name(),
+            first.operation.subject
+        ),
+    })
 }
 
 /// The phase in which a gap lies, as far as it can be told.

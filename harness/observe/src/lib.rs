@@ -20,6 +20,7 @@ pub mod consent;
 pub mod delta;
 pub mod exit;
 pub mod expectation;
+mod explain;
 pub mod fold;
 pub mod judge;
 pub mod noise;

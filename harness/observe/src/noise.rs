@@ -120,7 +120,7 @@ pub fn managers_of(plan: &Plan, harness: &HarnessEnv) -> BTreeSet<Manager> {
         .collect()
 }
 
-fn manager_of(program: &str) -> Option<Manager> {
+pub(crate) fn manager_of(program: &str) -> Option<Manager> {
     match program.rsplit('/').next()? {
         "apt" | "apt-get" | "apt-cache" | "apt-mark" | "dpkg" | "dpkg-query" => Some(Manager::Apt),
         "dnf" | "dnf5" | "dnf4" | "dnf-3" | "microdnf" | "yum" | "rpm" | "rpmkeys" => {

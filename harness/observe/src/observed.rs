@@ -2,8 +2,8 @@
 //!
 //! The manifests say *what* ([`crate::state`]), the trace says *who* ([`actors`]) and what leaves no file
 //! ([`calls`]). What is ordinary by its nature and comes in hundreds – programs of root's, files that are
-//! just files, connections to hosts that were named – is counted. *Nothing is judged here: whether an
-//! operation was declared, comes with a package or is nobody's is another question.*
+//! just files, connections to hosts that were named – is counted, where it is explained; what nobody
+//! explains is an operation whatever it is. The class of each is [`crate::explain`]'s.
 
 mod actors;
 mod calls;
@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 
 use assay_wire::consent::Policy;
 use assay_wire::digest::Digest;
-use assay_wire::event::{ManifestPoint, RequestDecision, Trace};
+use assay_wire::event::{ConsentBasis, ManifestPoint, RequestDecision, Trace};
+use assay_wire::manifest::{Entry, EntryKind, PathChange};
+use assay_wire::package::PackageContent;
 use assay_wire::plan::OpId;
 use assay_wire::privileged::{
     Actor, Kind, KindName, OperationEvidence, Origin, PrivilegedOperation, says_who_is_who,
@@ -21,11 +23,13 @@ use assay_wire::program::{Pass, USER};
 use serde::Serialize;
 
 use self::actors::Actors;
+pub(crate) use self::actors::merged;
 use crate::attack::technique;
-use crate::delta::{Class, Why};
-use crate::record::CellFacts;
+use crate::delta::{Class, Delta};
+use crate::explain::{Doer, Explainer, Explanation, Paths, delta};
+use crate::record::{CellFacts, ManifestFacts};
 use crate::risk::{Risk, risk};
-use crate::state::{Accounts, Found, Users, shown};
+use crate::state::{Accounts, Found, Users, permissions, shown, user};
 
 /// Everything a cell was seen to do that only root may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -87,57 +91,38 @@ impl Observed {
     }
 }
 
-/// What a cell was seen to do.
+/// What a cell was seen to do, and that against what was declared and granted. `consents` is `None` outside a
+/// project.
 #[must_use]
-pub fn observed(facts: &CellFacts) -> Observed {
-    let mut observed = Observing {
+pub fn observed(facts: &CellFacts, consents: Option<&ConsentBasis>) -> (Observed, Delta) {
+    let policy = consents.map_or_else(Policy::default, |basis| basis.policy.clone());
+    let programs = actors::programs(&facts.traces);
+    let mut observing = Observing {
         facts,
+        policy,
+        explainer: Explainer::new(facts, programs),
         operations: Vec::new(),
         known: BTreeMap::new(),
         folded: BTreeMap::new(),
     };
+    let mut paths = Paths::new(facts);
     let users = users(facts);
     let mut accounts = Accounts::default();
     for manifest in &facts.manifests {
-        let (op, pass) = match manifest.after {
-            ManifestPoint::Baseline => continue,
-            ManifestPoint::Op(op) => (Some(op), Pass::First),
-            ManifestPoint::SecondApply => (None, Pass::Second),
-        };
-        let traces = facts.traces.iter();
-        let during = |trace: &&Trace| trace.pass == pass && op.is_none_or(|op| trace.op == op);
-        let actors = Actors::new(&facts.traces, traces.filter(during));
-        let shown = shown(&manifest.paths, &users, &mut accounts);
-        // What the second apply changed is of the op whose program did it, else of its last.
-        let last = facts.planned.plan.ops.iter().rfind(|op| !op.once);
-        let of = |path: &str| op.or_else(|| actors.op_of(path)).or(last.map(|op| op.id));
-        for found in shown.operations {
-            if let Some(op) = of(&found.path) {
-                let actor = actors.of(&found.path, name_in(&found.kind));
-                observed.add(op, pass, from_manifest(found, actor));
-            }
-        }
-        let written = shown.written.iter().map(|path| (path, KindName::FileWrite));
-        let deleted = shown
-            .deleted
-            .iter()
-            .map(|path| (path, KindName::FileDelete));
-        for (path, kind) in written.chain(deleted) {
-            if let Some(op) = of(path) {
-                observed.fold(op, kind, 1);
-            }
-        }
+        observing.manifest(manifest, (&mut paths, &users, &mut accounts));
     }
     for trace in &facts.traces {
-        let seen = calls::seen(trace, &facts.traces, facts.booted.is_some());
+        let seen = calls::seen(trace, &observing.explainer.doers, facts.booted.is_some());
         for (seen, count) in seen.operations {
-            observed.add_many(trace.op, trace.pass, seen, count);
+            observing.add_many(trace.op, trace.pass, seen, count, None);
         }
-        observed.fold(trace.op, KindName::ExecRoot, seen.programs_of_root);
-        observed.fold(trace.op, KindName::NetConnect, seen.names_asked);
+        observing.fold(trace.op, KindName::ExecRoot, seen.programs_of_root);
+        observing.fold(trace.op, KindName::NetConnect, seen.names_asked);
     }
-    observed.requests();
-    observed.finish()
+    observing.requests();
+    let observed = observing.finish();
+    let delta = delta(facts, &observed, &paths, consents);
+    (observed, delta)
 }
 
 /// One operation before it has a place.
@@ -168,18 +153,104 @@ fn from_manifest(found: Found, actor: Option<Actor>) -> Seen {
 
 struct Observing<'f> {
     facts: &'f CellFacts,
+    policy: Policy,
+    explainer: Explainer<'f>,
     operations: Vec<ObservedOperation>,
     /// Where an operation stands, by op, apply, digest and who did it.
     known: BTreeMap<(OpId, Pass, Digest, Option<u32>), usize>,
     folded: BTreeMap<(OpId, KindName), u64>,
 }
 
-impl Observing<'_> {
-    fn add(&mut self, op: OpId, pass: Pass, seen: Seen) {
-        self.add_many(op, pass, seen, 1);
+impl<'f> Observing<'f> {
+    /// What one manifest shows, each change explained.
+    fn manifest(
+        &mut self,
+        manifest: &ManifestFacts,
+        (paths, users, accounts): (&mut Paths<'f>, &Users, &mut Accounts),
+    ) {
+        let (op, pass) = match manifest.after {
+            ManifestPoint::Baseline => return,
+            ManifestPoint::Op(op) => (Some(op), Pass::First),
+            ManifestPoint::SecondApply => (None, Pass::Second),
+        };
+        let facts = self.facts;
+        let traces = facts.traces.iter();
+        let during = |trace: &&Trace| trace.pass == pass && op.is_none_or(|op| trace.op == op);
+        let actors = Actors::new(&facts.traces, traces.filter(during));
+        let shown = shown(&manifest.paths, users, accounts);
+        // What the second apply changed is of the op whose program did it, else of its last.
+        let last = facts.planned.plan.ops.iter().rfind(|op| !op.once);
+        let of = |path: &str| op.or_else(|| actors.op_of(path)).or(last.map(|op| op.id));
+        let mut explained: BTreeMap<&str, Explanation> = BTreeMap::new();
+        for change in manifest
+            .paths
+            .iter()
+            .filter(|change| !is_new_folder(change))
+        {
+            let op = of(&change.path);
+            let actor = actors.of(&change.path, None);
+            let program = actor.and_then(|actor| actor.program);
+            let explanation = paths.explain(change, op, program, &self.explainer.doers);
+            explained.insert(&change.path, explanation);
+        }
+        for found in shown.operations {
+            if let Some(op) = of(&found.path) {
+                let name = name_in(&found.kind);
+                let actor = actors.of(&found.path, name);
+                // Accounts share their files: whose an account is, is said by who made it.
+                let by_path = explained.get(found.path.as_str());
+                let by_path = by_path
+                    .filter(|_| name.is_none() || actor.is_none())
+                    .cloned();
+                self.add_many(op, pass, from_manifest(found, actor), 1, by_path);
+            }
+        }
+        let plain = |path: &String, kind: KindName| (path.clone(), kind);
+        let written = shown
+            .written
+            .iter()
+            .map(|path| plain(path, KindName::FileWrite));
+        let deleted = shown
+            .deleted
+            .iter()
+            .map(|path| plain(path, KindName::FileDelete));
+        for (path, kind) in written.chain(deleted) {
+            let Some(op) = of(&path) else { continue };
+            match explained.get(path.as_str()) {
+                Some(Explanation::Unexplained { why }) => {
+                    let why = Explanation::Unexplained { why: why.clone() };
+                    let change = manifest.paths.iter().find(|change| change.path == path);
+                    let actor = actors.of(&path, None);
+                    let seen = plain_file(&path, kind, change, users, actor);
+                    self.add_many(op, pass, seen, 1, Some(why));
+                }
+                Some(
+                    Explanation::Declared { .. }
+                    | Explanation::Payload { .. }
+                    | Explanation::Script { .. }
+                    | Explanation::Manager
+                    | Explanation::Others,
+                )
+                | None => self.fold(op, kind, 1),
+            }
+        }
     }
 
-    fn add_many(&mut self, op: OpId, pass: Pass, seen: Seen, count: u64) {
+    /// Adds an operation; `by_path` explains it where a changed path shows it.
+    fn add_many(
+        &mut self,
+        op: OpId,
+        pass: Pass,
+        mut seen: Seen,
+        count: u64,
+        by_path: Option<Explanation>,
+    ) {
+        if let Some(actor) = &mut seen.actor {
+            let doer = actor
+                .program
+                .map(|program| self.explainer.doers.of(program));
+            actor.script = doer.and_then(Doer::into_script);
+        }
         let steps = self.facts.op(op).map(|(op, _)| op.steps.clone());
         let operation = PrivilegedOperation {
             steps: steps.unwrap_or_default(),
@@ -193,6 +264,14 @@ impl Observing<'_> {
             package: None,
             evidence: seen.evidence,
         };
+        let class = match &by_path {
+            Some(explanation) => self.explainer.of_path(&operation, explanation),
+            None => self.explainer.of_program(&operation),
+        };
+        let mut operation = operation;
+        if let Class::Accompanying { package } = &class {
+            operation.package = Some(package.clone());
+        }
         let digest = operation.digest();
         let program = operation.actor.as_ref().and_then(|actor| actor.program);
         let place = self.operations.len();
@@ -206,13 +285,47 @@ impl Observing<'_> {
         }
         self.operations.push(ObservedOperation {
             digest,
-            risk: risk(&operation.kind, &Policy::default()),
+            risk: self.risk(&operation, &class),
             attack: technique(operation.kind.name()),
             pass,
             count,
             operation,
-            class: Class::Undeclared { why: Why::Nobody },
+            class,
         });
+    }
+
+    /// How grave an operation is. What is ordinary where it is explained is not where nobody does; a
+    /// package's script is ordinary where somebody vouches for the package.
+    fn risk(&self, operation: &PrivilegedOperation, class: &Class) -> Risk {
+        let risk = risk(&operation.kind, &self.policy);
+        let is_file = matches!(
+            operation.kind,
+            Kind::FileWrite { .. } | Kind::FileDelete { .. }
+        );
+        let raised = match class {
+            Class::Undeclared { .. } => is_file,
+            Class::Accompanying { package } => {
+                matches!(operation.kind, Kind::MaintscriptRun { .. }) && !self.is_vouched(package)
+            }
+            Class::Declared { .. } => false,
+        };
+        match raised {
+            true => risk.min(Risk::Privileged),
+            false => risk,
+        }
+    }
+
+    /// True if a package's signature, or that of an index, was good; or if the image had it.
+    fn is_vouched(&self, package: &str) -> bool {
+        let mut came = self
+            .facts
+            .packages
+            .iter()
+            .filter(|came| match &came.content {
+                PackageContent::Read(read) => read.name == package,
+                PackageContent::Unreadable { .. } => false,
+            });
+        came.all(|came| came.chain.is_verified())
     }
 
     fn fold(&mut self, op: OpId, kind: KindName, count: u64) {
@@ -246,7 +359,7 @@ impl Observing<'_> {
                             ..OperationEvidence::default()
                         },
                     };
-                    self.add(op, Pass::First, seen);
+                    self.add_many(op, Pass::First, seen, 1, None);
                 }
                 RequestDecision::Served
                 | RequestDecision::Forwarded
@@ -268,6 +381,52 @@ impl Observing<'_> {
                 .map(|((op, kind), count)| Folded { op, kind, count })
                 .collect(),
         }
+    }
+}
+
+/// A folder that came or went: it follows from what lies in it.
+fn is_new_folder(change: &PathChange) -> bool {
+    let is_folder = |entry: &Option<Entry>| {
+        entry
+            .as_ref()
+            .is_none_or(|entry| entry.kind == EntryKind::Folder)
+    };
+    let both = change.before.is_some() && change.after.is_some();
+    !both && is_folder(&change.before) && is_folder(&change.after)
+}
+
+/// A file that is just a file.
+fn plain_file(
+    path: &str,
+    kind: KindName,
+    change: Option<&PathChange>,
+    users: &Users,
+    actor: Option<Actor>,
+) -> Seen {
+    let entry = |entry: Option<&Entry>| entry.map(|entry| permissions(entry, users));
+    let after = change.and_then(|change| change.after.as_ref());
+    let kind = match (kind, after) {
+        (KindName::FileWrite, Some(after)) => Kind::FileWrite {
+            path: path.to_owned(),
+            tree: false,
+            mode: Some(after.mode),
+            owner: user(after.uid, users),
+        },
+        _ => Kind::FileDelete {
+            path: path.to_owned(),
+        },
+    };
+    Seen {
+        kind,
+        origin: Origin::Manifest,
+        before: entry(change.and_then(|change| change.before.as_ref())),
+        after: entry(after),
+        actor,
+        evidence: OperationEvidence {
+            path: Some(path.to_owned()),
+            sha256: after.and_then(|entry| entry.sha256),
+            ..OperationEvidence::default()
+        },
     }
 }
 
@@ -316,7 +475,11 @@ fn host_of(url: &str) -> (String, u16) {
 
 fn users(facts: &CellFacts) -> Users {
     let dev = facts.user.map(|user| (user.uid, USER.to_owned()));
-    std::iter::once((0, "root".to_owned())).chain(dev).collect()
+    let known = facts.users.iter().map(|(id, name)| (*id, name.clone()));
+    std::iter::once((0, "root".to_owned()))
+        .chain(known)
+        .chain(dev)
+        .collect()
 }
 
 #[cfg(test)]

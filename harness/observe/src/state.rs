@@ -25,6 +25,7 @@ use assay_wire::manifest::{Content, Entry, EntryKind, PathChange};
 use assay_wire::privileged::Kind;
 
 pub use accounts::Accounts;
+pub(crate) use permission::capability_text;
 
 /// Most characters of words that stand for a file; of one that says more its hash does.
 const WORDS: usize = 2000;
@@ -120,7 +121,7 @@ impl Found {
 }
 
 /// The text of a file; `None` if it is no file, or its text is not told.
-fn text(entry: &Entry) -> Option<&str> {
+pub(crate) fn text(entry: &Entry) -> Option<&str> {
     match (&entry.kind, &entry.content) {
         (EntryKind::File, Some(Content::Text(text))) => Some(text),
         (
@@ -137,7 +138,7 @@ fn text(entry: &Entry) -> Option<&str> {
 }
 
 /// Permission bits and owner, for reading.
-fn permissions(entry: &Entry, users: &Users) -> String {
+pub(crate) fn permissions(entry: &Entry, users: &Users) -> String {
     format!(
         "{:04o} {}:{}",
         entry.mode,
@@ -146,7 +147,7 @@ fn permissions(entry: &Entry, users: &Users) -> String {
     )
 }
 
-fn user(uid: u32, users: &Users) -> String {
+pub(crate) fn user(uid: u32, users: &Users) -> String {
     users.get(&uid).cloned().unwrap_or_else(|| uid.to_string())
 }
 

@@ -403,7 +403,7 @@ impl Context {
         }
         let now = folder.facts().last_ms;
         folder.push(Body::CellEnded(CellEnded::Finished), now);
-        folder.finish().outcome.kind() == OutcomeKind::Failed
+        folder.finish(None).outcome.kind() == OutcomeKind::Failed
     }
 
     pub(crate) fn record(&self, job: &CellJob, body: Body) -> Result<(), Fault> {

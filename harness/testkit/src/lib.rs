@@ -6,6 +6,7 @@
 //! (what is reported of it); [`server`] is for whatever fetches.
 
 pub mod log;
+mod packages;
 pub mod plans;
 pub mod server;
 mod trace;

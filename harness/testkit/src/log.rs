@@ -20,6 +20,7 @@ use assay_wire::plan::{Action, OpId, Plan};
 use assay_wire::program::{HarnessEnv, Pass};
 use assay_wire::source::Location;
 
+use crate::packages::of_everything;
 use crate::trace::{runs_a_program, traced};
 
 /// Builds a journal fact by fact. Facts of a cell belong to the cell planned or selected last.
@@ -315,10 +316,16 @@ impl Log {
             .ends(CellEnded::Finished)
     }
 
-    /// The cell ends.
+    /// The cell ends. What its manifests show came with a package, unless the log says which came.
     #[must_use]
     pub fn ends(self, how: CellEnded) -> Self {
-        self.body(Body::CellEnded(how))
+        let of = self.cell.as_ref();
+        let package = of.and_then(|cell| of_everything(&self.events, cell));
+        let log = match package.filter(|_| how == CellEnded::Finished) {
+            Some(package) => self.body(Body::Package(Box::new(package))),
+            None => self,
+        };
+        log.body(Body::CellEnded(how))
     }
 
     /// The run ends by itself.

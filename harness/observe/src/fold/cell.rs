@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use assay_wire::event::{Body, CellEnded, CellPlanned, ExecutorEvent, Manifest, Trace};
+use assay_wire::event::{
+    Body, CellEnded, CellPlanned, ConsentBasis, ExecutorEvent, Manifest, Trace,
+};
 use assay_wire::name::CellId;
 use assay_wire::package::PackageCame;
 use assay_wire::plan::OpId;
@@ -91,8 +93,8 @@ impl CellFolder {
 
     /// The record of what came so far, judged; a cell without an end is cancelled.
     #[must_use]
-    pub fn finish(self) -> CellRecord {
-        finish_cell(self.facts)
+    pub fn finish(self, consents: Option<&ConsentBasis>) -> CellRecord {
+        finish_cell(self.facts, consents)
     }
 }
 

@@ -6,13 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use assay_wire::event::Trace;
 use assay_wire::plan::OpId;
 use assay_wire::privileged::Actor;
-use assay_wire::trace::{Call, MaintScript, TracedProgram};
+use assay_wire::trace::{Call, TracedProgram};
 
 /// Most characters of a program's words that go with an operation; all of them are in the trace.
 const WORDS: usize = 400;
-
-/// Most generations looked through for a script.
-const GENERATIONS: usize = 64;
 
 /// Folders that are one on most distributions, by the name they are looked up under: a program names a
 /// file by either.
@@ -113,7 +110,7 @@ impl<'t> Actors<'t> {
         let program = |id: &u32| self.programs.get(id).copied();
         let mut named = alike.filter_map(|(_, id, _)| program(id));
         let program = named.find(says).or_else(|| program(last))?;
-        Some(actor(program, &self.programs))
+        Some(actor(program))
     }
 
     /// The op during which that was.
@@ -139,8 +136,8 @@ pub(super) fn programs(traces: &[Trace]) -> BTreeMap<u32, &TracedProgram> {
     all.map(|program| (program.id, program)).collect()
 }
 
-/// A program as an actor.
-pub(super) fn actor(program: &TracedProgram, programs: &BTreeMap<u32, &TracedProgram>) -> Actor {
+/// A program as an actor. Whose script it is part of is [`crate::explain`]'s to say.
+pub(super) fn actor(program: &TracedProgram) -> Actor {
     let mut left = WORDS;
     let mut argv: Vec<String> = Vec::new();
     for word in &program.argv {
@@ -156,23 +153,12 @@ pub(super) fn actor(program: &TracedProgram, programs: &BTreeMap<u32, &TracedPro
         argv,
         uid: program.uid,
         program: Some(program.id),
-        script: script(program, programs).cloned(),
+        script: None,
     }
 }
 
-/// The script of a package that a program is part of: its own word, or that of one it descends from.
-fn script<'t>(
-    program: &'t TracedProgram,
-    programs: &BTreeMap<u32, &'t TracedProgram>,
-) -> Option<&'t MaintScript> {
-    let parent = |program: &&'t TracedProgram| programs.get(&program.parent?).copied();
-    std::iter::successors(Some(program), parent)
-        .take(GENERATIONS)
-        .find_map(|program| program.maintscript.as_ref())
-}
-
 /// A path by the name its folder is looked up under.
-fn merged(path: &str) -> String {
+pub(crate) fn merged(path: &str) -> String {
     let found = MERGED
         .iter()
         .find_map(|(one, other)| Some((other, path.strip_prefix(one)?)));

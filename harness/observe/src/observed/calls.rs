@@ -9,7 +9,8 @@ use assay_wire::program::PROXY_PORT;
 use assay_wire::trace::{Call, StartedFor, TracedCall, TracedProgram};
 
 use super::Seen;
-use super::actors::{actor, programs};
+use super::actors::actor;
+use crate::explain::{Doer, Doers};
 
 /// connect(2) of a socket that does not wait: the connection is under way.
 const IN_PROGRESS: i32 = 115;
@@ -30,20 +31,20 @@ pub(super) struct Called {
 }
 
 /// What one trace of a cell shows.
-pub(super) fn seen(trace: &Trace, all: &[Trace], is_booted: bool) -> Called {
-    let programs = programs(all);
+pub(super) fn seen(trace: &Trace, doers: &Doers<'_>, is_booted: bool) -> Called {
+    let programs = doers.programs();
     let mut called = Called {
         operations: Vec::new(),
         programs_of_root: 0,
         names_asked: 0,
     };
     for program in &trace.programs {
-        if is_question(program, &programs) {
+        if is_question(program, programs) {
             continue;
         }
         called.programs_of_root += u64::from(program.uid == 0);
-        for kind in of_program(program, &programs, is_booted) {
-            let seen = seen_of(kind, program, &programs, None);
+        for kind in of_program(program, doers, is_booted) {
+            let seen = seen_of(kind, program, None);
             called.operations.push((seen, 1));
         }
     }
@@ -65,23 +66,18 @@ pub(super) fn seen(trace: &Trace, all: &[Trace], is_booted: bool) -> Called {
         let after = after.filter(|_| call.error != Some(IN_PROGRESS));
         called
             .operations
-            .push((seen_of(kind, program, &programs, after), call.count));
+            .push((seen_of(kind, program, after), call.count));
     }
     called
 }
 
-fn seen_of(
-    kind: Kind,
-    program: &TracedProgram,
-    programs: &BTreeMap<u32, &TracedProgram>,
-    after: Option<String>,
-) -> Seen {
+fn seen_of(kind: Kind, program: &TracedProgram, after: Option<String>) -> Seen {
     Seen {
         kind,
         origin: Origin::Trace,
         before: None,
         after,
-        actor: Some(actor(program, programs)),
+        actor: Some(actor(program)),
         evidence: OperationEvidence {
             exe: Some(program.exe.clone()),
             ..OperationEvidence::default()
@@ -98,20 +94,10 @@ fn is_question(program: &TracedProgram, programs: &BTreeMap<u32, &TracedProgram>
 }
 
 /// What it is that a program runs at all.
-fn of_program(
-    program: &TracedProgram,
-    programs: &BTreeMap<u32, &TracedProgram>,
-    is_booted: bool,
-) -> Vec<Kind> {
+fn of_program(program: &TracedProgram, doers: &Doers<'_>, is_booted: bool) -> Vec<Kind> {
     let mut kinds = Vec::new();
-    let parent = program.parent.and_then(|parent| programs.get(&parent));
-    if let Some(script) = &program.maintscript
-        && parent.is_none_or(|parent| parent.maintscript.as_ref() != Some(script))
-    {
-        kinds.push(Kind::MaintscriptRun {
-            package: script.package.clone(),
-            phase: script.script.clone(),
-        });
+    if let Some(Doer::Script { package, phase, .. }) = doers.begins(program) {
+        kinds.push(Kind::MaintscriptRun { package, phase });
     }
     if let Some(name) = program.exe.strip_prefix("/memfd:") {
         // proc(5), `exe`: no file of that name was ever there.
@@ -127,7 +113,7 @@ fn of_program(
 }
 
 /// The units that systemctl(1) is told to start. Without systemd as PID 1 it starts none.
-fn units_started(argv: &[String]) -> Vec<Kind> {
+pub(super) fn units_started(argv: &[String]) -> Vec<Kind> {
     let mut words = argv.iter().map(String::as_str);
     let is_systemctl = words
         .next()

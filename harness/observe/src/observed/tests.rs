@@ -4,7 +4,7 @@ use assay_testkit::log::file;
 use assay_testkit::{Log, PlanBuilder, added};
 use assay_wire::event::{Body, CellEnded};
 use assay_wire::manifest::{Content, PathChange};
-use assay_wire::trace::{Call, MaintScript, StartedFor, TracedCall, TracedProgram};
+use assay_wire::trace::{Call, ScriptText, StartedFor, TracedCall, TracedProgram};
 
 use super::*;
 use crate::fold;
@@ -27,13 +27,13 @@ fn program(id: u32, parent: u32, argv: &[&str]) -> TracedProgram {
     }
 }
 
+/// The script of a package that the image had.
 fn of_script(program: TracedProgram, package: &str) -> TracedProgram {
     TracedProgram {
-        maintscript: Some(MaintScript {
-            package: package.to_owned(),
-            script: "postinst".to_owned(),
-        }),
-        scripts: Vec::new(),
+        scripts: vec![ScriptText {
+            path: format!("/var/lib/dpkg/info/{package}.postinst"),
+            sha256: Some(Digest::of(b"script")),
+        }],
         ..program
     }
 }
@@ -273,25 +273,9 @@ fn units_are_started_only_where_systemd_runs() {
     let observed = seen(vec![program(1, 0, &argv)], vec![], vec![]);
     assert_eq!(lines(&observed), [] as [String; 0]);
     let words = argv.map(str::to_owned);
-    let trace = |argv: &[String]| Trace {
-        op: OpId(1),
-        pass: Pass::First,
-        events: 1,
-        programs: vec![TracedProgram {
-            argv: argv.to_vec(),
-            ..program(1, 0, &["/usr/bin/systemctl"])
-        }],
-        calls: Vec::new(),
-        gaps: Vec::new(),
-    };
     let started = |argv: &[String]| {
-        let trace = trace(argv);
-        let called = calls::seen(&trace, std::slice::from_ref(&trace), true);
-        let subjects = called
-            .operations
-            .iter()
-            .map(|(seen, _)| seen.kind.subject());
-        subjects.collect::<Vec<_>>()
+        let kinds = calls::units_started(argv);
+        kinds.iter().map(Kind::subject).collect::<Vec<_>>()
     };
     assert_eq!(started(&words), ["nginx.service", "a.socket"]);
     let without = words.iter().filter(|word| *word != "--now").cloned();

@@ -2,7 +2,7 @@
 //! `phase reason op` of every failure.
 
 use assay_testkit::log::captured;
-use assay_testkit::{Log, PlanBuilder, added, changed, state};
+use assay_testkit::{Log, PlanBuilder, added, changed, removed, state};
 use assay_wire::digest::Digest;
 use assay_wire::event::{
     Body, Captured, CellEnded, ContentRefused, Ending, ExecutorEvent, InfraCause, Limit,
@@ -566,6 +566,18 @@ pub(super) fn table() -> Vec<(&'static str, &'static str, Log)> {
                 .attempt(1)
                 .op(1, OK)
                 .closes(),
+        ),
+        (
+            "what nobody declared",
+            "apply undeclared_operation",
+            ends(
+                debian(|plan| plan.run(&["true"]))
+                    .attempt(1)
+                    .op(1, OK)
+                    .changed(1, vec![removed("/usr/bin/ls")])
+                    .second(Vec::new(), Vec::new())
+                    .cross_checked(&[]),
+            ),
         ),
         (
             "no second apply",

@@ -105,6 +105,14 @@ pub(super) fn found(change: &PathChange, users: &Users) -> Vec<Found> {
     found.collect()
 }
 
+/// The capabilities of a file, if it has any.
+pub(crate) fn capability_text(entry: &Entry) -> Option<String> {
+    entry
+        .xattrs
+        .contains_key(ATTRIBUTE)
+        .then(|| capabilities(entry))
+}
+
 /// Capabilities as getcap(8) writes them; of a value nobody understands, its digits.
 fn capabilities(entry: &Entry) -> String {
     let value = entry.capability.as_deref().unwrap_or_default();

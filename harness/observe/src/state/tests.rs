@@ -109,8 +109,8 @@ fn every_kind_that_a_manifest_shows_has_a_row() {
         KindName::Ptrace,
         KindName::Bpf,
         KindName::MemfdExec,
-        KindName::CaptureGap,
         KindName::Accompanying,
+        KindName::CaptureGap,
     ];
     let without: Vec<&KindName> = all.difference(&seen).collect();
     assert_eq!(without, others.iter().collect::<Vec<_>>());
