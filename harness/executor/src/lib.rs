@@ -12,7 +12,8 @@
 //! (where systemd becomes PID 1 instead), [`confine`] and [`filter`] (what nothing in a sandbox may),
 //! [`mux`] (frames, credits, streams), [`session`] (program, directives, ops), [`launch`] and
 //! [`spawn`] (a process with the ids of its user), [`reap`], [`supervise`] and [`account`]
-//! (limits), [`write`] (files), [`extract`] (archives), [`users`], [`surroundings`] (what the harness adds), [`tunnel`]
+//! (limits), [`write`] (files), [`extract`] (archives), [`users`], [`surroundings`] (what the harness adds),
+//! [`repositories`] and [`keyrings`] (what the image's managers ask and trust), [`tunnel`]
 //! (connections out), [`fetch`] (a downloader for programs of the sandbox), [`terminal`] (shells),
 //! [`manifest`] (the file system as seen), [`trace`] (who did it).
 
@@ -25,6 +26,7 @@ pub mod extract;
 mod fault;
 mod fetch;
 mod filter;
+mod keyrings;
 mod launch;
 mod loopback;
 mod manifest;

@@ -1,6 +1,7 @@
 //! The unprivileged user, and who is who: `/etc/passwd` (passwd(5)) and `/etc/group` (group(5))
 //! are read as files. A static binary has no NSS, and a sandbox has no directory service.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
@@ -16,6 +17,10 @@ const FIRST_ID: u32 = 1000;
 
 /// One past the last (`UID_MAX`).
 const LAST_ID: u32 = 60_000;
+
+/// Most names of users, and of groups, that are told, and most bytes of one.
+const NAMES: usize = 1000;
+const NAME_BYTES: usize = 256;
 
 /// Most bytes of a user database that are read.
 const DATABASE_BYTES: u64 = 16 << 20;
@@ -112,6 +117,34 @@ pub(crate) fn ensure_dev() -> Result<(User, bool), Fault> {
     Ok((user, true))
 }
 
+/// The users by their numbers, and the groups.
+pub(crate) fn names() -> [BTreeMap<u32, String>; 2] {
+    ["/etc/passwd", "/etc/group"].map(|path| {
+        let database = crate::write::read_bounded(Path::new(path), DATABASE_BYTES);
+        names_in(&String::from_utf8_lossy(&database.unwrap_or_default()))
+    })
+}
+
+/// The names of a database by their numbers: of several names of a number the first, as getpwuid(3) has
+/// it. What no tool would take for a name is none.
+fn names_in(database: &str) -> BTreeMap<u32, String> {
+    let mut names = BTreeMap::new();
+    for line in database.lines() {
+        let mut fields = line.split(':');
+        let (name, id) = (fields.next().unwrap_or_default(), fields.nth(1));
+        let is_name = !name.is_empty()
+            && name.len() <= NAME_BYTES
+            && !name.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER);
+        if let (true, Some(id)) = (is_name, id.and_then(|id| id.parse().ok())) {
+            if names.len() == NAMES {
+                break;
+            }
+            names.entry(id).or_insert_with(|| name.to_owned());
+        }
+    }
+    names
+}
+
 /// A user of a passwd database.
 fn find_user(database: &str, name: &str) -> Option<User> {
     database.lines().find_map(|line| {
@@ -161,7 +194,7 @@ fn groups_of(database: &str, user: &str) -> Vec<u32> {
 
 /// The first id from 1000 that no line of a database has in its third field.
 fn first_free(database: &str) -> Option<u32> {
-    let taken: std::collections::BTreeSet<u32> = database
+    let taken: BTreeSet<u32> = database
         .lines()
         .filter_map(|line| line.split(':').nth(2)?.parse().ok())
         .collect();
@@ -247,12 +280,26 @@ mod tests {
         assert_eq!(find_group(GROUP, "dev"), None);
     }
 
+    #[test]
+    fn names_go_by_the_first_of_a_number_and_nothing_odd_is_one() {
+        let database = "root:x:0:0::/root:/bin/sh\ntoor:x:0:0::/root:/bin/sh\n\
+            a\u{1b}[2J:x:7:7:::\n:x:8:8:::\n+::::::\nodd:x:-1:\n\u{fffd}:x:9:\n\
+            _apt:*:42:65534:::";
+        let wanted = [(0, "root"), (42, "_apt")].map(|(id, name)| (id, name.to_owned()));
+        assert_eq!(names_in(database), wanted.into());
+        let long = format!("{}:x:1:\n{}:x:2:\n", "a".repeat(257), "b".repeat(256));
+        assert_eq!(names_in(&long).into_keys().collect::<Vec<_>>(), [2]);
+        let many: String = (0..2000).map(|id| format!("u{id}:x:{id}:\n")).collect();
+        assert_eq!(names_in(&many).len(), NAMES);
+    }
+
     proptest::proptest! {
         #[test]
         fn no_database_panics(text in "[a-z0-9:,\n\\PC]{0,200}") {
             find_user(&text, "dev");
             groups_of(&text, "dev");
             first_free(&text);
+            names_in(&text);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 
@@ -14,6 +15,11 @@ use common::{Root, Session, dev, program, root, run, with_guard, write};
 
 fn text(content: &str) -> FileContent {
     FileContent::Text(content.to_owned())
+}
+
+fn names(names: &[(u32, &str)]) -> BTreeMap<u32, String> {
+    let name = |(id, name): &(u32, &str)| (*id, (*name).to_owned());
+    names.iter().map(name).collect()
 }
 
 #[test]
@@ -32,8 +38,8 @@ fn the_executor_introduces_itself_and_ends_politely() {
             hosts_added: true,
             untraced: vec![],
             addresses: vec![],
-            users: [].into(),
-            groups: [].into(),
+            users: names(&[(0, "root"), (1000, "ubuntu"), (1001, "dev")]),
+            groups: names(&[(0, "root"), (1000, "ubuntu"), (1001, "dev")]),
         }]
     );
     session.directive(Directive::Continue);
@@ -70,8 +76,8 @@ fn the_executor_introduces_itself_and_ends_politely() {
             hosts_added: false,
             untraced: vec![],
             addresses: vec![],
-            users: [].into(),
-            groups: [].into(),
+            users: names(&[(0, "root"), (1000, "ubuntu"), (1001, "dev")]),
+            groups: names(&[(0, "root"), (1000, "ubuntu"), (1001, "dev")]),
         }]
     );
     again.hang_up();
@@ -94,6 +100,41 @@ fn the_executor_comes_first_and_nobody_else_can() {
         assert_eq!(set & (1 << 8 | 1 << 23), 0, "SETPCAP and SYS_NICE: {set:x}");
     }
     assert_eq!(lines.len(), 4, "{stdout}");
+}
+
+#[test]
+fn the_keys_the_images_managers_trust_are_told_but_not_of_what_becomes_an_image() {
+    let place = Root::new();
+    fs::create_dir_all(place.join("/etc/keys")).expect("made");
+    // More than goes without the runner's credit.
+    let large = vec![b'k'; 1 << 20];
+    fs::write(place.join("/etc/keys/b.gpg"), &large).expect("written");
+    fs::write(place.join("/etc/trusted.gpg"), "keys").expect("written");
+    // Within the sandbox this leads to a file of the sandbox's.
+    symlink("/etc/group", place.join("/etc/keys/a.gpg")).expect("linked");
+    let with = |becomes_image| Program {
+        harness: HarnessEnv {
+            keyrings: ["/etc/trusted.gpg", "/etc/keys", "/nowhere"]
+                .map(|path| path.parse().expect("a path"))
+                .to_vec(),
+            ..HarnessEnv::default()
+        },
+        becomes_image,
+        ..program(vec![])
+    };
+    let session = Session::with_program(&place, with(false));
+    let group = place.read("/etc/group");
+    assert_eq!(
+        session.keyrings(),
+        [
+            ("/etc/trusted.gpg", &b"keys"[..]),
+            ("/etc/keys/b.gpg", &large),
+            ("/etc/keys/a.gpg", group.as_bytes()),
+        ]
+    );
+    session.stop();
+    let session = Session::with_program(&place, with(true));
+    assert_eq!(session.keyrings(), []);
 }
 
 #[test]

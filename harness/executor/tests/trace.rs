@@ -2,8 +2,12 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt as _;
+
+use assay_wire::digest::Digest;
 use assay_wire::event::Ending;
 use assay_wire::plan::Op;
+use assay_wire::program::{HarnessEnv, Program};
 use assay_wire::trace::{Call, StartedFor, TraceLine, TracedCall, TracedProgram};
 use common::{Root, Session, dev, root};
 
@@ -313,6 +317,128 @@ fn what_an_op_leaves_running_is_told_with_later_ops() {
             .argv[0],
         "bash"
     );
+}
+
+/// Runs a script where these lie, with patterns of every manager's; told are `path hash` of every
+/// program that has any, behind its first word.
+fn scripts(files: &[(&str, &str)], script: &str) -> Vec<String> {
+    let place = Root::new();
+    for (path, text) in files {
+        let path = place.join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(&path, text).expect("written");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&path, mode).expect("a mode");
+    }
+    let patterns = [
+        "/var/lib/dpkg/info/*",
+        "/var/tmp/rpm-tmp.*",
+        "/tmp/alpm_*/.INSTALL",
+    ];
+    let program = Program {
+        harness: HarnessEnv {
+            scripts: patterns.map(str::to_owned).to_vec(),
+            ..HarnessEnv::default()
+        },
+        ..common::program(vec![root(script)])
+    };
+    let mut session = Session::with_program(&place, program);
+    session.ok();
+    let told = Told::from(session.trace());
+    session.stop();
+    // What the op itself was started with names everything.
+    let of_program = |program: &TracedProgram| {
+        let scripts = program.scripts.iter().map(|script| {
+            let sha256 = script.sha256.map(|sha256| sha256.to_string());
+            format!("{} {}", script.path, sha256.unwrap_or_default())
+        });
+        let mut words = vec![program.argv[0].clone()];
+        words.extend(scripts);
+        words.join(" ")
+    };
+    let with_any = |one: &&TracedProgram| one.parent.is_some() && !one.scripts.is_empty();
+    told.programs
+        .iter()
+        .filter(with_any)
+        .map(of_program)
+        .collect()
+}
+
+#[test]
+fn a_packages_script_is_told_with_its_hash_however_it_is_run() {
+    let text = "#!/bin/sh -e\ntrue\n";
+    let sourced = "post_install() { true; }\n";
+    let told = scripts(
+        &[
+            ("/var/lib/dpkg/info/a:x.postinst", text),
+            ("/var/tmp/rpm-tmp.AbC", "true"),
+            ("/tmp/alpm_AbC/.INSTALL", sourced),
+        ],
+        "cp /usr/bin/true /var/lib/dpkg/info/b.preinst
+         /var/lib/dpkg/info/a:x.postinst configure 1.0
+         (exec -a preinst /var/lib/dpkg/info/b.preinst install)
+         sh /var/tmp/rpm-tmp.AbC 1
+         sh -c '. /tmp/alpm_AbC/.INSTALL; post_install 1.0-1'
+         sh /var/tmp/rpm-tmp.AbC < /var/tmp/rpm-tmp.AbC",
+    );
+    let of = |text: &str| Digest::of(text.as_bytes());
+    let program = std::fs::read("/usr/bin/true").expect("readable");
+    let rpm = format!("sh /var/tmp/rpm-tmp.AbC {}", of("true"));
+    assert_eq!(
+        told,
+        [
+            // It is not there yet.
+            "cp /var/lib/dpkg/info/b.preinst ".to_owned(),
+            format!("/bin/sh /var/lib/dpkg/info/a:x.postinst {}", of(text)),
+            format!(
+                "preinst /var/lib/dpkg/info/b.preinst {}",
+                Digest::of(&program)
+            ),
+            rpm.clone(),
+            format!("sh /tmp/alpm_AbC/.INSTALL {}", of(sourced)),
+            rpm,
+        ]
+    );
+}
+
+#[test]
+fn what_cannot_be_read_as_a_script_has_no_hash() {
+    let told = scripts(
+        &[("/elsewhere", "x")],
+        "mkdir -p /var/tmp /var/lib/dpkg/info; ln -s /elsewhere /var/tmp/rpm-tmp.link
+         mkfifo /var/tmp/rpm-tmp.pipe; truncate -s 17M /var/lib/dpkg/info/large
+         /bin/echo /var/tmp/rpm-tmp.link /var/tmp/rpm-tmp.pipe /var/lib/dpkg/info/large \
+             /var/lib/dpkg/info/none /var/lib/dpkg/info /elsewhere
+         /bin/true /var/lib/dpkg/info/{a,b,c,d,e,f,g,h,i}",
+    );
+    let all = told.iter().rev().take(2).rev();
+    let words: Vec<_> = all.map(|told| told.split_whitespace().collect()).collect();
+    let [named, many]: [Vec<&str>; 2] = words.try_into().expect("two");
+    let info = ["large", "none"].map(|name| format!("/var/lib/dpkg/info/{name}"));
+    let tmp = ["link", "pipe"].map(|name| format!("/var/tmp/rpm-tmp.{name}"));
+    assert_eq!(named[1..], [tmp, info].concat());
+    assert_eq!(many.len(), 1 + 8, "{many:?}");
+}
+
+#[test]
+fn a_script_is_read_where_its_program_finds_it() {
+    let told = scripts(
+        &[
+            ("/elsewhere/a", "outside"),
+            ("/other/elsewhere/a", "inside"),
+            ("/other/var/lib/dpkg/x", ""),
+        ],
+        "ln -s /elsewhere /other/var/lib/dpkg/info
+         for file in $(ldd /bin/true | grep -o '/[^ ]*') /bin/true; do
+             mkdir -p /other${file%/*}; cp -L $file /other$file
+         done
+         chroot /other /bin/true /var/lib/dpkg/info/a",
+    );
+    let wanted = format!(
+        "/bin/true /other/var/lib/dpkg/info/a {}",
+        Digest::of(b"inside")
+    );
+    assert_eq!(told.last(), Some(&wanted), "{told:?}");
 }
 
 #[test]

@@ -58,11 +58,17 @@ pub fn harness_env(target: &Target, network: Network) -> HarnessEnv {
 }
 
 /// Where a manager keeps a package's scripts while it runs them. rpm and pacman write them there first;
-/// what rpm's own interpreter of Lua runs is in no file.
+/// what rpm's own interpreter of Lua runs is in no file, nor is a program that rpm runs in place of a
+/// script (`%post -p`).
 fn scripts(family: Option<Family>) -> Vec<String> {
     let patterns: &[&str] = match family {
-        // dpkg(1): what is installed, and what is being unpacked
-        Some(Family::Debian) => &["/var/lib/dpkg/info/*", "/var/lib/dpkg/tmp.ci/*"],
+        // dpkg(1): what is installed, and what is being unpacked; dpkg-preconfigure(8), which asks a
+        // package's questions before that
+        Some(Family::Debian) => &[
+            "/var/lib/dpkg/info/*",
+            "/var/lib/dpkg/tmp.ci/*",
+            "/var/cache/debconf/tmp.ci/*",
+        ],
         Some(Family::Rhel | Family::Suse) => &["/var/tmp/rpm-tmp.*"],
         // libalpm, `_alpm_runscriptlet`: a folder of its own for each
         Some(Family::Arch) => &["/tmp/alpm_*/.INSTALL"],

@@ -26,6 +26,7 @@ use tokio::time::Instant;
 
 use crate::fault::Fault;
 use crate::journal::Journal;
+use crate::keyrings::Keyrings;
 use crate::link::{Incoming, Link};
 use crate::manifest::{ManifestReader, NetChanges, TraceReader};
 use crate::output::Capture;
@@ -58,6 +59,7 @@ pub(crate) struct Driver {
     outputs: BTreeMap<u32, (Channel, Capture)>,
     manifests: BTreeMap<u32, ManifestReader>,
     traces: BTreeMap<u32, ((OpId, Pass, u64), TraceReader)>,
+    keyrings: Keyrings,
     finished: Finished,
     running: Option<(OpId, Pass, Instant)>,
     needles: BTreeMap<OpId, Vec<String>>,
@@ -119,6 +121,7 @@ impl Driver {
             outputs: BTreeMap::new(),
             manifests: BTreeMap::new(),
             traces: BTreeMap::new(),
+            keyrings: Keyrings::default(),
             finished: Finished::default(),
             running: None,
             needles: BTreeMap::new(),
@@ -266,6 +269,13 @@ impl Driver {
         self.missed.first()
     }
 
+    /// The files of keys that the image's own managers trust, by their paths: what the sandbox said of
+    /// itself before anything was performed.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for who checks signatures"))]
+    pub(crate) fn keyrings(&self) -> &BTreeMap<String, Vec<u8>> {
+        self.keyrings.files()
+    }
+
     /// True once the sandbox has said that it is prepared.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready
@@ -282,6 +292,7 @@ impl Driver {
         match event {
             ExecutorEvent::Ready { addresses, .. } => {
                 add_repositories(&self.names, &addresses, manager_trusts);
+                self.keyrings.shut();
                 self.ready = true;
                 Ok(())
             }
@@ -372,15 +383,7 @@ impl Driver {
                     ..
                 } if id == op.id && reported == pass => {
                     self.running = None;
-                    let stdout = std::mem::take(&mut self.finished.stdout);
-                    let stderr = std::mem::take(&mut self.finished.stderr);
-                    let output = Output {
-                        op: id,
-                        pass,
-                        stdout: stdout.clone(),
-                        stderr: stderr.clone(),
-                    };
-                    self.record(Origin::Runner, Body::Output(output))?;
+                    let (stdout, stderr) = self.printed(id, pass)?;
                     return Ok(OpEnd {
                         skipped: false,
                         answers: Answers::Yes,
@@ -424,6 +427,18 @@ impl Driver {
             ms,
         };
         self.record(Origin::Runner, Body::Executor(event))?;
+        let (stdout, stderr) = self.printed(op, pass)?;
+        Ok(OpEnd {
+            skipped: false,
+            answers: Answers::No,
+            ending: Some(ending),
+            stdout,
+            stderr,
+        })
+    }
+
+    /// What an op that is over has printed, written down.
+    fn printed(&mut self, op: OpId, pass: Pass) -> Result<(Captured, Captured), Fault> {
         let stdout = std::mem::take(&mut self.finished.stdout);
         let stderr = std::mem::take(&mut self.finished.stderr);
         let output = Output {
@@ -433,13 +448,7 @@ impl Driver {
             stderr: stderr.clone(),
         };
         self.record(Origin::Runner, Body::Output(output))?;
-        Ok(OpEnd {
-            skipped: false,
-            answers: Answers::No,
-            ending: Some(ending),
-            stdout,
-            stderr,
-        })
+        Ok((stdout, stderr))
     }
 
     /// Has a manifest taken and records what it shows.
@@ -503,7 +512,7 @@ impl Driver {
                 Ok(None) => return Err(Fault::lost("the sandbox's stream has ended".into())),
                 Ok(Some(Incoming::Gone(error))) => return Err(Fault::lost(error.to_string())),
                 Ok(Some(Incoming::Message(message))) => return Ok(message),
-                Ok(Some(Incoming::Opened(stream, purpose))) => self.opened(stream, purpose),
+                Ok(Some(Incoming::Opened(stream, purpose))) => self.opened(stream, purpose)?,
                 Ok(Some(Incoming::Bytes(stream, bytes))) => {
                     if let Some((_, capture)) = self.outputs.get_mut(&stream) {
                         capture.push(&bytes);
@@ -511,6 +520,8 @@ impl Driver {
                         reader.push(&bytes).map_err(Fault::lost)?;
                     } else if let Some((_, reader)) = self.traces.get_mut(&stream) {
                         reader.push(&bytes).map_err(Fault::lost)?;
+                    } else {
+                        self.keyrings.push(stream, &bytes).map_err(Fault::lost)?;
                     }
                     self.link.consumed(stream, bytes.len());
                 }
@@ -518,6 +529,7 @@ impl Driver {
                     if let Some(error) = error {
                         return Err(Fault::lost(format!("one of its streams broke: {error}")));
                     }
+                    self.keyrings.close(stream);
                     if let Some((channel, capture)) = self.outputs.remove(&stream) {
                         self.finished.put(channel, capture);
                     }
@@ -534,7 +546,7 @@ impl Driver {
         }
     }
 
-    fn opened(&mut self, stream: u32, purpose: Purpose) {
+    fn opened(&mut self, stream: u32, purpose: Purpose) -> Result<(), Fault> {
         match purpose {
             Purpose::Output { op, channel, .. } => {
                 let needles = self.needles.get(&op).map_or(&[][..], Vec::as_slice);
@@ -549,11 +561,10 @@ impl Driver {
                 let reader = TraceReader::new("trace", trace::MAX_LINES);
                 self.traces.insert(stream, ((op, pass, events), reader));
             }
-            Purpose::Connect { .. }
-            | Purpose::Blob { .. }
-            | Purpose::Keyring { .. }
-            | Purpose::Pty { .. } => {}
+            Purpose::Keyring { path } => self.keyrings.open(stream, path).map_err(Fault::lost)?,
+            Purpose::Connect { .. } | Purpose::Blob { .. } | Purpose::Pty { .. } => {}
         }
+        Ok(())
     }
 
     fn connect(&self, purpose: Purpose, end: tokio::io::DuplexStream) {

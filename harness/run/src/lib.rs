@@ -3,7 +3,7 @@
 //! It judges nothing (that is `observe`, from the journal) and prints nothing (a listener on the
 //! journal does). Modules in the order of a run: [`schedule`] (cells, attempts, retries),
 //! [`cell`] (one attempt: content, sandbox, program, end), `drive` (one program), `link` (the
-//! byte stream), `manifest` and `output` (what is folded as it arrives), [`journal`] (what is
+//! byte stream), `manifest`, `output` and `keyrings` (what is folded or kept as it arrives), [`journal`] (what is
 //! kept), [`shell`] (a person in a sandbox), [`derive`](mod@derive) (a sandbox that becomes an image).
 
 pub mod cell;
@@ -11,6 +11,7 @@ pub mod derive;
 mod drive;
 mod fault;
 pub mod journal;
+mod keyrings;
 mod keys;
 mod link;
 mod manifest;

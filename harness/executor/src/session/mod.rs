@@ -32,8 +32,8 @@ use crate::manifest::{Contents, Manifests};
 use crate::mux::{Incoming, Mux, read_frames};
 use crate::reap::{Reaper, kill_everything, lock};
 use crate::surroundings::TrustBundle;
-use crate::users::{User, ensure_dev};
-use crate::{loopback, repositories, surroundings, terminal, tunnel};
+use crate::users::{self, User, ensure_dev};
+use crate::{keyrings, loopback, repositories, surroundings, terminal, tunnel};
 
 /// Most bytes kept of an answer about booting.
 const ANSWER_BYTES: usize = 1024;
@@ -160,6 +160,8 @@ pub(crate) fn run(input: OwnedFd, output: OwnedFd, boot: Option<Boot>) -> io::Re
 /// Receives the program, prepares, and follows directives to the end.
 fn follow(session: &'static Session, incoming: &Receiver<Incoming>) -> Result<(), Fault> {
     let program = receive_program(incoming)?;
+    let tracer = &session.reaper.tracer;
+    tracer.look_for_scripts(program.harness.scripts.clone());
     // First of all: what boots may itself add users.
     wait_for_boot(session)?;
     let machine = prepare(session, &program)?;
@@ -241,7 +243,7 @@ fn wait_for_boot(session: &'static Session) -> Result<(), Fault> {
     }
 }
 
-/// Makes the sandbox ready: the user, the tunnel. One that becomes an image gets no user: what runs
+/// Makes the sandbox ready: the user, the tunnel, the keys told. One that becomes an image gets no user: what runs
 /// as the unprivileged one is root's there.
 fn prepare(session: &'static Session, program: &Program) -> Result<&'static Machine, Fault> {
     fs::DirBuilder::new()
@@ -263,6 +265,10 @@ fn prepare(session: &'static Session, program: &Program) -> Result<&'static Mach
         dev,
     });
     tunnel::listen(session)?;
+    if !program.becomes_image {
+        keyrings::send(session.mux, &program.harness.keyrings);
+    }
+    let [users, groups] = users::names();
     session.mux.report(ExecutorEvent::Ready {
         uid,
         gid,
@@ -274,8 +280,8 @@ fn prepare(session: &'static Session, program: &Program) -> Result<&'static Mach
             .map(|name| (*name).to_owned())
             .collect(),
         addresses: repositories::addresses(&program.harness.repository_files),
-        users: BTreeMap::new(),
-        groups: BTreeMap::new(),
+        users,
+        groups,
     });
     Ok(machine)
 }

@@ -5,11 +5,13 @@
 //! seizes it and lets it go on. From then on every process and thread of it stops for the same
 //! thread: when it begins, when it has executed a program, and before every call of the table in
 //! [`calls`], after which it stops once more for the answer. Read [`stop`] for how, [`read`] for what
-//! can be known of a stopped process, [`lines`] for what is told.
+//! can be known of a stopped process, [`scripts`] for what a program was told to run, [`lines`] for what
+//! is told.
 
 mod calls;
 mod lines;
 mod read;
+mod scripts;
 mod stop;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +53,8 @@ struct State {
     /// Addresses that programs have bound their sockets to.
     bound: BTreeMap<(u32, u64), String>,
     programs: u32,
+    /// Where the scripts of packages lie while they run: patterns of paths.
+    scripts: Vec<String>,
     /// True once a program has got another root folder: absolute paths may begin elsewhere.
     has_other_roots: bool,
 }
@@ -80,6 +84,11 @@ struct Inside {
 }
 
 impl Tracer {
+    /// Tells with every program from now on which scripts among its words lie where these patterns say.
+    pub(crate) fn look_for_scripts(&self, patterns: Vec<String>) {
+        lock(&self.state).scripts = patterns;
+    }
+
     /// Begins to follow a process that has stopped itself for it.
     ///
     /// # Errors
@@ -206,19 +215,20 @@ impl State {
         let mut program = followed.program;
         if let Some(began) = read::began(pid) {
             self.programs += 1;
+            let scripts = scripts::of(pid, &began, &self.scripts);
             self.lines.program(TracedProgram {
                 id: self.programs,
                 parent: program,
                 started_for: followed.started_for,
                 pid: pid.unsigned_abs(),
-                argv: began.argv,
+                argv: began.words.iter().map(|word| escape_path(word)).collect(),
                 cut: began.cut,
-                exe: began.exe,
+                exe: escape_path(&began.exe),
                 folder: began.folder,
                 uid: began.uid,
                 gid: began.gid,
                 maintscript: began.maintscript,
-                scripts: Vec::new(),
+                scripts,
             });
             program = Some(self.programs);
         } else if !is_gone(pid) {

@@ -80,9 +80,9 @@ impl Memories {
 /// A program as it begins.
 #[derive(Debug)]
 pub(super) struct Began {
-    pub(super) argv: Vec<String>,
+    pub(super) words: Vec<Vec<u8>>,
     pub(super) cut: bool,
-    pub(super) exe: String,
+    pub(super) exe: Vec<u8>,
     pub(super) folder: String,
     pub(super) uid: u32,
     pub(super) gid: u32,
@@ -95,9 +95,9 @@ pub(super) fn began(pid: i32) -> Option<Began> {
     let (environment, _) = read_up_to(pid, "environ", ENVIRONMENT)?;
     let status = status(pid)?;
     Some(Began {
-        argv: words_of(&words),
+        words: words_of(&words),
         cut,
-        exe: escape_path(&link(pid, "exe")?),
+        exe: link(pid, "exe")?,
         folder: escape_path(&link(pid, "cwd")?),
         uid: effective(&status, "Uid:")?,
         gid: effective(&status, "Gid:")?,
@@ -156,9 +156,9 @@ fn effective(status: &str, name: &str) -> Option<u32> {
     field(status, name)?.nth(1)?.parse().ok()
 }
 
-fn words_of(bytes: &[u8]) -> Vec<String> {
+fn words_of(bytes: &[u8]) -> Vec<Vec<u8>> {
     let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
-    bytes.split(|byte| *byte == 0).map(escape_path).collect()
+    bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
 }
 
 fn maintscript(environment: &[u8]) -> Option<MaintScript> {
@@ -288,7 +288,7 @@ mod tests {
     fn this_process_is_read_like_any_other() {
         let pid = i32::try_from(std::process::id()).expect("an id");
         let began = began(pid).expect("this process");
-        assert!(!began.argv.is_empty() && began.folder.starts_with('/'));
+        assert!(!began.words.is_empty() && began.folder.starts_with('/'));
         let text = c"some text";
         let address = text.as_ptr() as u64;
         let mut memories = Memories::default();

@@ -409,6 +409,21 @@ impl Session {
             .expect("lines of a trace")
     }
 
+    /// The files of keys that were sent, in order.
+    pub(crate) fn keyrings(&self) -> Vec<(&str, &[u8])> {
+        let keyrings = self
+            .streams
+            .values()
+            .filter_map(|came| match &came.purpose {
+                Some(Purpose::Keyring { path }) => {
+                    assert_eq!(came.closed, Some(None), "{path}");
+                    Some((path.as_str(), came.bytes.as_slice()))
+                }
+                _ => None,
+            });
+        keyrings.collect()
+    }
+
     /// Ends the session as it should end: `Goodbye` and exit code 0.
     pub(crate) fn stop(mut self) {
         self.directive(Directive::Stop);

@@ -137,7 +137,7 @@ pub struct PackageScript {
     pub phase: String,
     /// What runs it: a path, or `<lua>` for the interpreter within rpm.
     pub interpreter: String,
-    /// sha256 of its text as the package holds it.
+    /// sha256 of its text as its manager writes it to the file that is run.
     pub sha256: [u8; 32],
 }
 

@@ -31,6 +31,7 @@ mod tag {
     pub(super) const FLAGS: u32 = 1037;
     pub(super) const USERS: u32 = 1039;
     pub(super) const GROUPS: u32 = 1040;
+    pub(super) const PROVIDES: u32 = 1047;
     pub(super) const FOLDER_INDEXES: u32 = 1116;
     pub(super) const BASE_NAMES: u32 = 1117;
     pub(super) const FOLDERS: u32 = 1118;
@@ -40,15 +41,27 @@ mod tag {
 }
 
 /// Scripts: when, the text's tag, the tag of what runs it.
-const SCRIPTS: [(&str, u32, u32); 7] = [
+const SCRIPTS: [(&str, u32, u32); 9] = [
     ("%pretrans", 1151, 1153),
     ("%pre", 1023, 1085),
     ("%post", 1024, 1086),
     ("%preun", 1025, 1087),
     ("%postun", 1026, 1088),
     ("%posttrans", 1152, 1154),
+    ("%preuntrans", 5103, 5105),
+    ("%postuntrans", 5104, 5106),
     ("%verify", 1079, 1091),
 ];
+
+/// What rpm has a shell run, from 4.19 on, for every file of a package that asks for users and groups
+/// (sysusers.d(5)): `COMMAND --replace FILE -`, with the lines on standard input. The command is
+/// `%__systemd_sysusers` of its macros: the first of these as rpm comes, the second where a
+/// distribution has it so. Which it is the package does not say.
+const SYSUSERS: [&str; 2] = ["/usr/lib/rpm/sysusers.sh", "/usr/bin/systemd-sysusers"];
+const SYSUSERS_FOLDER: &[u8] = b"/usr/lib/sysusers.d/";
+
+/// How the names begin of what such a package provides (rpm's `rpmdsIsSysuser`).
+const SYSUSERS_PROVIDES: [&[u8]; 3] = [b"user(", b"group(", b"groupmember("];
 
 /// Scripts that run when other packages, or files of them, come and go: the texts' tag, the tag of what
 /// runs them.
@@ -170,12 +183,14 @@ fn contents(header: &Header) -> Result<PackageContents, PackageError> {
         .map(|epoch| format!("{epoch}:"));
     let (version, release) = (text(tag::VERSION)?, text(tag::RELEASE)?);
     let (files, configuration) = files(header)?;
+    let mut scripts = scripts(header);
+    scripts.extend(sysusers(header, &files));
     Ok(PackageContents {
         name: text(tag::NAME)?,
         version: format!("{}{version}-{release}", epoch.unwrap_or_default()),
         architecture: text(tag::ARCH)?,
         files,
-        scripts: scripts(header),
+        scripts,
         configuration,
     })
 }
@@ -205,6 +220,36 @@ fn scripts(header: &Header) -> Vec<PackageScript> {
         texts.map(of).collect::<Vec<_>>()
     });
     plain.chain(triggers).collect()
+}
+
+/// The scripts that rpm makes of a package's users and groups, which stand in no package.
+fn sysusers(header: &Header, files: &[PackagedFile]) -> Vec<PackageScript> {
+    let asks = header.texts(tag::PROVIDES).into_iter().any(|name| {
+        let mut begins = SYSUSERS_PROVIDES.iter();
+        begins.any(|begin| name.starts_with(begin))
+    });
+    if !asks {
+        return Vec::new();
+    }
+    let files = files
+        .iter()
+        .map(|file| &*file.path)
+        .filter(|path| path.starts_with(SYSUSERS_FOLDER) && path.ends_with(b".conf"));
+    // What is asked for by the package alone has no file.
+    let arguments: Vec<Vec<u8>> = files
+        .map(|path| [b" --replace ", path, b" -"].concat())
+        .chain([b" -".to_vec()])
+        .collect();
+    let commands = SYSUSERS.iter().flat_map(|command| {
+        let text = |arguments: &Vec<u8>| [command.as_bytes(), arguments].concat();
+        arguments.iter().map(text).collect::<Vec<_>>()
+    });
+    let script = |text: Vec<u8>| PackageScript {
+        phase: "%sysusers".to_owned(),
+        interpreter: "/bin/sh".to_owned(),
+        sha256: Sha256::digest(text).into(),
+    };
+    commands.map(script).collect()
 }
 
 type Files = (Vec<PackagedFile>, Vec<Vec<u8>>);

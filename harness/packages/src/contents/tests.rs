@@ -160,6 +160,84 @@ fn a_package_of_pacmans_is_read_whole() {
     assert_eq!(read.files[0].path, b"/usr/bin/demo");
 }
 
+/// A header of rpm's: texts by their tags, and single numbers of so many bytes.
+fn header(texts: &[(u32, &[&str])], numbers: &[(u32, usize, u32)]) -> Vec<u8> {
+    let texts = texts.iter().map(|(tag, values)| {
+        let text = |value: &&str| [value.as_bytes(), b"\0"].concat();
+        (*tag, values.len(), values.iter().flat_map(text).collect())
+    });
+    let numbers = numbers.iter().map(|(tag, width, value)| {
+        let bytes = value.to_be_bytes();
+        (*tag, 1, bytes[bytes.len() - width..].to_vec())
+    });
+    let (mut index, mut store, mut count) = (Vec::new(), Vec::new(), 0u32);
+    for (tag, values, bytes) in texts.chain(numbers) {
+        // The type is not looked at.
+        for number in [tag, 0, store.len() as u32, values as u32] {
+            index.extend(number.to_be_bytes());
+        }
+        store.extend::<Vec<u8>>(bytes);
+        count += 1;
+    }
+    let mut header = vec![0x8e, 0xad, 0xe8, 0x01, 0, 0, 0, 0];
+    header.extend(count.to_be_bytes());
+    header.extend((store.len() as u32).to_be_bytes());
+    [header, index, store].concat()
+}
+
+#[test]
+fn scripts_of_an_rpm_are_hashed_as_rpm_writes_them() {
+    let texts: &[(u32, &[&str])] = &[
+        (1000, &["demo"]),
+        (1001, &["2.0"]),
+        (1002, &["1"]),
+        (1022, &["noarch"]),
+        (1024, &["true"]),
+        (1086, &["/bin/sh"]),
+        (5104, &["false"]),
+        (5106, &["<lua>"]),
+        (1117, &["demo.conf"]),
+        (1118, &["/usr/lib/sysusers.d/"]),
+        (1035, &[""]),
+        (1036, &[""]),
+        (1039, &["root"]),
+        (1040, &["root"]),
+        (1047, &["demo", "user(demo)"]),
+    ];
+    let numbers = [
+        (1116, 4, 0),
+        (1030, 2, 0o100_644),
+        (1037, 4, 0),
+        (1028, 4, 7),
+    ];
+    let mut lead = vec![0xed, 0xab, 0xee, 0xdb];
+    lead.resize(96, 0);
+    let scripts = |texts| {
+        let package = [lead.clone(), header(&[], &[]), header(texts, &numbers)].concat();
+        let read = read(PackageFormat::Rpm, package.as_slice()).expect("a package");
+        let of = |script: PackageScript| (script.phase, script.interpreter, script.sha256);
+        read.scripts.into_iter().map(of).collect::<Vec<_>>()
+    };
+    let script = |phase: &str, interpreter: &str, text| {
+        (phase.to_owned(), interpreter.to_owned(), hash(text))
+    };
+    let asked = " --replace /usr/lib/sysusers.d/demo.conf -";
+    let [ours, theirs] = ["/usr/lib/rpm/sysusers.sh", "/usr/bin/systemd-sysusers"];
+    assert_eq!(
+        scripts(texts),
+        [
+            script("%post", "/bin/sh", "true"),
+            script("%postuntrans", "<lua>", "false"),
+            script("%sysusers", "/bin/sh", &format!("{ours}{asked}")),
+            script("%sysusers", "/bin/sh", &format!("{ours} -")),
+            script("%sysusers", "/bin/sh", &format!("{theirs}{asked}")),
+            script("%sysusers", "/bin/sh", &format!("{theirs} -")),
+        ]
+    );
+    // Without the last one, it asks for no user.
+    assert_eq!(scripts(&texts[..texts.len() - 1]).len(), 2);
+}
+
 #[test]
 fn names_say_what_a_package_is() {
     for (name, format) in [

@@ -72,6 +72,19 @@ fn booting() -> Plan {
 }
 
 #[tokio::test(start_paused = true)]
+async fn keys_are_what_the_image_had() {
+    let message = lost_thrice(ready().manifest(&[]).keyring("/k", b"late")).await;
+    assert!(
+        message.contains("it sent a file of keys too late"),
+        "{message}"
+    );
+    let many: Vec<String> = (0..=64).map(|number| format!("/{number}")).collect();
+    let many: Vec<(&str, &[u8])> = many.iter().map(|path| (&**path, &b"k"[..])).collect();
+    let message = lost_thrice(Script::default().hello().ready_with(&many)).await;
+    assert!(message.contains("more than 64 files of keys"), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sandbox_that_boots_is_told_from_one_that_does_not() {
     let mut stage = Stage::new();
     let booted = Script::default()

@@ -119,7 +119,16 @@ impl Script {
     /// Waits for the program and reports that the sandbox is prepared, with the user 1000 added.
     #[must_use]
     pub fn ready(self) -> Self {
-        self.with(Step::Await(Awaited::Program))
+        self.ready_with(&[])
+    }
+
+    /// The same, after it has sent these files of keys.
+    #[must_use]
+    pub fn ready_with(self, keyrings: &[(&str, &[u8])]) -> Self {
+        let program = self.with(Step::Await(Awaited::Program));
+        keyrings
+            .iter()
+            .fold(program, |script, (path, bytes)| script.keyring(path, bytes))
             .event(ExecutorEvent::Ready {
                 uid: 1000,
                 gid: 1000,
@@ -127,9 +136,16 @@ impl Script {
                 hosts_added: true,
                 untraced: Vec::new(),
                 addresses: Vec::new(),
-                users: BTreeMap::new(),
-                groups: BTreeMap::new(),
+                users: named(&[(0, "root"), (1000, "dev")]),
+                groups: named(&[(0, "root"), (1000, "dev")]),
             })
+    }
+
+    /// Sends a file of keys at once.
+    #[must_use]
+    pub fn keyring(self, path: &str, bytes: &[u8]) -> Self {
+        let path = path.to_owned();
+        self.with(Step::Stream(Purpose::Keyring { path }, bytes.to_vec()))
     }
 
     /// Waits for `Continue` and performs an op that prints this and exits with 0.
@@ -290,6 +306,11 @@ pub(super) fn manifest_taken(lines: usize) -> ExecutorEvent {
         mounts: Vec::new(),
         ms: 1,
     }
+}
+
+fn named(names: &[(u32, &str)]) -> BTreeMap<u32, String> {
+    let name = |(id, name): &(u32, &str)| (*id, (*name).to_owned());
+    names.iter().map(name).collect()
 }
 
 fn json_lines(lines: &[impl Serialize]) -> Vec<u8> {
