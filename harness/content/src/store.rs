@@ -167,6 +167,18 @@ impl Store {
         }))
     }
 
+    /// A blob, open at its start, verified. `None` as for [`Store::get`]. What is open stays readable
+    /// whatever becomes of its name.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn open_verified(&self, digest: &Digest) -> Result<Option<File>, StoreError> {
+        let Some(mut file) = self.open_blob(digest, Use::Counts)? else {
+            return Ok(None);
+        };
+        Ok(self.verified(digest, &mut file)?.map(|_| file))
+    }
+
     /// Whether a blob of that name exists. Its bytes are not looked at, so a reader may still find
     /// it damaged.
     #[must_use]
