@@ -8,10 +8,11 @@
 //! Read [`rules`] first (which comparator), then [`range`] (constraints over it), then the
 //! comparators [`dpkg`], [`rpm`], [`pacman`] and [`apk`]. [`dotted`] compares what commands print about
 //! themselves, [`distro`] the `VERSION_ID` of os-release. [`contents`] reads packages, [`index`] the
-//! indexes of repositories.
+//! indexes of repositories; which of them a file is its name says ([`role`]).
 
 pub mod contents;
 pub mod index;
+pub mod role;
 pub mod rules;
 
 pub mod apk;

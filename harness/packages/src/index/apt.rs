@@ -51,7 +51,7 @@ pub(super) fn packages(bytes: &mut impl BufRead) -> Result<Listed, Unreadable> {
     while line(bytes, &mut kept, LONGEST)? {
         if let Some(hash) = kept.strip_prefix(b"SHA256:") {
             let hash = sha256(hash.trim_ascii()).ok_or(Unreadable::Damaged("a hash"))?;
-            listed.add(hash, None)?;
+            listed.add(hash, Vec::new())?;
         }
     }
     Ok(listed)

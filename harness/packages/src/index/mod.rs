@@ -8,15 +8,18 @@
 //!
 //! Only sha256 counts. Bytes in, values out; an index comes from the network and unpacks to hundreds of
 //! megabytes, so it is read as a stream, bounded, and a fault is an error. Whether anybody signed it is
-//! checked elsewhere. Read [`IndexFormat::read`] first, then [`apt`], [`rpm_md`] and [`pacman`].
+//! checked elsewhere. Read [`IndexFormat::read`] first, then [`Listing`], [`apt`], [`rpm_md`] and
+//! [`pacman`].
 
 pub mod apt;
+mod listing;
 mod pacman;
 pub mod rpm_md;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read as _};
 
+pub use self::listing::Listing;
 use crate::compression::decompressed;
 use crate::unreadable::Unreadable;
 
@@ -46,12 +49,11 @@ pub enum IndexFormat {
     Pacman,
 }
 
-/// The packages that an index lists, each with the OpenPGP packets of its own signature where these stand
-/// in the index, as they do in pacman's.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Listed {
-    /// By the hash of their bytes.
-    pub packages: BTreeMap<Sha256, Option<Vec<u8>>>,
+/// The packages that an index lists while it is read, each with the OpenPGP packets of its own signature
+/// where these stand in the index, as they do in pacman's; nothing where they do not.
+#[derive(Debug, Default)]
+struct Listed {
+    packages: BTreeMap<Sha256, Vec<u8>>,
     signed: usize,
 }
 
@@ -60,7 +62,7 @@ impl IndexFormat {
     ///
     /// # Errors
     /// It is damaged, or larger than the bounds of this module.
-    pub fn read(self, bytes: impl BufRead) -> Result<Listed, Unreadable> {
+    pub fn read(self, bytes: impl BufRead) -> Result<Listing, Unreadable> {
         // One byte more than there may be, so that what is too large is told from what ends there.
         let mut bytes = BufReader::new(decompressed(bytes)?.take(MOST_BYTES + 1));
         let listed = match self {
@@ -71,13 +73,13 @@ impl IndexFormat {
         if bytes.get_ref().limit() == 0 {
             return Err(Unreadable::TooLarge("bytes"));
         }
-        listed
+        Ok(Listing::of(&listed?))
     }
 }
 
 impl Listed {
-    fn add(&mut self, sha256: Sha256, signature: Option<Vec<u8>>) -> Result<(), Unreadable> {
-        self.signed += signature.as_ref().map_or(0, Vec::len);
+    fn add(&mut self, sha256: Sha256, signature: Vec<u8>) -> Result<(), Unreadable> {
+        self.signed += signature.len();
         if self.packages.len() == MOST_LISTED {
             return Err(Unreadable::TooLarge("packages"));
         }

@@ -34,7 +34,7 @@ pub(super) fn packages(bytes: &mut impl BufRead) -> Result<Listed, Unreadable> {
 }
 
 fn describe(bytes: BufReader<impl Read>, listed: &mut Listed) -> Result<(), Unreadable> {
-    let (mut hash, mut signature) = (None, None);
+    let (mut hash, mut signature) = (None, Vec::new());
     let (mut bytes, mut kept, mut field) = (bytes, Vec::new(), Vec::new());
     while line(&mut bytes, &mut kept, LONGEST)? {
         if kept.starts_with(b"%") {
@@ -44,7 +44,7 @@ fn describe(bytes: BufReader<impl Read>, listed: &mut Listed) -> Result<(), Unre
             hash = Some(found.ok_or(Unreadable::Damaged("a hash"))?);
         } else if field == b"%PGPSIG%" && !kept.is_empty() {
             let found = base64::decode(&kept);
-            signature = Some(found.ok_or(Unreadable::Damaged("a signature"))?);
+            signature = found.ok_or(Unreadable::Damaged("a signature"))?;
         }
     }
     match hash {

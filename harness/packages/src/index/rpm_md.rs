@@ -53,7 +53,7 @@ pub(super) fn packages(bytes: &mut impl BufRead) -> Result<Listed, Unreadable> {
             && has(element, "pkgid", b"YES")
             && has(element, "type", b"sha256")
     };
-    walk(bytes, is_hash, |hash| listed.add(hash, None))?;
+    walk(bytes, is_hash, |hash| listed.add(hash, Vec::new()))?;
     Ok(listed)
 }
 

@@ -20,11 +20,16 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("compressed")
 }
 
-fn listed(format: IndexFormat, bytes: &[u8]) -> Vec<(Sha256, Option<Vec<u8>>)> {
+/// What an index says of some hashes: that it lists them, and with which signature.
+fn listed(format: IndexFormat, bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let plain = format.read(bytes).expect("an index");
     let packed = format.read(gzip(bytes).as_slice());
     assert_eq!(packed.expect("the same index"), plain);
-    plain.packages.into_iter().collect()
+    let digits = 0..=0xf;
+    let found = digits.filter_map(|digit| Some((digit, plain.find(&hash(digit))?.to_vec())));
+    let found: Vec<_> = found.collect();
+    assert_eq!(found.len(), plain.len());
+    found
 }
 
 #[test]
@@ -51,7 +56,7 @@ fn a_packages_file_lists_packages() {
     );
     assert_eq!(
         listed(IndexFormat::Apt, text.as_bytes()),
-        [(hash(0xa), None), (hash(0xb), None)]
+        [(0xa, vec![]), (0xb, vec![])]
     );
     let damaged = IndexFormat::Apt.read("SHA256: 12\n".as_bytes());
     assert!(matches!(damaged, Err(Unreadable::Damaged("a hash"))));
@@ -76,7 +81,7 @@ fn repomd_lists_primary_and_primary_lists_packages() {
     );
     assert_eq!(
         listed(IndexFormat::RpmMd, primary.as_bytes()),
-        [(hash(0xa), None), (hash(0xb), None)]
+        [(0xa, vec![]), (0xb, vec![])]
     );
     for damaged in [
         &primary[..primary.len() - 4],
@@ -113,7 +118,7 @@ fn a_database_lists_packages_with_their_signatures() {
     ]);
     assert_eq!(
         listed(IndexFormat::Pacman, &bytes),
-        [(hash(0xa), Some(b"foo".to_vec())), (hash(0xb), None)]
+        [(0xa, b"foo".to_vec()), (0xb, vec![])]
     );
     for damaged in ["%SHA256SUM%\n12\n", "%PGPSIG%\n!\n"] {
         let bytes = database(&[("a-1-1/desc", damaged)]);
@@ -147,13 +152,14 @@ proptest! {
         let hex = |hash: &Sha256| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let found = |format: IndexFormat, text: &str| {
             let read = format.read(text.as_bytes()).expect("an index");
-            read.packages.into_keys().collect::<Indexes>()
+            read.len() == hashes.len() && hashes.iter().all(|hash| read.find(hash).is_some())
         };
         let packages: String = hashes.iter().map(|it| format!("Package: x\nSHA256: {}\n\n", hex(it))).collect();
-        prop_assert_eq!(&found(IndexFormat::Apt, &packages), &hashes);
+        prop_assert!(found(IndexFormat::Apt, &packages));
         let package = |it| format!("<p><checksum type=\"sha256\" pkgid=\"YES\">{}</checksum></p>", hex(it));
         let primary: String = hashes.iter().map(package).collect();
-        prop_assert_eq!(&found(IndexFormat::RpmMd, &format!("<m>{primary}</m>")), &hashes);
+        let primary = format!("<m>{primary}</m>");
+        prop_assert!(found(IndexFormat::RpmMd, &primary));
         let release: String = hashes.iter().map(|it| format!(" {} 1 Packages\n", hex(it))).collect();
         prop_assert_eq!(&apt::indexes(&format!("SHA256:\n{release}")).expect("a release"), &hashes);
     }
