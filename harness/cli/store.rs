@@ -53,9 +53,9 @@ pub(crate) struct VerifiedDocument {
 
 #[derive(Serialize, JsonSchema)]
 struct Row {
-    /// `blob`, `corrupt`, `evidence`, `temporary` or `foreign`.
+    /// `blob`, `corrupt`, `evidence`, `derived`, `temporary` or `foreign`.
     kind: &'static str,
-    /// Of its bytes, or of those that should be there.
+    /// Of its bytes, of those that should be there, or of those it was made of.
     sha256: Option<String>,
     bytes: u64,
     used: String,
@@ -177,6 +177,7 @@ fn list(terminal: &Terminal, store: &Store, folder: &Path) -> Result<(), CliErro
                 }
                 ItemKind::Blob => String::new(),
                 ItemKind::Corrupt => "damaged; fetched again when it is needed".to_owned(),
+                ItemKind::Derived => "made of such bytes, and made again when needed".to_owned(),
                 ItemKind::Temporary => "being written, or left by a process that died".to_owned(),
                 ItemKind::Evidence | ItemKind::Foreign => plain(&item.path.display().to_string()),
             };
@@ -211,9 +212,14 @@ fn verify(terminal: &Terminal, store: &Store) -> Result<(), CliError> {
                 let said = "nothing assay writes: look at it and move it away".to_owned();
                 ("unknown", Some(said))
             }
-            (ItemKind::Blob | ItemKind::Corrupt | ItemKind::Evidence | ItemKind::Temporary, _) => {
-                continue;
-            }
+            (
+                ItemKind::Blob
+                | ItemKind::Corrupt
+                | ItemKind::Evidence
+                | ItemKind::Derived
+                | ItemKind::Temporary,
+                _,
+            ) => continue,
         };
         rows.push(VerifiedRow {
             sha256: item.digest.map(|digest| digest.to_string()),

@@ -5,6 +5,7 @@
 //! blobs/sha256/ab/<64 hex>.corrupt   a blob whose bytes no longer had that digest, set aside
 //! temporary/<process>-<n>            a blob being written; swept when a day old
 //! evidence/<64 hex>[.json]           bytes that were not the ones asked for, and the facts about them
+//! derived/<maker>/ab/<64 hex>        what was made of bytes of that digest, and can be made again
 //! ```
 //!
 //! A blob appears under its name only whole: it is written beside, flushed to the disk and renamed.
@@ -17,13 +18,14 @@
 //! and what it has just used is never removed as unused.
 
 mod contents;
+mod derived;
 mod error;
 mod incoming;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -32,6 +34,7 @@ use assay_wire::digest::Digest;
 use sha2::{Digest as _, Sha256};
 
 pub use self::contents::{Item, ItemKind, Pruned, Pruning, Verdict, digests_named_in};
+pub use self::derived::{MOST_DERIVED, Maker};
 use self::error::at;
 pub use self::error::{StoreError, WrongKind};
 pub use self::incoming::{Incoming, MismatchFacts};
@@ -164,6 +167,18 @@ impl Store {
         }))
     }
 
+    /// A blob, open at its start, verified. `None` as for [`Store::get`]. What is open stays readable
+    /// whatever becomes of its name.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn open_verified(&self, digest: &Digest) -> Result<Option<File>, StoreError> {
+        let Some(mut file) = self.open_blob(digest, Use::Counts)? else {
+            return Ok(None);
+        };
+        Ok(self.verified(digest, &mut file)?.map(|_| file))
+    }
+
     /// Whether a blob of that name exists. Its bytes are not looked at, so a reader may still find
     /// it damaged.
     #[must_use]
@@ -207,21 +222,26 @@ impl Store {
 
     /// Opens a blob's file, and notes that it was used. `None`: there is none.
     fn open_blob(&self, digest: &Digest, counted: Use) -> Result<Option<File>, StoreError> {
-        let path = self.name_of(digest);
         let _shared = self.lock_together();
+        self.open_file(&self.name_of(digest), counted)
+    }
+
+    /// Opens a file of the store, and notes that it was used. `None`: there is none.
+    fn open_file(&self, path: &Path, counted: Use) -> Result<Option<File>, StoreError> {
         // Looked at before it is opened: opening a pipe would wait for somebody to write.
-        let found = match fs::symlink_metadata(&path) {
+        let found = match fs::symlink_metadata(path) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(at(&path, "open")(error)),
+            Err(error) => return Err(at(path, "open")(error)),
         };
         if let Some(kind) = WrongKind::of(&found) {
+            let path = path.to_owned();
             return Err(StoreError::NotAFile { path, kind });
         }
-        let file = match File::open(&path) {
+        let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(at(&path, "open")(error)),
+            Err(error) => return Err(at(path, "open")(error)),
         };
         match counted {
             // Where the time cannot be set – a read-only disk, a file of somebody else's – nothing
@@ -322,6 +342,15 @@ impl Store {
 
     fn evidence(&self) -> PathBuf {
         self.root.join("evidence")
+    }
+
+    fn all_derived(&self) -> PathBuf {
+        self.root.join("derived")
+    }
+
+    fn derived_name(&self, maker: Maker, of: &Digest) -> PathBuf {
+        let hex = of.to_string();
+        self.all_derived().join(maker.0).join(&hex[..2]).join(&hex)
     }
 }
 

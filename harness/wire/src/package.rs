@@ -5,6 +5,8 @@
 //! the runner and not by the sandbox. What a package explains is `observe`'s to say. Paths are written
 //! with [`crate::manifest::escape_path`].
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -189,6 +191,24 @@ pub enum KeyPlace {
     },
 }
 
+/// A path as it is told from others where `/bin`, `/sbin` and `/lib…` are links into `/usr`, and
+/// `/usr/sbin` is one to `/usr/bin`: a package may name a file by either way, and a manifest shows the
+/// one that leads through no link. On a machine without those links two files may be told as one.
+#[must_use]
+pub fn merged_path(path: &str) -> Cow<'_, str> {
+    let rest = path.strip_prefix("/usr").unwrap_or(path);
+    let mut parts = rest.splitn(3, '/');
+    let folder = match (parts.next(), parts.next()) {
+        (Some(""), Some("bin" | "sbin")) => "/bin",
+        (Some(""), Some("lib" | "lib32" | "lib64" | "libo32" | "libx32")) => "/lib",
+        (Some(_) | None, Some(_) | None) => return Cow::Borrowed(path),
+    };
+    Cow::Owned(match parts.next() {
+        Some(rest) => format!("{folder}/{rest}"),
+        None => folder.to_owned(),
+    })
+}
+
 impl Signature {
     /// True if it is good.
     #[must_use]
@@ -203,5 +223,36 @@ impl Chain {
     pub fn is_verified(&self) -> bool {
         let index = self.index.as_ref();
         self.own.is_verified() || index.is_some_and(|index| index.signature.is_verified())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::merged_path;
+
+    #[test]
+    fn one_file_by_two_names_is_one() {
+        for (path, merged) in [
+            (
+                "/lib/systemd/system/x.service",
+                "/lib/systemd/system/x.service",
+            ),
+            (
+                "/usr/lib/systemd/system/x.service",
+                "/lib/systemd/system/x.service",
+            ),
+            ("/usr/lib64/x", "/lib/x"),
+            ("/sbin/x", "/bin/x"),
+            ("/usr/bin", "/bin"),
+            ("/usr/share/lib/x", "/usr/share/lib/x"),
+            ("/usr/library", "/usr/library"),
+            ("/usr", "/usr"),
+            ("/usrlib/x", "/usrlib/x"),
+            ("/usrbin", "/usrbin"),
+            ("/", "/"),
+            ("", ""),
+        ] {
+            assert_eq!(merged_path(path), merged, "{path}");
+        }
     }
 }

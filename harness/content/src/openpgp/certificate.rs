@@ -35,26 +35,35 @@ pub(super) struct Assembled {
 }
 
 /// A primary key with the packets that follow it.
-struct Bundle {
-    primary: PublicKey,
+#[derive(Debug)]
+pub(super) struct Bundle {
+    pub(super) primary: PublicKey,
     signatures: Vec<Signature>,
     users: Vec<(UserPacket, Vec<Signature>)>,
-    subkeys: Vec<(PublicSubkey, Vec<Signature>)>,
+    pub(super) subkeys: Vec<(PublicSubkey, Vec<Signature>)>,
 }
 
 /// A user id, or a user attribute, which is never shown.
+#[derive(Debug)]
 enum UserPacket {
     Id(pgp::packet::UserId),
     Attribute,
 }
 
+/// The keys of a file with their packets, none of which is verified yet.
+pub(super) fn bundles(split: Split) -> Vec<Bundle> {
+    Gathered::of(split).bundles
+}
+
+/// What follows from the packets of one key.
+pub(super) fn judged(bundle: &Bundle, now: u64) -> Key {
+    let left = MAX_VERIFICATIONS;
+    Judge { now, left }.key(bundle)
+}
+
 /// Puts packets together to keys.
 pub(super) fn assemble(split: Split, now: u64) -> Assembled {
-    let mut gathered = Gathered::default();
-    split
-        .packets
-        .into_iter()
-        .for_each(|piece| gathered.take(piece));
+    let mut gathered = Gathered::of(split);
     let mut judge = Judge {
         now,
         left: MAX_VERIFICATIONS,
@@ -85,6 +94,13 @@ struct Gathered {
 }
 
 impl Gathered {
+    fn of(split: Split) -> Self {
+        let mut gathered = Self::default();
+        let packets = split.packets.into_iter();
+        packets.for_each(|piece| gathered.take(piece));
+        gathered
+    }
+
     fn complain(&mut self, what: String) {
         if self.unreadable.len() < MAX_COMPLAINTS {
             self.unreadable.push(what);
@@ -413,7 +429,7 @@ fn is_by(signature: &Signature, key: &PublicKey) -> bool {
         || fingerprints.contains(&&key.fingerprint())
 }
 
-fn created(signature: &Signature) -> u64 {
+pub(super) fn created(signature: &Signature) -> u64 {
     signature
         .created()
         .map_or(0, |created| u64::from(created.as_secs()))
@@ -469,7 +485,7 @@ fn declared_flags(signature: &Signature) -> Option<pgp::packet::KeyFlags> {
     })
 }
 
-fn hash_of(signature: &Signature) -> SelfHash {
+pub(super) fn hash_of(signature: &Signature) -> SelfHash {
     match signature.hash_alg() {
         Some(HashAlgorithm::Md5) => SelfHash::Weak("MD5"),
         Some(HashAlgorithm::Sha1) => SelfHash::Weak("SHA-1"),

@@ -1,6 +1,8 @@
-//! Files of OpenPGP keys: what is in them, and what is wrong with it. Pure: bytes and a time in.
+//! Files of OpenPGP keys: what is in them, and what is wrong with it; and signatures, which are checked
+//! with them. Pure: bytes and a time in.
 //!
-//! [`read`] gives facts, [`findings`] judges them against the fingerprints a recipe declares. The
+//! [`read`] gives facts, [`findings`] judges them against the fingerprints a recipe declares.
+//! [`Certificates`] checks whether one of them signed something. The
 //! packets and the arithmetic are rPGP's; it has no policy of its own, so which signature counts,
 //! expiry, revocation and what a key may be used for is decided in `certificate`, where each rule
 //! names its source. Nothing here trusts anybody: a third party's certification is passed over.
@@ -12,13 +14,19 @@ mod certificate;
 mod explain;
 mod findings;
 mod packets;
+mod signature;
 
 pub use self::explain::{Explanation, explain};
 pub use self::findings::{findings, refusal};
+pub use self::signature::{Certificates, Cleartext, Signatures, better, cleartext};
 pub use assay_wire::key::{KeyCode, KeyFinding, KeySeverity};
 
 /// Most bytes of a file. Debian's ring of everything it ever removed has 72,000.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
+
+/// Most bytes of a file of keys that signatures are checked with: an image's own keyring may hold those of
+/// a whole distribution's developers.
+pub const MAX_KEYRING_BYTES: usize = 4 << 20;
 
 /// Most packets of a file; what follows is not read, and that is an error finding.
 pub const MAX_PACKETS: usize = 20_000;

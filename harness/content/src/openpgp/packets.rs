@@ -6,10 +6,10 @@
 use std::io::Read;
 
 use pgp::armor::{BlockType, Dearmor, DearmorOptions};
-use pgp::packet::{Packet, PacketHeader};
+use pgp::packet::{Packet, PacketHeader, Signature};
 use pgp::types::{PacketLength, Tag};
 
-use super::{Form, MAX_FILE_BYTES, MAX_PACKETS};
+use super::{Form, MAX_KEYRING_BYTES, MAX_PACKETS};
 
 /// A file's packets, in order.
 pub(super) struct Split {
@@ -35,8 +35,29 @@ pub(super) const MAX_COMPLAINTS: usize = 20;
 const BEGIN: &[u8] = b"-----BEGIN PGP ";
 const END: &[u8] = b"-----END PGP ";
 
-/// Cuts a file into its packets.
+/// What an armored block is to hold.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Keys,
+    Signatures,
+}
+
+/// Cuts a file of keys into its packets.
 pub(super) fn split(bytes: &[u8]) -> Split {
+    blocks(bytes, Wanted::Keys)
+}
+
+/// The signatures of a file, in order, armored or not. What else is in it is passed over.
+pub(super) fn signatures(bytes: &[u8]) -> Vec<Signature> {
+    let split = blocks(bytes, Wanted::Signatures);
+    let found = split.packets.into_iter().filter_map(|piece| match piece {
+        Piece::Packet(packet) => Signature::try_from(*packet).ok(),
+        Piece::UnreadableKey(_) | Piece::Garbage(_) => None,
+    });
+    found.collect()
+}
+
+fn blocks(bytes: &[u8], wanted: Wanted) -> Split {
     let mut packets = Vec::new();
     let Some(first) = find_line(bytes, BEGIN) else {
         cut(bytes, &mut packets);
@@ -52,7 +73,7 @@ pub(super) fn split(bytes: &[u8]) -> Split {
             let line = rest[end..].iter().position(|byte| *byte == b'\n');
             line.map_or(rest.len(), |line| end + line + 1)
         });
-        dearmor(&rest[..end], &mut packets);
+        dearmor(&rest[..end], wanted, &mut packets);
         rest = &rest[end..];
         match find_line(rest, BEGIN) {
             Some(next) => rest = &rest[next..],
@@ -76,14 +97,23 @@ fn find_line(bytes: &[u8], start: &[u8]) -> Option<usize> {
     }
 }
 
+impl Wanted {
+    fn is(self, typ: &BlockType) -> bool {
+        match self {
+            Self::Keys => matches!(typ, BlockType::PublicKey | BlockType::PrivateKey),
+            Self::Signatures => matches!(typ, BlockType::Signature),
+        }
+    }
+}
+
 /// One armored block (RFC 9580, 6.2). Its checksum is not asked for (6.1).
-fn dearmor(block: &[u8], packets: &mut Vec<Piece>) {
-    let options = DearmorOptions::new().set_limit(MAX_FILE_BYTES);
+fn dearmor(block: &[u8], wanted: Wanted, packets: &mut Vec<Piece>) {
+    let options = DearmorOptions::new().set_limit(MAX_KEYRING_BYTES);
     let mut armor = Dearmor::with_options(block, options);
     let mut bytes = Vec::new();
     let read = armor.read_to_end(&mut bytes);
     match (&armor.typ, read) {
-        (Some(BlockType::PublicKey | BlockType::PrivateKey), Ok(_)) => cut(&bytes, packets),
+        (Some(typ), Ok(_)) if wanted.is(typ) => cut(&bytes, packets),
         // A signature or message beside keys says nothing about them.
         (Some(_), Ok(_)) => {}
         (_, Err(_)) => packets.push(Piece::Garbage("armor that is damaged".to_owned())),

@@ -15,6 +15,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{ProxyBody, StreamLimits};
+use super::keeping::{Keeping, Tee};
 use super::names::{LONGEST_LIST, Names, lists_mirrors};
 use super::record::Recorder;
 use super::{leads_down, refused, text_response};
@@ -38,6 +39,8 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 #[derive(Debug)]
 pub(super) struct Forwarder {
     pub(super) client: Client,
+    /// Which bodies are kept while they pass.
+    pub(super) keeping: Option<Keeping>,
     /// Most bytes of one body.
     pub(super) max_bytes: u64,
     /// How long the peer may take for a piece of it.
@@ -84,6 +87,9 @@ impl Forwarder {
             ProxyBody::empty(recorder)
         } else {
             let reader = body.into_with_config().limit(u64::MAX).reader();
+            let is_whole = *method == Method::GET && parts.status == StatusCode::OK;
+            let keeping = self.keeping.as_ref().filter(|_| is_whole);
+            let reader = Tee::of(reader, length, (keeping, url));
             let limits = StreamLimits {
                 length,
                 limit: self.max_bytes,

@@ -1,9 +1,11 @@
 //! Files of the lab over HTTP. Where the file is is decided by [`crate::lab_hosts`], how much of it
 //! is sent by [`super::ranges`].
 
-use std::io::{Read, Seek, SeekFrom};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::time::Duration;
 
+use assay_wire::digest::Digest;
 use assay_wire::event::RequestDecision;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
@@ -13,6 +15,7 @@ use super::ranges::plan;
 use super::record::Recorder;
 use super::{redirect, text_response, whole_response};
 use crate::lab_hosts::{LabError, LabHosts};
+use crate::store::digest_of_reader;
 use crate::url::WebUrl;
 
 /// The lab's files, as the proxy serves them.
@@ -73,6 +76,22 @@ impl LabFiles {
             }
         }
         response
+    }
+}
+
+impl LabFiles {
+    /// The file that a URL means, if its bytes have this hash still.
+    pub(super) fn open_again(&self, url: &WebUrl, sha256: &Digest) -> io::Result<Option<File>> {
+        let mut file = match self.lab.open(url.host(), url.path()) {
+            Ok(found) => found.file,
+            Err(LabError::Unreadable { source, .. }) => return Err(source),
+            Err(LabError::NotBuilt | LabError::NotFound { .. } | LabError::Moved { .. }) => {
+                return Ok(None);
+            }
+        };
+        let (found, _) = digest_of_reader(&mut file)?;
+        file.rewind()?;
+        Ok((found == *sha256).then_some(file))
     }
 }
 

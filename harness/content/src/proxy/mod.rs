@@ -21,6 +21,7 @@ mod body;
 mod connect;
 mod following;
 mod forward;
+mod keeping;
 mod lab_files;
 mod names;
 mod ranges;
@@ -30,6 +31,8 @@ mod tunnel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +55,7 @@ pub use self::authority::{CertificateAuthority, CertificateError};
 use self::body::ProxyBody;
 use self::connect::Afterwards;
 use self::forward::Forwarder;
+pub use self::keeping::Keeping;
 use self::lab_files::LabFiles;
 pub use self::names::Names;
 pub use self::record::PeerInfo;
@@ -101,6 +105,8 @@ pub struct ProxyConfig {
     pub lock: Arc<Lock>,
     /// The lab's hosts.
     pub lab: LabHosts,
+    /// Which bodies are kept while they pass, where answers come from the world each time.
+    pub keeping: Option<Keeping>,
     /// Which addresses may be connected to.
     pub addresses: AddressPolicy,
     /// The user's own proxies.
@@ -119,13 +125,14 @@ pub struct ProxyConfig {
 }
 
 impl Default for ProxyConfig {
-    /// Answers from the world, no lab, public addresses, no upstream proxy, ports 80 and 443, bodies of 4 GiB,
+    /// Answers from the world, no lab, nothing kept, public addresses, no upstream proxy, ports 80 and 443, bodies of 4 GiB,
     /// 15 seconds to connect, 2 minutes idle, 1 hour in all.
     fn default() -> Self {
         Self {
             answers: AnswersFrom::World,
             lock: Arc::default(),
             lab: LabHosts::default(),
+            keeping: None,
             addresses: AddressPolicy::public_only(),
             upstream: UpstreamProxies::none(),
             ports: BTreeSet::from([80, 443]),
@@ -190,6 +197,7 @@ impl Proxy {
                 },
                 forwarder: Box::new(Forwarder {
                     client,
+                    keeping: config.keeping,
                     max_bytes: config.max_bytes,
                     idle_time,
                 }),
@@ -237,6 +245,29 @@ impl Proxy {
         }
     }
 
+    /// Opens a body that answered a URL, as it was recorded; its bytes have this hash. `None` if they are
+    /// not to be had any more: not kept, removed, changed. Blocks, and reads them once.
+    ///
+    /// # Errors
+    /// Something is there that cannot be read.
+    pub fn open(&self, url: &str, sha256: &Digest) -> io::Result<Option<File>> {
+        let of_store = |store: &Store| store.open_verified(sha256).map_err(io::Error::other);
+        match &self.inner.answers {
+            Answers::Live {
+                lab_files,
+                forwarder,
+            } => match url.parse::<WebUrl>() {
+                Ok(url) if url.host().is_lab() => lab_files.open_again(&url, sha256),
+                Ok(_) | Err(_) => match &forwarder.keeping {
+                    Some(keeping) => of_store(&keeping.store),
+                    None => Ok(None),
+                },
+            },
+            Answers::Recorded(recording) => of_store(&recording.store),
+            Answers::Nothing => Ok(None),
+        }
+    }
+
     /// Serves one connection to its end, tunnels included. Dropping the future ends everything on
     /// it. Must run on a tokio runtime with time and I/O enabled.
     pub async fn serve<S>(&self, stream: S, peer: PeerInfo)
@@ -268,7 +299,7 @@ impl Proxy {
     ///
     /// # Errors
     /// The listener failed.
-    pub async fn serve_tcp(&self, listener: TcpListener, peer: PeerInfo) -> std::io::Result<()> {
+    pub async fn serve_tcp(&self, listener: TcpListener, peer: PeerInfo) -> io::Result<()> {
         let mut served = tokio::task::JoinSet::new();
         loop {
             let (stream, _) = listener.accept().await?;

@@ -1,7 +1,7 @@
 //! What lies in the store: listing it, verifying it, and removing what nobody needs any more.
 //!
-//! A blob stays if its digest is a root or it was used within an age; damaged blobs, evidence and
-//! half-written files go by age alone, and what the store has not written is never touched. Where
+//! A blob stays if its digest is a root or it was used within an age; damaged blobs, evidence, what was
+//! made of bytes and half-written files go by age alone, and what the store has not written is never touched. Where
 //! roots come from is the caller's matter.
 
 use std::collections::BTreeSet;
@@ -20,7 +20,8 @@ use super::{ABANDONED, Store, StoreError, Use, WrongKind};
 pub struct Item {
     /// What it is.
     pub kind: ItemKind,
-    /// The sha256 in its name, if it has one: of its bytes, or of those that should be there.
+    /// The sha256 in its name, if it has one: of its bytes, of those that should be there, or of those it
+    /// was made of.
     pub digest: Option<Digest>,
     /// Its size in bytes, with what lies beside it.
     pub bytes: u64,
@@ -41,6 +42,8 @@ pub enum ItemKind {
     Corrupt,
     /// Bytes that were not the ones asked for.
     Evidence,
+    /// What was made of bytes, whose digest is its name's, and can be made again.
+    Derived,
     /// A blob being written, or left so by a process that died.
     Temporary,
     /// Nothing this store writes.
@@ -55,6 +58,7 @@ impl ItemKind {
             Self::Blob => "blob",
             Self::Corrupt => "corrupt",
             Self::Evidence => "evidence",
+            Self::Derived => "derived",
             Self::Temporary => "temporary",
             Self::Foreign => "foreign",
         }
@@ -110,6 +114,16 @@ impl Store {
             }
             for (path, found) in entries(&folder)? {
                 items.push(in_blobs(prefix, path, &found));
+            }
+        }
+        for (maker, found) in entries(&self.all_derived())? {
+            if !found.is_dir() {
+                items.push(foreign(maker, &found));
+                continue;
+            }
+            for (folder, _) in entries(&maker)? {
+                let made = entries(&folder)?.into_iter();
+                items.extend(made.map(|(path, found)| in_derived(path, &found)));
             }
         }
         for (path, found) in entries(&self.temporary())? {
@@ -203,7 +217,9 @@ impl Pruning<'_> {
             ItemKind::Blob if item.digest.is_some_and(|it| self.roots.contains(&it)) => {
                 return false;
             }
-            ItemKind::Blob | ItemKind::Corrupt | ItemKind::Evidence => self.older_than,
+            ItemKind::Blob | ItemKind::Corrupt | ItemKind::Evidence | ItemKind::Derived => {
+                self.older_than
+            }
             // A younger one is being written by somebody, perhaps slowly.
             ItemKind::Temporary => self.older_than.max(ABANDONED),
         };
@@ -253,6 +269,14 @@ fn in_blobs(prefix: &str, path: PathBuf, found: &Metadata) -> Item {
     let digest = digest_in(hex).filter(|_| hex.starts_with(prefix));
     match (digest, WrongKind::of(found)) {
         (Some(_), None) => item(kind, digest, path, found),
+        (Some(_), Some(_)) | (None, _) => foreign(path, found),
+    }
+}
+
+/// What stands where things that were made of bytes do.
+fn in_derived(path: PathBuf, found: &Metadata) -> Item {
+    match (digest_in(name_of(&path)), WrongKind::of(found)) {
+        (digest @ Some(_), None) => item(ItemKind::Derived, digest, path, found),
         (Some(_), Some(_)) | (None, _) => foreign(path, found),
     }
 }

@@ -11,7 +11,7 @@ use assay_wire::digest::Digest;
 use sha2::{Digest as _, Sha256};
 
 use super::error::at;
-use super::{Blob, Store, StoreError, WrongKind};
+use super::{Blob, Store, StoreError, Use, WrongKind};
 
 /// A blob being written. Dropped without [`Incoming::commit`], it leaves nothing.
 #[derive(Debug)]
@@ -30,6 +30,15 @@ pub struct MismatchFacts<'a> {
     pub origin: &'a str,
     /// The digest they should have had.
     pub expected: Digest,
+}
+
+/// Whether bytes have to be on the disk before they get their name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settling {
+    /// They have.
+    Flushed,
+    /// A crash may take them: they can be had again.
+    Unflushed,
 }
 
 impl Incoming {
@@ -73,12 +82,28 @@ impl Incoming {
     pub fn commit(self) -> Result<Blob, StoreError> {
         let digest = self.digest();
         let path = self.store.name_of(&digest);
-        self.settle(&path)?;
+        self.settle(&path, Settling::Flushed)?;
         Ok(Blob {
             digest,
             size: self.size,
             path,
         })
+    }
+
+    /// The same for bytes that come again anyway, without waiting for the disk: a crash may leave a blob
+    /// that the next reader finds damaged. One of the same bytes that is there already stays, and counts as
+    /// used.
+    ///
+    /// # Errors
+    /// The disk is full, or failed.
+    pub(crate) fn commit_unflushed(self) -> Result<(), StoreError> {
+        let path = self.store.name_of(&self.digest());
+        let there = self.store.open_file(&path, Use::Counts)?;
+        let same_size = |file: File| file.metadata().is_ok_and(|it| it.len() == self.size);
+        if there.is_some_and(same_size) {
+            return Ok(());
+        }
+        self.settle(&path, Settling::Unflushed)
     }
 
     /// Keeps the bytes as evidence of a mismatch, with the facts as JSON beside them, and gives the
@@ -89,7 +114,7 @@ impl Incoming {
     pub fn keep_as_evidence(self, facts: MismatchFacts<'_>) -> Result<PathBuf, StoreError> {
         let actual = self.digest().to_string();
         let path = self.store.evidence().join(&actual);
-        self.settle(&path)?;
+        self.settle(&path, Settling::Flushed)?;
         let note = serde_json::json!({
             "schema": "assay.mismatch",
             "version": 1,
@@ -100,13 +125,13 @@ impl Incoming {
         });
         let mut beside = self.store.incoming()?;
         beside.write(format!("{note:#}\n").as_bytes())?;
-        beside.settle(&path.with_extension("json"))?;
+        beside.settle(&path.with_extension("json"), Settling::Flushed)?;
         Ok(path)
     }
 
-    /// Flushes the bytes to the disk and gives them their name, in that order, so that no crash
-    /// leaves a name without its bytes.
-    fn settle(&self, path: &Path) -> Result<(), StoreError> {
+    /// Flushes the bytes to the disk, if that is wanted, and gives them their name, in that order, so that
+    /// no crash leaves a name without its bytes.
+    pub(super) fn settle(&self, path: &Path, settling: Settling) -> Result<(), StoreError> {
         let folder = path.parent().unwrap_or(&self.store.root);
         fs::create_dir_all(folder).map_err(at(folder, "create"))?;
         let read_only = fs::Permissions::from_mode(0o444);
@@ -117,7 +142,9 @@ impl Incoming {
         self.file
             .set_modified(SystemTime::now())
             .map_err(at(&self.path, "date"))?;
-        self.file.sync_all().map_err(at(&self.path, "flush"))?;
+        if settling == Settling::Flushed {
+            self.file.sync_all().map_err(at(&self.path, "flush"))?;
+        }
         let shared = self.store.lock_together();
         if let Ok(found) = fs::symlink_metadata(path)
             && let Some(kind) = WrongKind::of(&found)
@@ -129,6 +156,9 @@ impl Incoming {
         }
         fs::rename(&self.path, path).map_err(at(path, "rename"))?;
         drop(shared);
+        if settling == Settling::Unflushed {
+            return Ok(());
+        }
         File::open(folder)
             .and_then(|folder| folder.sync_all())
             .map_err(at(folder, "flush"))

@@ -4,9 +4,10 @@ use std::io::{BufRead, BufReader, Read};
 
 use sha2::{Digest as _, Sha256};
 
-use super::compression::decompressed;
 use super::tarball::{self, Tarball};
-use super::{MOST_KEPT, PackageContents, PackageError, PackageScript, absolute, field};
+use super::{MOST_KEPT, PackageContents, PackageScript, absolute, field};
+use crate::compression::decompressed;
+use crate::unreadable::Unreadable;
 
 const MAGIC: &[u8; 8] = b"!<arch>\n";
 
@@ -17,13 +18,11 @@ const MOST_MEMBERS: usize = 16;
 const SCRIPTS: [&str; 5] = ["config", "preinst", "postinst", "prerm", "postrm"];
 
 /// Reads a package.
-pub(super) fn read(mut bytes: impl BufRead) -> Result<PackageContents, PackageError> {
+pub(super) fn read(mut bytes: impl BufRead) -> Result<PackageContents, Unreadable> {
     let mut magic = [0; MAGIC.len()];
     bytes.read_exact(&mut magic)?;
     if magic != *MAGIC {
-        return Err(PackageError::Damaged(
-            "it does not begin as an `ar` archive",
-        ));
+        return Err(Unreadable::Damaged("it does not begin as an `ar` archive"));
     }
     let (mut control, mut data) = (None, None);
     for _ in 0..MOST_MEMBERS {
@@ -43,19 +42,19 @@ pub(super) fn read(mut bytes: impl BufRead) -> Result<PackageContents, PackageEr
             bytes.consume(1);
         }
     }
-    let control = control.ok_or(PackageError::Damaged("it has no control data"))?;
-    let data = data.ok_or(PackageError::Damaged("it has no data"))?;
+    let control = control.ok_or(Unreadable::Damaged("it has no control data"))?;
+    let data = data.ok_or(Unreadable::Damaged("it has no data"))?;
     contents(&control, data)
 }
 
 /// Name and size of the next member; `None` at the end.
-fn member(bytes: &mut impl BufRead) -> Result<Option<(String, u64)>, PackageError> {
+fn member(bytes: &mut impl BufRead) -> Result<Option<(String, u64)>, Unreadable> {
     if bytes.fill_buf()?.is_empty() {
         return Ok(None);
     }
     let mut header = [0; 60];
     bytes.read_exact(&mut header)?;
-    let damaged = PackageError::Damaged("a member's header");
+    let damaged = Unreadable::Damaged("a member's header");
     let (Some(name), Some(size), true) = (
         std::str::from_utf8(&header[..16]).ok(),
         std::str::from_utf8(&header[48..58]).ok(),
@@ -72,13 +71,13 @@ fn member(bytes: &mut impl BufRead) -> Result<Option<(String, u64)>, PackageErro
     Ok(Some((name, size)))
 }
 
-fn contents(control: &Tarball, data: Tarball) -> Result<PackageContents, PackageError> {
+fn contents(control: &Tarball, data: Tarball) -> Result<PackageContents, Unreadable> {
     let text = |name: &str| control.kept.get(format!("/{name}").as_bytes());
-    let fields = text("control").ok_or(PackageError::Damaged("it has no file `control`"))?;
+    let fields = text("control").ok_or(Unreadable::Damaged("it has no file `control`"))?;
     let fields = String::from_utf8_lossy(fields);
     let value = |name| {
         let value = field(&fields, name, ":").map(str::to_owned);
-        value.ok_or(PackageError::Damaged(
+        value.ok_or(Unreadable::Damaged(
             "a field of its control data is missing",
         ))
     };

@@ -5,13 +5,18 @@
 //! is bounded, and a fault is an error, never a shorter list. Read [`read`] first, then [`deb`], [`rpm`]
 //! and [`pacman`].
 
-mod compression;
 mod deb;
 mod pacman;
 mod rpm;
+mod rpm_header;
+mod rpm_signatures;
 mod tarball;
 
-use std::io::{self, BufRead};
+use std::io::BufRead;
+
+use crate::unreadable::Unreadable;
+
+pub use self::rpm_signatures::{RpmSignatures, rpm_signatures};
 
 /// Most files of one package.
 pub const MOST_FILES: usize = 500_000;
@@ -21,6 +26,9 @@ pub const MOST_BYTES: u64 = 32 << 30;
 
 /// Most bytes of anything that is kept whole: control data, a header, a script.
 pub const MOST_KEPT: u64 = 64 << 20;
+
+/// Most bytes of all paths of a package, and of where its links lead.
+pub const MOST_NAMES: usize = 64 << 20;
 
 /// Longest path, as on Linux (limits.h, `PATH_MAX`).
 pub const LONGEST_PATH: usize = 4096;
@@ -106,8 +114,14 @@ pub enum PackagedKind {
     Symlink(Vec<u8>),
     /// Another name of a file of the same package, by its absolute path.
     Hardlink(Vec<u8>),
-    /// A device, a pipe or a socket.
-    Special,
+    /// A named pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A character device.
+    CharDevice,
+    /// A block device.
+    BlockDevice,
     /// Named and not contained: made by the package's scripts or at run time.
     Ghost,
 }
@@ -141,47 +155,11 @@ pub struct PackageScript {
     pub sha256: [u8; 32],
 }
 
-/// Why a package cannot be read.
-#[derive(Debug)]
-pub enum PackageError {
-    /// The bytes could not be read, or end too soon.
-    Read(io::Error),
-    /// It is not what it should be.
-    Damaged(&'static str),
-    /// It holds more than is read.
-    TooLarge(&'static str),
-}
-
-impl std::fmt::Display for PackageError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Read(error) => write!(f, "the package cannot be read: {error}"),
-            Self::Damaged(what) => write!(f, "the package is damaged: {what}"),
-            Self::TooLarge(what) => write!(f, "the package holds too much: {what}"),
-        }
-    }
-}
-
-impl std::error::Error for PackageError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Read(error) => Some(error),
-            Self::Damaged(_) | Self::TooLarge(_) => None,
-        }
-    }
-}
-
-impl From<io::Error> for PackageError {
-    fn from(error: io::Error) -> Self {
-        Self::Read(error)
-    }
-}
-
 /// Reads a package.
 ///
 /// # Errors
 /// It is damaged, or larger than the bounds of this module.
-pub fn read(format: PackageFormat, bytes: impl BufRead) -> Result<PackageContents, PackageError> {
+pub fn read(format: PackageFormat, bytes: impl BufRead) -> Result<PackageContents, Unreadable> {
     match format {
         PackageFormat::Deb => deb::read(bytes),
         PackageFormat::Rpm => rpm::read(bytes),
@@ -190,17 +168,17 @@ pub fn read(format: PackageFormat, bytes: impl BufRead) -> Result<PackageContent
 }
 
 /// An absolute path of a package's own path, which may begin with `./`, `/` or nothing.
-fn absolute(path: &[u8]) -> Result<Vec<u8>, PackageError> {
+fn absolute(path: &[u8]) -> Result<Vec<u8>, Unreadable> {
     if path.len() > LONGEST_PATH {
-        return Err(PackageError::TooLarge("a path"));
+        return Err(Unreadable::TooLarge("a path"));
     }
     let mut absolute = Vec::with_capacity(path.len() + 1);
     for part in path.split(|byte| *byte == b'/') {
         match part {
             b"" | b"." => {}
-            b".." => return Err(PackageError::Damaged("a path that leads out of the root")),
+            b".." => return Err(Unreadable::Damaged("a path that leads out of the root")),
             part if part.contains(&0) => {
-                return Err(PackageError::Damaged("a path with a 0 in it"));
+                return Err(Unreadable::Damaged("a path with a 0 in it"));
             }
             part => {
                 absolute.push(b'/');
@@ -223,5 +201,7 @@ fn field<'t>(text: &'t str, name: &str, separator: &str) -> Option<&'t str> {
     })
 }
 
+#[cfg(test)]
+mod rpm_tests;
 #[cfg(test)]
 mod tests;

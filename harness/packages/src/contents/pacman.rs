@@ -4,8 +4,9 @@ use std::io::BufRead;
 
 use sha2::{Digest as _, Sha256};
 
-use super::compression::decompressed;
-use super::{PackageContents, PackageError, PackageScript, absolute, field, tarball};
+use super::{PackageContents, PackageScript, absolute, field, tarball};
+use crate::compression::decompressed;
+use crate::unreadable::Unreadable;
 
 /// The file of functions that pacman has a shell call (alpm-install-scriptlet(5)).
 const SCRIPT: &[u8] = b"/.INSTALL";
@@ -22,15 +23,15 @@ const PHASES: [&str; 6] = [
 ];
 
 /// Reads a package.
-pub(super) fn read(bytes: impl BufRead) -> Result<PackageContents, PackageError> {
+pub(super) fn read(bytes: impl BufRead) -> Result<PackageContents, Unreadable> {
     let is_its_own = |path: &[u8]| path.starts_with(b"/.") && !path[1..].contains(&b'/');
     let mut found = tarball::read(decompressed(bytes)?, is_its_own)?;
     found.files.retain(|file| !is_its_own(&file.path));
     let info = found.kept.get(INFO);
-    let info = String::from_utf8_lossy(info.ok_or(PackageError::Damaged("it has no `.PKGINFO`"))?);
+    let info = String::from_utf8_lossy(info.ok_or(Unreadable::Damaged("it has no `.PKGINFO`"))?);
     let value = |name| {
         let value = field(&info, name, "=").map(str::to_owned);
-        value.ok_or(PackageError::Damaged("a field of `.PKGINFO` is missing"))
+        value.ok_or(Unreadable::Damaged("a field of `.PKGINFO` is missing"))
     };
     let backup = info.lines().filter_map(|line| {
         let (name, value) = line.split_once('=')?;

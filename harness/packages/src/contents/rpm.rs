@@ -1,21 +1,16 @@
 //! RPM packages: the header says everything, so the payload is not read. Its own digest stands in the
 //! header, and whoever has the package's hash has the header's.
 
-use std::io::{BufRead, Read};
+use std::io::BufRead;
 
 use sha2::{Digest as _, Sha256};
 
+use super::rpm_header::{Header, Headers};
 use super::{
-    Capabilities, MOST_FILES, MOST_KEPT, Owner, PackageContents, PackageError, PackageScript,
-    PackagedFile, PackagedKind, absolute,
+    Capabilities, MOST_FILES, Owner, PackageContents, PackageScript, PackagedFile, PackagedKind,
+    absolute,
 };
-
-const LEAD: usize = 96;
-const LEAD_MAGIC: [u8; 4] = [0xed, 0xab, 0xee, 0xdb];
-const HEADER_MAGIC: [u8; 4] = [0x8e, 0xad, 0xe8, 0x01];
-
-/// Most entries of a header (rpm's own `hdrchkTags`).
-const MOST_TAGS: u32 = 0xffff;
+use crate::unreadable::Unreadable;
 
 /// Tags of rpmtag.h.
 mod tag {
@@ -79,101 +74,14 @@ const GHOST: u32 = 1 << 6;
 const SHA256: u32 = 8;
 
 /// Reads a package.
-pub(super) fn read(mut bytes: impl BufRead) -> Result<PackageContents, PackageError> {
-    let mut lead = [0; LEAD];
-    bytes.read_exact(&mut lead)?;
-    if !lead.starts_with(&LEAD_MAGIC) {
-        return Err(PackageError::Damaged("it does not begin as an RPM package"));
-    }
-    let signature = Header::read(&mut bytes)?;
-    // The signatures are padded to eight bytes, the header is not.
-    let pad = (8 - signature.store.len() % 8) % 8;
-    bytes.read_exact(&mut [0; 8][..pad])?;
-    contents(&Header::read(&mut bytes)?)
+pub(super) fn read(bytes: impl BufRead) -> Result<PackageContents, Unreadable> {
+    contents(&Headers::read(bytes)?.main)
 }
 
-/// A header: an index of tags over a store of their values.
-#[derive(Debug)]
-struct Header {
-    /// Tag, type, offset, count.
-    index: Vec<[u32; 4]>,
-    store: Vec<u8>,
-}
-
-impl Header {
-    fn read(bytes: &mut impl Read) -> Result<Self, PackageError> {
-        let mut intro = [0; 16];
-        bytes.read_exact(&mut intro)?;
-        if !intro.starts_with(&HEADER_MAGIC) {
-            return Err(PackageError::Damaged("a header"));
-        }
-        let (tags, size) = (number(&intro[8..12]), number(&intro[12..16]));
-        if tags > MOST_TAGS || u64::from(size) > MOST_KEPT {
-            return Err(PackageError::TooLarge("a header"));
-        }
-        let mut index = Vec::new();
-        for _ in 0..tags {
-            let mut entry = [0; 16];
-            bytes.read_exact(&mut entry)?;
-            index.push([0, 4, 8, 12].map(|at| number(&entry[at..at + 4])));
-        }
-        let mut store = Vec::new();
-        bytes.take(u64::from(size)).read_to_end(&mut store)?;
-        if store.len() as u64 != u64::from(size) {
-            return Err(PackageError::Damaged("a header that ends too soon"));
-        }
-        Ok(Self { index, store })
-    }
-
-    /// Where a tag's values begin, and how many there are.
-    fn values(&self, tag: u32) -> Option<(&[u8], usize)> {
-        let [_, _, offset, count] = self.index.iter().find(|entry| entry[0] == tag)?;
-        let values = self.store.get(usize::try_from(*offset).ok()?..)?;
-        Some((values, usize::try_from(*count).ok()?))
-    }
-
-    fn texts(&self, tag: u32) -> Vec<&[u8]> {
-        let (mut rest, count) = self.values(tag).unwrap_or_default();
-        let mut texts = Vec::new();
-        while texts.len() < count {
-            let Some(end) = rest.iter().position(|byte| *byte == 0) else {
-                break;
-            };
-            texts.push(&rest[..end]);
-            rest = &rest[end + 1..];
-        }
-        texts
-    }
-
-    fn text(&self, tag: u32) -> Option<String> {
-        let texts = self.texts(tag);
-        texts
-            .first()
-            .map(|text| String::from_utf8_lossy(text).into_owned())
-    }
-
-    /// Numbers of so many bytes each, most significant first.
-    fn numbers(&self, tag: u32, width: usize) -> Vec<u64> {
-        let (values, count) = self.values(tag).unwrap_or_default();
-        let value = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
-        };
-        values.chunks_exact(width).take(count).map(value).collect()
-    }
-}
-
-fn number(bytes: &[u8]) -> u32 {
-    bytes
-        .iter()
-        .fold(0, |sum, byte| sum << 8 | u32::from(*byte))
-}
-
-fn contents(header: &Header) -> Result<PackageContents, PackageError> {
+fn contents(header: &Header) -> Result<PackageContents, Unreadable> {
     let text = |tag| {
         let text = header.text(tag);
-        text.ok_or(PackageError::Damaged(
+        text.ok_or(Unreadable::Damaged(
             "its header lacks name, version or machine",
         ))
     };
@@ -254,11 +162,11 @@ fn sysusers(header: &Header, files: &[PackagedFile]) -> Vec<PackageScript> {
 
 type Files = (Vec<PackagedFile>, Vec<Vec<u8>>);
 
-fn files(header: &Header) -> Result<Files, PackageError> {
+fn files(header: &Header) -> Result<Files, Unreadable> {
     let names = header.texts(tag::BASE_NAMES);
     let count = names.len();
     if count > MOST_FILES {
-        return Err(PackageError::TooLarge("files"));
+        return Err(Unreadable::TooLarge("files"));
     }
     let folders = header.texts(tag::FOLDERS);
     let of_folder = header.numbers(tag::FOLDER_INDEXES, 4);
@@ -284,7 +192,7 @@ fn files(header: &Header) -> Result<Files, PackageError> {
         sizes.len(),
     ];
     if whole.iter().any(|length| *length != count) {
-        return Err(PackageError::Damaged("its lists of files differ in length"));
+        return Err(Unreadable::Damaged("its lists of files differ in length"));
     }
     let owner = |name: &[u8]| Owner {
         name: String::from_utf8_lossy(name).into_owned(),
@@ -295,7 +203,7 @@ fn files(header: &Header) -> Result<Files, PackageError> {
         let folder = usize::try_from(of_folder[at])
             .ok()
             .and_then(|at| folders.get(at));
-        let folder = folder.ok_or(PackageError::Damaged("a file in no folder"))?;
+        let folder = folder.ok_or(Unreadable::Damaged("a file in no folder"))?;
         let path = absolute(&[*folder, *name].concat())?;
         let mode = u32::try_from(modes[at]).unwrap_or_default();
         let kind = if flags[at] & u64::from(GHOST) != 0 {
@@ -308,7 +216,11 @@ fn files(header: &Header) -> Result<Files, PackageError> {
                 },
                 0o040_000 => PackagedKind::Folder,
                 0o120_000 => PackagedKind::Symlink(links[at].to_vec()),
-                _ => PackagedKind::Special,
+                0o010_000 => PackagedKind::Fifo,
+                0o140_000 => PackagedKind::Socket,
+                0o020_000 => PackagedKind::CharDevice,
+                0o060_000 => PackagedKind::BlockDevice,
+                _ => return Err(Unreadable::Damaged("a file of no kind that is known")),
             }
         };
         if flags[at] & u64::from(CONFIG) != 0 {

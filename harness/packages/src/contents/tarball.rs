@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use sha2::{Digest as _, Sha256};
-use tar::{Archive, EntryType};
+use tar::{Entry, EntryType};
 
 use super::{
-    Capabilities, MOST_BYTES, MOST_FILES, MOST_KEPT, Owner, PackageError, PackagedFile,
-    PackagedKind, absolute,
+    Capabilities, MOST_BYTES, MOST_FILES, MOST_KEPT, MOST_NAMES, Owner, PackagedFile, PackagedKind,
+    absolute,
 };
+use crate::archive;
+use crate::unreadable::Unreadable;
 
 /// How an archive names the attribute of capabilities (pax, as GNU tar and libarchive write it).
 const CAPABILITY: &str = "SCHILY.xattr.security.capability";
@@ -23,45 +25,30 @@ pub(super) struct Tarball {
 }
 
 /// Reads an archive to its end. The text of files that `keep` names is kept.
-pub(super) fn read(
-    bytes: impl Read,
-    keep: impl Fn(&[u8]) -> bool,
-) -> Result<Tarball, PackageError> {
-    // One byte more than there may be, so that what is too large is told from what ends there.
-    let mut archive = Archive::new(bytes.take(MOST_BYTES + 1));
+pub(super) fn read(bytes: impl Read, keep: impl Fn(&[u8]) -> bool) -> Result<Tarball, Unreadable> {
     let mut found = Tarball::default();
-    let mut unpacked: u64 = 0;
-    for entry in archive.entries()? {
-        let mut entry = entry?;
+    let mut names = 0;
+    archive::each(bytes, MOST_BYTES, |entry| {
         if found.files.len() == MOST_FILES {
-            return Err(PackageError::TooLarge("files"));
-        }
-        unpacked = unpacked.saturating_add(entry.size());
-        if unpacked > MOST_BYTES {
-            return Err(PackageError::TooLarge("bytes"));
+            return Err(Unreadable::TooLarge("files"));
         }
         let path = absolute(&entry.path_bytes())?;
-        let capabilities = capabilities(&mut entry)?;
+        let capabilities = capabilities(entry)?;
         let link = entry.link_name_bytes().map(|link| link.into_owned());
-        let link = link.ok_or(PackageError::Damaged("a link that leads nowhere"));
+        names += path.len() + link.as_ref().map_or(0, Vec::len);
+        if names > MOST_NAMES {
+            return Err(Unreadable::TooLarge("names"));
+        }
+        let link = link.ok_or(Unreadable::Damaged("a link that leads nowhere"));
         let header = entry.header();
         let mode = header.mode()? & 0o7777;
         let user = owner(header.username_bytes(), header.uid())?;
         let group = owner(header.groupname_bytes(), header.gid())?;
-        let kind = header.entry_type();
-        let kind = if kind.is_pax_global_extensions() {
-            continue;
-        } else if kind.is_file() || kind.is_contiguous() || kind == EntryType::GNUSparse {
-            let kept = keep(&path).then(|| found.kept.entry(path.clone()).or_default());
-            hashed(&mut entry, kept)?
-        } else if kind.is_dir() {
-            PackagedKind::Folder
-        } else if kind.is_symlink() {
-            PackagedKind::Symlink(link?)
-        } else if kind.is_hard_link() {
-            PackagedKind::Hardlink(absolute(&link?)?)
-        } else {
-            PackagedKind::Special
+        let Some(kind) = kind(entry, link, || {
+            keep(&path).then(|| found.kept.entry(path.clone()).or_default())
+        })?
+        else {
+            return Ok(());
         };
         found.files.push(PackagedFile {
             path,
@@ -71,15 +58,44 @@ pub(super) fn read(
             group,
             capabilities,
         });
-    }
+        Ok(())
+    })?;
     Ok(found)
+}
+
+/// What an entry is; `None` for one that is about all others.
+fn kind<'k>(
+    entry: &mut Entry<'_, impl Read>,
+    link: Result<Vec<u8>, Unreadable>,
+    kept: impl FnOnce() -> Option<&'k mut Vec<u8>>,
+) -> Result<Option<PackagedKind>, Unreadable> {
+    let kind = entry.header().entry_type();
+    Ok(Some(if kind.is_pax_global_extensions() {
+        return Ok(None);
+    } else if kind.is_file() || kind.is_contiguous() || kind == EntryType::GNUSparse {
+        hashed(entry, kept())?
+    } else if kind.is_dir() {
+        PackagedKind::Folder
+    } else if kind.is_symlink() {
+        PackagedKind::Symlink(link?)
+    } else if kind.is_hard_link() {
+        PackagedKind::Hardlink(absolute(&link?)?)
+    } else if kind.is_character_special() {
+        PackagedKind::CharDevice
+    } else if kind.is_block_special() {
+        PackagedKind::BlockDevice
+    } else if kind.is_fifo() {
+        PackagedKind::Fifo
+    } else {
+        return Err(Unreadable::Damaged("an entry of no kind that is known"));
+    }))
 }
 
 /// What is read as a file, whose bytes go into `kept` where they are kept.
 fn hashed(
     bytes: &mut impl Read,
     mut kept: Option<&mut Vec<u8>>,
-) -> Result<PackagedKind, PackageError> {
+) -> Result<PackagedKind, Unreadable> {
     let (mut hash, mut size) = (Sha256::new(), 0u64);
     let mut piece = vec![0; 64 << 10];
     loop {
@@ -92,24 +108,22 @@ fn hashed(
         size += read as u64;
         if let Some(kept) = &mut kept {
             if size > MOST_KEPT {
-                return Err(PackageError::TooLarge("a file of its own"));
+                return Err(Unreadable::TooLarge("a file of its own"));
             }
             kept.extend_from_slice(&piece[..read]);
         }
     }
 }
 
-fn owner(name: Option<&[u8]>, id: std::io::Result<u64>) -> Result<Owner, PackageError> {
-    let id = u32::try_from(id?).map_err(|_| PackageError::Damaged("an owner's number"))?;
+fn owner(name: Option<&[u8]>, id: std::io::Result<u64>) -> Result<Owner, Unreadable> {
+    let id = u32::try_from(id?).map_err(|_| Unreadable::Damaged("an owner's number"))?;
     Ok(Owner {
         name: String::from_utf8_lossy(name.unwrap_or_default()).into_owned(),
         id: Some(id),
     })
 }
 
-fn capabilities(
-    entry: &mut tar::Entry<'_, impl Read>,
-) -> Result<Option<Capabilities>, PackageError> {
+fn capabilities(entry: &mut Entry<'_, impl Read>) -> Result<Option<Capabilities>, Unreadable> {
     let Some(extensions) = entry.pax_extensions()? else {
         return Ok(None);
     };

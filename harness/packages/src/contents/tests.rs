@@ -263,17 +263,17 @@ fn what_is_damaged_is_an_error_and_never_a_shorter_list() {
     let no_data = ar(&[("debian-binary", b"2.0\n")]);
     assert!(matches!(
         read(PackageFormat::Deb, no_data.as_slice()),
-        Err(PackageError::Damaged("it has no control data"))
+        Err(Unreadable::Damaged("it has no control data"))
     ));
     assert!(read(PackageFormat::Rpm, whole.as_slice()).is_err());
     assert!(read(PackageFormat::Pacman, whole.as_slice()).is_err());
     assert!(matches!(
         absolute(b"usr/../../etc"),
-        Err(PackageError::Damaged(_))
+        Err(Unreadable::Damaged(_))
     ));
     assert!(matches!(
         absolute(&[b'a'; 5000]),
-        Err(PackageError::TooLarge(_))
+        Err(Unreadable::TooLarge(_))
     ));
 }
 
@@ -296,5 +296,6 @@ proptest! {
         header.extend([0x8e, 0xad, 0xe8, 0x01]);
         header.extend(&bytes);
         let _ = read(PackageFormat::Rpm, header.as_slice());
+        let _ = rpm_signatures(header.as_slice());
     }
 }

@@ -2,6 +2,7 @@
 
 mod forward;
 mod hostile;
+mod keeping;
 mod lab;
 mod names;
 mod recording;

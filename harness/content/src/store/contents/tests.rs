@@ -4,7 +4,7 @@ use std::fs::File;
 
 use proptest::prelude::*;
 
-use super::super::MismatchFacts;
+use super::super::{Maker, MismatchFacts};
 use super::*;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -64,10 +64,15 @@ fn full(store: &Store) -> [Digest; 3] {
     let strange = store.blobs().join("ab/notes.txt");
     fs::create_dir_all(strange.parent().expect("a folder")).expect("made");
     fs::write(&strange, "mine").expect("written");
+    let maker = Maker("test-1");
+    store
+        .keep_derived(maker, &root.digest, b"made")
+        .expect("kept");
+    let made = store.derived_name(maker, &root.digest);
     let note = evidence.with_extension("json");
     let aside = damaged.path.with_extension("corrupt");
     for path in [
-        &root.path, &old.path, &evidence, &note, &left, &strange, &aside,
+        &root.path, &old.path, &evidence, &note, &left, &strange, &aside, &made,
     ] {
         age(path, 40);
     }
@@ -88,6 +93,7 @@ fn everything_is_listed_and_only_what_is_old_and_nobodys_goes() {
             "blob",
             "corrupt",
             "evidence",
+            "derived",
             "temporary",
             "foreign"
         ]
@@ -114,6 +120,7 @@ fn everything_is_listed_and_only_what_is_old_and_nobodys_goes() {
             ("blob", true),
             ("corrupt", false),
             ("evidence", false),
+            ("derived", false),
             ("temporary", false)
         ]
     );

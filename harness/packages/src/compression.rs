@@ -1,4 +1,4 @@
-//! What a package's parts are compressed with, told by their first bytes.
+//! What packages and indexes are compressed with, told by their first bytes.
 
 use std::io::{self, BufRead, Read};
 
@@ -7,15 +7,15 @@ use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 use ruzstd::decoding::StreamingDecoder;
 
-use super::PackageError;
+use crate::unreadable::Unreadable;
 
 /// What a decoder of xz may use, in KiB: the largest window of `xz -9` and a little for itself.
 const XZ_KIB: u32 = (64 << 10) + 1024;
 
 /// The bytes that a stream stands for; one that is not compressed stands for itself.
-pub(super) fn decompressed<'r>(
+pub(crate) fn decompressed<'r>(
     mut bytes: impl BufRead + 'r,
-) -> Result<Box<dyn Read + 'r>, PackageError> {
+) -> Result<Box<dyn Read + 'r>, Unreadable> {
     let start = bytes.fill_buf()?;
     Ok(match start {
         [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(bytes)),
