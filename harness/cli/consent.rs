@@ -1,19 +1,19 @@
-//! `assay consent`: what recipes do as root, and what of it was granted. What follows from plans,
-//! ledger and policy is `observe`'s one function; here files are read, people asked and entries
-//! written.
+//! `assay consent`: what recipes do as root, and what of it was granted. What follows from plans or runs,
+//! ledger and policy is `observe`'s; here files are read, people asked and entries written.
 
 mod check;
 mod diff;
 mod grant;
 mod revision;
 mod revoke;
+mod run;
 pub(crate) mod show;
 
 use std::io::{self, Write};
 
 use assay_observe::consent::{DeclaredOn, Judged, Judgement, judge_consents};
 use assay_observe::risk::Risk;
-use assay_wire::consent::Consent;
+use assay_wire::event::ConsentBasis;
 use assay_wire::name::RecipeName;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -23,7 +23,6 @@ use crate::cells::{Library, PlannedCell, select};
 use crate::error::CliError;
 use crate::project::Project;
 use crate::terminal::Terminal;
-use crate::time;
 
 pub(crate) use check::Document as CheckDocument;
 pub(crate) use diff::Document as DiffDocument;
@@ -49,12 +48,12 @@ pub(crate) fn run(terminal: &Terminal, verb: &ConsentVerb) -> Result<(), CliErro
     }
 }
 
-/// Plans with the ledger they are judged by.
+/// Plans with what they are judged by.
 struct Declared {
     library: Library,
     cells: Vec<PlannedCell>,
-    /// The entries of the ledger.
-    ledger: Vec<Consent>,
+    /// Ledger, policy and day.
+    basis: ConsentBasis,
     /// True if these are all plans of the project.
     everything: bool,
 }
@@ -72,7 +71,7 @@ impl Declared {
         Ok(Self {
             library,
             cells,
-            ledger: project.ledger.consents(),
+            basis: project.consents(),
             everything: selection.recipes.recipes.is_empty() && selection.on.is_empty(),
         })
     }
@@ -98,9 +97,9 @@ impl Declared {
         Ok(declared)
     }
 
-    /// How everything stands today.
-    fn judge<'d>(&'d self, project: &Project) -> Judgement<'d> {
-        let plans: Vec<DeclaredOn<'d>> = self
+    /// How everything stands.
+    fn judge(&self) -> Judgement<'_> {
+        let plans: Vec<DeclaredOn<'_>> = self
             .cells
             .iter()
             .map(|cell| DeclaredOn {
@@ -110,14 +109,7 @@ impl Declared {
                 declared: &cell.plan.declared,
             })
             .collect();
-        let today = time::date(time::now());
-        judge_consents(
-            &plans,
-            &self.ledger,
-            project.policy(),
-            &today,
-            self.everything,
-        )
+        judge_consents(&plans, &self.basis, self.everything)
     }
 }
 
@@ -146,7 +138,7 @@ fn list(terminal: &Terminal, arguments: &ListArgs) -> Result<(), CliError> {
         selection.recipes.recipes = revision::files(&project, &selection.recipes.recipes)?;
     }
     let declared = Declared::plan(terminal, &project, &selection)?;
-    let judgement = declared.judge(&project);
+    let judgement = declared.judge();
     let shown = |one: &&Judged<'_>| terminal.verbose || one.risk != Risk::Ordinary;
     if terminal.is_json() {
         let rows = judgement.operations.iter();
@@ -161,7 +153,7 @@ fn list(terminal: &Terminal, arguments: &ListArgs) -> Result<(), CliError> {
     terminal.result(|out| {
         grouped(out, &rows, |out, one| {
             show::operation(out, terminal, one)?;
-            let standing = show::standing(one.standing, &declared.ledger);
+            let standing = show::standing(one.standing, &declared.basis.ledger);
             show::detail(out, terminal, &standing)?;
             show::detail(out, terminal, &show::targets(one.targets.iter().copied()))
         })?;

@@ -13,8 +13,10 @@ pub(crate) enum ErrorKind {
     Interrupted,
     /// 2: the command line or a project file is wrong.
     Usage,
-    /// 3: a recipe is invalid or cannot be planned.
+    /// 3: a recipe, or the ledger of consents, is invalid, or a recipe cannot be planned.
     Recipe,
+    /// 7: an operation that nobody declared, or a gap in capture.
+    Undeclared,
     /// 4: content is not what its hash, or the definition of an image, says.
     Content,
     /// 6: consent is missing or violated.
@@ -32,6 +34,7 @@ impl ErrorKind {
             Self::Interrupted => 130,
             Self::Usage => 2,
             Self::Recipe => 3,
+            Self::Undeclared => 7,
             Self::Content => 4,
             Self::Consent => 6,
             Self::Snapshot => 5,

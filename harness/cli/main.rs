@@ -1,7 +1,7 @@
 //! The `assay` command: arguments in, one verb, an exit code out. One file per verb; what verbs
 //! share: [`args`] (the command line), [`error`] (kinds and exit codes), [`terminal`] (the only
 //! module that prints), [`project`], [`load`] and [`cells`] (what is selected), [`world`] and [`network`] (what a
-//! run needs), [`variants`] (images derived for it), [`expectations`], [`diagnostics`] and [`progress`] (what is shown), [`cache`] and [`time`].
+//! run needs), [`variants`] (images derived for it), [`runs`] (what is left of runs), [`expectations`], [`diagnostics`] and [`progress`] (what is shown), [`cache`] and [`time`].
 
 mod args;
 mod cache;
@@ -24,6 +24,7 @@ mod plan;
 mod progress;
 mod project;
 mod report;
+mod runs;
 mod schema;
 mod shell;
 mod snapshot;

@@ -16,6 +16,7 @@ use assay_recipe::{
 };
 use assay_sandbox::images::set::Definitions;
 use assay_wire::consent::Policy;
+use assay_wire::event::ConsentBasis;
 use assay_wire::lock::{Lock, LockedKey};
 use assay_wire::name::TargetId;
 
@@ -23,6 +24,7 @@ use crate::diagnostics::{self, Source};
 use crate::error::{CliError, ErrorKind};
 use crate::expectations;
 use crate::terminal::Terminal;
+use crate::time;
 
 /// The file that marks a project's root.
 pub(crate) const MARK: &str = "assay.toml";
@@ -74,13 +76,14 @@ impl Project {
         let (mut ledger, mut ledger_text) = (Ledger::default(), None);
         let mut lock = None;
         if root.is_some() {
-            (settings, _) = read(terminal, &at(MARK), MAX_RECIPE_BYTES, |text| {
+            let (usage, consent) = (ErrorKind::Usage, ErrorKind::Recipe);
+            (settings, _) = read(terminal, usage, &at(MARK), MAX_RECIPE_BYTES, |text| {
                 let parsed = assay_recipe::parse_project(text, &other_codes());
                 (parsed.value, parsed.diagnostics)
             })?;
             let file = at("expected.toml");
             if file.exists() {
-                let (rows, source) = read(terminal, &file, MAX_RECIPE_BYTES, |text| {
+                let (rows, source) = read(terminal, usage, &file, MAX_RECIPE_BYTES, |text| {
                     let parsed = assay_recipe::parse_expected(text);
                     (parsed.value, parsed.diagnostics)
                 })?;
@@ -88,7 +91,7 @@ impl Project {
             }
             let file = at(CONSENTS);
             if file.exists() {
-                let (found, source) = read(terminal, &file, MAX_LEDGER_BYTES, |text| {
+                let (found, source) = read(terminal, consent, &file, MAX_LEDGER_BYTES, |text| {
                     let parsed = assay_recipe::parse_consents(text);
                     (parsed.value, parsed.diagnostics)
                 })?;
@@ -96,7 +99,7 @@ impl Project {
             }
             let file = at(LOCK);
             if file.exists() {
-                let (found, _) = read(terminal, &file, MAX_LOCK_BYTES, |text| {
+                let (found, _) = read(terminal, usage, &file, MAX_LOCK_BYTES, |text| {
                     let parsed = assay_recipe::parse_lock(text);
                     (parsed.value, parsed.diagnostics)
                 })?;
@@ -184,6 +187,15 @@ impl Project {
         &self.settings.policy
     }
 
+    /// What consents are judged by today.
+    pub(crate) fn consents(&self) -> ConsentBasis {
+        ConsentBasis {
+            ledger: self.ledger.consents(),
+            policy: self.settings.policy.clone(),
+            today: time::date(time::now()),
+        }
+    }
+
     /// The levels the project gives to lints.
     pub(crate) fn lints(&self) -> &Lints {
         &self.settings.lints
@@ -223,15 +235,16 @@ fn find_root() -> Option<PathBuf> {
     None
 }
 
-/// Reads a file of the project.
+/// Reads a file of the project; what is wrong with it is an error of this kind.
 fn read<T>(
     terminal: &Terminal,
+    kind: ErrorKind,
     path: &Path,
     limit: usize,
     parse: impl FnOnce(&str) -> (Option<T>, Vec<Diagnostic>),
 ) -> Result<(T, Source), CliError> {
     let bytes =
-        read_at_most(path, limit).map_err(|fault| CliError::new(ErrorKind::Usage, fault))?;
+        read_at_most(path, limit).map_err(|fault| CliError::new(kind, fault))?;
     let (text, fault) = assay_recipe::decode(&bytes);
     let (value, diagnostics) = match fault {
         Some(fault) => (None, vec![fault]),
@@ -246,7 +259,7 @@ fn read<T>(
     diagnostics::print(terminal, &source);
     match value {
         Some(value) => Ok((value, source)),
-        None => Err(CliError::usage(format!("`{}` is invalid", source.name))),
+        None => Err(CliError::new(kind, format!("`{}` is invalid", source.name))),
     }
 }
 

@@ -446,7 +446,7 @@ async fn run_jobs(
         project: project.root.as_ref().map(|root| root.display().to_string()),
         allow_unmet_needs: arguments.allow_unmet_needs,
         network: world.network,
-        consents: None,
+        consents: project.root.is_some().then(|| project.consents()),
     }))?;
     let (interrupt, interrupted) = watch::channel(false);
     let signals = tokio::spawn(watch_signals(*terminal, interrupt));

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use assay_observe::attack::{ATTACK_VERSION, technique};
-use assay_observe::consent::{ApprovedBy, ForbiddenBy, Judged, Standing};
+use assay_observe::consent::{ApprovedBy, ForbiddenBy, Judged, Standing, Undeclared, part_line};
+use assay_observe::delta::{Class, Why};
+use assay_observe::observed::ObservedOperation;
 use assay_observe::risk::{Risk, risk};
+use assay_report::sanitise;
 use assay_recipe::consents::written_digest;
 use assay_wire::consent::{Consent, Policy};
 use assay_wire::name::{RecipeName, TargetId};
@@ -27,11 +30,27 @@ pub(crate) struct Row<'d> {
     attack: Option<Attack>,
     /// What a consent is given to, as the ledger writes it.
     digest: String,
-    standing: Standing,
+    /// How it stands; `None` for what nobody declared, which no consent is given to.
+    standing: Option<Standing>,
+    /// Why nothing explains it, if nothing does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undeclared: Option<&'d Why>,
     /// As the first of the targets has it.
     operation: &'d PrivilegedOperation,
     /// The same with other commands or bytes.
     also: Vec<&'d PrivilegedOperation>,
+    /// Of what a package brings, its parts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<Part<'d>>,
+}
+
+/// A part of what a package brings.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Part<'d> {
+    risk: Risk,
+    attack: Option<Attack>,
+    digest: String,
+    operation: &'d PrivilegedOperation,
 }
 
 /// A technique of ATT&CK.
@@ -59,9 +78,45 @@ pub(crate) fn row<'d>(one: &Judged<'d>) -> Row<'d> {
         risk: one.risk,
         attack: attack(one.operation.kind.name()),
         digest: written_digest(&one.digest),
-        standing: one.standing,
+        standing: Some(one.standing),
+        undeclared: None,
         operation: one.operation,
         also: one.also.clone(),
+        parts: one.parts.iter().map(|part| self::part(part)).collect(),
+    }
+}
+
+/// One part for programs.
+pub(super) fn part(seen: &ObservedOperation) -> Part<'_> {
+    Part {
+        risk: seen.risk,
+        attack: attack(seen.operation.kind.name()),
+        digest: written_digest(&seen.digest),
+        operation: &seen.operation,
+    }
+}
+
+/// What nobody declared, for programs.
+pub(super) fn undeclared_row<'d>(one: &Undeclared<'d>) -> Row<'d> {
+    Row {
+        recipe: one.recipe,
+        targets: one.targets.clone(),
+        risk: one.seen.risk,
+        attack: attack(one.seen.operation.kind.name()),
+        digest: written_digest(&one.seen.digest),
+        standing: None,
+        undeclared: why(one.seen),
+        operation: &one.seen.operation,
+        also: Vec::new(),
+        parts: Vec::new(),
+    }
+}
+
+/// Why nothing explains an operation; `None` if something does.
+fn why(seen: &ObservedOperation) -> Option<&Why> {
+    match &seen.class {
+        Class::Undeclared { why } => Some(why),
+        Class::Declared { .. } | Class::Accompanying { .. } => None,
     }
 }
 
@@ -167,6 +222,118 @@ pub(crate) fn evidence(out: &mut dyn Write, one: &Judged<'_>) -> io::Result<()> 
         }
     }
     lines.iter().try_for_each(|text| line(out, text))
+}
+
+/// Writes the parts of what a package brings, with who did each. Where an entry grants what it brought
+/// before, only what differs from that: people granted the others already.
+pub(crate) fn parts(
+    out: &mut dyn Write,
+    terminal: &Terminal,
+    one: &Judged<'_>,
+    ledger: &[Consent],
+) -> io::Result<()> {
+    let mut parts = one.parts.clone();
+    parts.sort_by_key(|part| part.risk);
+    let before = match one.standing {
+        Standing::Violated { entry } => ledger.get(entry),
+        Standing::Forbidden(_)
+        | Standing::Expired { .. }
+        | Standing::Missing
+        | Standing::Granted { .. }
+        | Standing::Approved(_)
+        | Standing::Ordinary => None,
+    };
+    let Some(before) = before.filter(|_| !parts.is_empty()) else {
+        return parts
+            .iter()
+            .try_for_each(|part| observed(out, " ", part));
+    };
+    let lines: Vec<String> = parts
+        .iter()
+        .map(|part| part_line(&part.operation))
+        .collect();
+    let mut kept = 0;
+    for (part, text) in parts.iter().zip(&lines) {
+        if !before.operations.contains(text) {
+            observed(out, "+", part)?;
+        } else if terminal.verbose {
+            observed(out, " ", part)?;
+        } else {
+            kept += 1;
+        }
+    }
+    let gone = |text: &&String| !lines.contains(text);
+    let gone: Vec<&String> = before.operations.iter().filter(gone).collect();
+    for text in &gone {
+        line(out, &format!("- {}", plain(text)))?;
+    }
+    if kept == parts.len() && gone.is_empty() {
+        let same = "its parts read as before: what differs are fields that their words do not show";
+        detail(out, terminal, same)?;
+    } else if kept > 0 {
+        line(out, &format!("and {} as before", plural(kept, "part")))?;
+    }
+    Ok(())
+}
+
+/// Columns of a command in a line about an operation.
+const COMMAND: usize = 200;
+
+/// Writes an operation that was seen, below another, and who did it.
+pub(super) fn observed(
+    out: &mut dyn Write,
+    sign: &str,
+    seen: &ObservedOperation,
+) -> io::Result<()> {
+    let (kind, subject) = (seen.operation.kind.name(), plain(&seen.operation.subject));
+    line(
+        out,
+        &format!("{sign} {:<7}  {kind:<12}  {subject}", seen.risk.label()),
+    )?;
+    line(out, &format!("    by {}", actor(seen)))
+}
+
+/// Who did something, as far as it was seen.
+fn actor(seen: &ObservedOperation) -> String {
+    let Some(actor) = &seen.operation.actor else {
+        return "no traced program".to_owned();
+    };
+    let command = sanitise::command(&actor.argv, COMMAND);
+    let script = actor.script.as_ref().map(|script| {
+        let script = format!("{} of {}", script.script, script.package);
+        format!(", in {}", sanitise::line(&script, COMMAND))
+    });
+    format!("`{command}`, uid {}{}", actor.uid, script.unwrap_or_default())
+}
+
+/// Writes what nobody declared.
+pub(super) fn undeclared(
+    out: &mut dyn Write,
+    terminal: &Terminal,
+    one: &Undeclared<'_>,
+) -> io::Result<()> {
+    head(out, one.seen.risk, &one.seen.operation)?;
+    line(out, &format!("by {}", actor(one.seen)))?;
+    if let Some(why) = why(one.seen) {
+        detail(out, terminal, &explained(why))?;
+    }
+    let targets = targets(one.targets.iter().copied());
+    detail(out, terminal, &format!("{} {targets}", one.recipe))
+}
+
+/// Why nothing explains an operation, in words.
+fn explained(why: &Why) -> String {
+    match why {
+        Why::Nobody => "no step declares it and no package brings it".to_owned(),
+        Why::Differs { package } => {
+            format!("`{}` brings this path, and brings it otherwise", plain(package))
+        }
+        Why::NotItsOwn { package } => format!(
+            "a script of `{}` changed what another brought, or what the image had",
+            plain(package)
+        ),
+        Why::Capture => "it could not be captured, or kept others from being".to_owned(),
+    }
 }
 
 /// Writes a line that is to be copied or compared, below an operation and never broken.

@@ -168,7 +168,7 @@ pub fn consents(bytes: &[u8]) {
     assert_diagnostics(&text, &parsed);
     let Some(ledger) = parsed.value else { return };
     let consents = ledger.consents();
-    let entry = Consent {
+    let member = Consent {
         recipe: "docker".parse().expect("a name"),
         targets: vec!["fuzz".parse().expect("a name")],
         kind: KindName::GroupMember,
@@ -180,7 +180,18 @@ pub fn consents(bytes: &[u8]) {
         expires: None,
         operations: Vec::new(),
     };
-    if !consents.contains(&entry) {
+    let set = Consent {
+        kind: KindName::Accompanying,
+        operations: vec![
+            "cron /etc/cron.d/fuzz".to_owned(),
+            "unit.enabled fuzz".to_owned(),
+        ],
+        ..member.clone()
+    };
+    for entry in [member, set] {
+        if consents.contains(&entry) {
+            continue;
+        }
         let added = add_consent(&text, &entry).expect("a ledger is written");
         let read = parse_consents(&added).value.expect("it stays a ledger");
         let at = read.consents().iter().position(|one| *one == entry);

@@ -1,21 +1,31 @@
-//! Consent: what declared operations need it, and what the ledger and the policy say to each.
+//! Consent: what needs it, and what the ledger and the policy say to each.
 //!
-//! One pure function of the operations, the ledger, the policy and the day; `consent check` asks it,
-//! and so can a run. An entry counts for its recipe, on its targets, for one digest, until it expires.
-//! What the policy forbids no entry grants; what is ordinary, or approved as a class, needs none.
+//! Pure functions of the operations and a [`ConsentBasis`]: ledger, policy and day. What plans declare is
+//! judged here, what runs showed in [`run`], and how one operation stands in [`standing`], for both. An
+//! entry counts for its recipe, on its targets, for one digest, until it expires. What the policy forbids
+//! no entry grants; what is ordinary, or approved as a class, needs none.
+
+pub mod run;
+pub mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use assay_wire::consent::{Consent, GroupTier, Policy};
+use assay_wire::consent::Consent;
 use assay_wire::digest::Digest;
 use assay_wire::event::ConsentBasis;
 use assay_wire::name::{RecipeName, TargetId};
-use assay_wire::plan::KeyScope;
-use assay_wire::privileged::{KeyIdentity, Kind, PrivilegedOperation, SourcePlace};
+use assay_wire::privileged::{KindName, PrivilegedOperation};
 use serde::Serialize;
 
+pub use run::{ConsentFinding, LeftOut, RunJudgement, Undeclared, consent_findings, judge_run};
+pub use standing::{
+    ApprovedBy, Asked, ForbiddenBy, Standing, forbidden, part_line, part_lines, standing_of,
+};
+
 use crate::attack::technique;
-use crate::risk::{Risk, group_tier, risk};
+use crate::observed::ObservedOperation;
+use crate::risk::{Risk, risk};
+use standing::stand;
 
 /// What one plan declares.
 #[derive(Debug, Clone, Copy)]
@@ -28,79 +38,6 @@ pub struct DeclaredOn<'p> {
     pub recipes: &'p [RecipeName],
     /// The operations.
     pub declared: &'p [PrivilegedOperation],
-}
-
-/// How an operation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// The policy forbids it, and no entry can grant it.
-    Forbidden(ForbiddenBy),
-    /// An entry grants something else under its name: the operation has changed since.
-    Violated {
-        /// The entry's position in the ledger.
-        entry: usize,
-    },
-    /// The entry that grants it counts no more.
-    Expired {
-        /// The entry's position in the ledger.
-        entry: usize,
-    },
-    /// Nothing grants it.
-    Missing,
-    /// An entry grants it.
-    Granted {
-        /// The entry's position in the ledger.
-        entry: usize,
-    },
-    /// The policy approves its class.
-    Approved(ApprovedBy),
-    /// It needs no consent.
-    Ordinary,
-}
-
-/// Which part of the policy forbids something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum ForbiddenBy {
-    /// `forbidden_kinds`.
-    Kind,
-    /// `group_tiers`.
-    GroupTier,
-}
-
-/// Which part of the policy approves something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum ApprovedBy {
-    /// `repositories`.
-    Repositories,
-    /// `groups`.
-    Groups,
-    /// `services`.
-    Services,
-}
-
-impl Standing {
-    /// True if a run with it ends as one without consent.
-    #[must_use]
-    pub fn is_refused(self) -> bool {
-        match self {
-            Self::Forbidden(_) | Self::Violated { .. } | Self::Expired { .. } | Self::Missing => {
-                true
-            }
-            Self::Granted { .. } | Self::Approved(_) | Self::Ordinary => false,
-        }
-    }
-
-    /// True if an entry of the ledger would mend it.
-    #[must_use]
-    pub fn can_be_granted(self) -> bool {
-        self.is_refused() && !matches!(self, Self::Forbidden(_))
-    }
 }
 
 /// One operation of one recipe, with the targets on which it stands alike.
@@ -122,6 +59,8 @@ pub struct Judged<'p> {
     pub attack: Option<&'static str>,
     /// How it stands.
     pub standing: Standing,
+    /// Of what a package brings, its parts as the first of the targets has them; else empty.
+    pub parts: Vec<&'p ObservedOperation>,
 }
 
 /// An entry of the ledger that nothing uses on some of its targets.
@@ -141,217 +80,157 @@ pub struct Judgement<'p> {
     pub operations: Vec<Judged<'p>>,
     /// Entries that nothing uses.
     pub stale: Vec<Stale>,
+    /// Entries of what packages bring, by position, that may be in use: no plan shows it, only a run.
+    pub unjudged: Vec<usize>,
 }
 
-/// Judges what plans declare. `today` is `YYYY-MM-DD`. `everything` says that these are all the plans of
-/// the project: then entries of other recipes and targets are stale, too.
+/// Judges what plans declare. `everything` says that these are all the plans of the project: then entries
+/// of other recipes and targets are stale, too.
 #[must_use]
 pub fn judge_consents<'p>(
     plans: &[DeclaredOn<'p>],
-    ledger: &[Consent],
-    policy: &Policy,
-    today: &str,
+    basis: &ConsentBasis,
     everything: bool,
 ) -> Judgement<'p> {
-    type Row<'p> = (&'p RecipeName, Risk, &'p str, Digest, Standing);
-    let mut rows: BTreeMap<Row<'p>, Judged<'p>> = BTreeMap::new();
-    let mut used = BTreeSet::new();
-    let mut seen: BTreeSet<(&RecipeName, &TargetId)> = BTreeSet::new();
+    let mut rows = Rows::default();
     for plan in plans {
-        seen.extend(plan.recipes.iter().map(|recipe| (recipe, plan.target)));
+        rows.judge(plan.recipes, plan.target);
         for operation in plan.declared {
-            let digest = operation.digest();
-            let risk = risk(&operation.kind, policy);
-            for recipe in owners(plan, operation) {
-                let wanted = Wanted {
-                    recipe,
-                    target: plan.target,
-                    operation,
-                    digest,
-                };
-                let standing = stand(&wanted, risk, (ledger, policy), today);
-                if let Some(entry) = standing.entry() {
-                    used.insert((entry, plan.target));
-                }
-                let row = (recipe, risk, operation.subject.as_str(), digest, standing);
-                let judged = rows.entry(row).or_insert_with(|| Judged {
-                    recipe,
-                    targets: Vec::new(),
-                    operation,
-                    also: Vec::new(),
-                    digest,
-                    risk,
-                    attack: technique(operation.kind.name()),
-                    standing,
-                });
-                if !judged.targets.contains(&plan.target) {
-                    judged.targets.push(plan.target);
-                }
-                let is_shown = |one: &&PrivilegedOperation| one.evidence == operation.evidence;
-                if !is_shown(&judged.operation) && !judged.also.iter().any(is_shown) {
-                    judged.also.push(operation);
-                }
+            let asked = Asked {
+                operation,
+                digest: operation.digest(),
+                risk: risk(&operation.kind, &basis.policy),
+                parts: Vec::new(),
+                target: plan.target,
+            };
+            for recipe in owners(plan.asked, operation) {
+                rows.add(recipe, &asked, &[], stand(&asked, recipe, basis));
             }
         }
     }
-    let stale = |(entry, consent): (usize, &Consent)| {
-        let unused = |target: &&TargetId| {
-            (everything || seen.contains(&(&consent.recipe, *target)))
-                && !used.contains(&(entry, *target))
-        };
-        let targets: Vec<TargetId> = consent.targets.iter().filter(unused).cloned().collect();
-        (!targets.is_empty()).then_some(Stale { entry, targets })
-    };
-    Judgement {
-        operations: rows.into_values().collect(),
-        stale: ledger.iter().enumerate().filter_map(stale).collect(),
-    }
-}
-
-/// How one operation of some recipes stands.
-#[must_use]
-pub fn standing_of(
-    operation: &PrivilegedOperation,
-    risk: Risk,
-    owners: &BTreeSet<&RecipeName>,
-    target: &TargetId,
-    basis: &ConsentBasis,
-) -> Standing {
-    let of = |recipe: &&RecipeName| {
-        let wanted = Wanted {
-            recipe,
-            target,
-            operation,
-            digest: operation.digest(),
-        };
-        stand(&wanted, risk, (&basis.ledger, &basis.policy), &basis.today)
-    };
-    owners.iter().map(of).max().unwrap_or(Standing::Missing)
-}
-
-impl Standing {
-    /// The entry that speaks of it, if it counts, has expired or is forbidden to.
-    fn entry(self) -> Option<usize> {
-        match self {
-            Self::Granted { entry } | Self::Expired { entry } => Some(entry),
-            Self::Forbidden(_)
-            | Self::Violated { .. }
-            | Self::Missing
-            | Self::Approved(_)
-            | Self::Ordinary => None,
+    let judged = |consent: &Consent, target: &TargetId| {
+        let has_plan = rows.judged.contains(&(&consent.recipe, target));
+        match consent.kind == KindName::Accompanying {
+            // A recipe without a plan for a target brings nothing there.
+            true => everything && !has_plan,
+            false => everything || has_plan,
         }
+    };
+    let stale = rows.stale(basis, judged);
+    let may_be_used = |(entry, consent): (usize, &Consent)| {
+        let mut targets = consent.targets.iter();
+        let has_plan = targets.any(|target| rows.judged.contains(&(&consent.recipe, target)));
+        (consent.kind == KindName::Accompanying && has_plan).then_some(entry)
+    };
+    let ledger = basis.ledger.iter().enumerate();
+    let unjudged = ledger.filter_map(may_be_used).collect();
+    Judgement {
+        operations: rows.rows.into_values().collect(),
+        stale,
+        unjudged,
     }
 }
 
-/// One operation of one recipe on one target.
-struct Wanted<'p> {
-    recipe: &'p RecipeName,
-    target: &'p TargetId,
-    operation: &'p PrivilegedOperation,
-    digest: Digest,
-}
-
-/// The recipes an operation is done for, each once.
-fn owners<'p>(
-    plan: &DeclaredOn<'p>,
+/// The recipes an operation is done for, each once: those of its steps, else those that were asked for.
+#[must_use]
+pub fn owners<'p>(
+    asked: &'p [RecipeName],
     operation: &'p PrivilegedOperation,
 ) -> BTreeSet<&'p RecipeName> {
     if operation.steps.is_empty() {
-        return plan.asked.iter().collect();
+        return asked.iter().collect();
     }
     operation.steps.iter().map(|step| &step.recipe).collect()
 }
 
-fn stand(
-    wanted: &Wanted<'_>,
-    risk: Risk,
-    (ledger, policy): (&[Consent], &Policy),
-    today: &str,
-) -> Standing {
-    if let Some(why) = forbidden(&wanted.operation.kind, policy) {
-        return Standing::Forbidden(why);
-    }
-    if risk == Risk::Ordinary {
-        return Standing::Ordinary;
-    }
-    if let Some(by) = approved(&wanted.operation.kind, policy) {
-        return Standing::Approved(by);
-    }
-    let speaks = |consent: &Consent| {
-        consent.recipe == *wanted.recipe
-            && consent.targets.contains(wanted.target)
-            && consent.kind == wanted.operation.kind.name()
-            && consent.subject == wanted.operation.subject
-    };
-    let mut found = Standing::Missing;
-    for (entry, consent) in ledger.iter().enumerate() {
-        if !speaks(consent) {
-            continue;
-        }
-        if consent.digest != wanted.digest {
-            found = found.min(Standing::Violated { entry });
-        } else if consent.expires.as_deref().is_some_and(|day| day < today) {
-            found = Standing::Expired { entry };
-        } else {
-            return Standing::Granted { entry };
-        }
-    }
-    found
-}
-
-/// The part of the policy that forbids an operation, if one does.
+/// The positions of a ledger's entries for these recipes on this target that are not among the used ones.
 #[must_use]
-pub fn forbidden(kind: &Kind, policy: &Policy) -> Option<ForbiddenBy> {
-    if policy.forbidden_kinds.contains(&kind.name()) {
-        return Some(ForbiddenBy::Kind);
-    }
-    let (Kind::GroupMember { group, .. } | Kind::GroupAdd { name: group }) = kind else {
-        return None;
+pub fn unused(
+    ledger: &[Consent],
+    recipes: &[RecipeName],
+    target: &TargetId,
+    used: &BTreeSet<usize>,
+) -> Vec<usize> {
+    let meant = |(entry, consent): (usize, &Consent)| {
+        let here = recipes.contains(&consent.recipe) && consent.targets.contains(target);
+        (here && !used.contains(&entry)).then_some(entry)
     };
-    let tier = group_tier(group, policy);
-    (tier == Some(GroupTier::Forbidden)).then_some(ForbiddenBy::GroupTier)
+    ledger.iter().enumerate().filter_map(meant).collect()
 }
 
-/// The class that the policy approves an operation as, if it does.
-fn approved(kind: &Kind, policy: &Policy) -> Option<ApprovedBy> {
-    let repository = |url: &str, keys: &[KeyIdentity], scope: KeyScope| {
-        let mut allowed = policy.repositories.iter();
-        let fits = allowed.any(|one| {
-            let leaves = url.split('/').any(|part| part == "..");
-            let below = !leaves && format!("{}/", url.trim_end_matches('/')).starts_with(&one.url);
-            let known = |key: &KeyIdentity| match key {
-                KeyIdentity::Fingerprint(print) => one.fingerprints.contains(print),
-                KeyIdentity::Sha256(_) | KeyIdentity::Unread(_) => false,
-            };
-            let scoped = scope == KeyScope::Repository || one.machine_wide;
-            below && scoped && !keys.is_empty() && keys.iter().all(known)
+/// By recipe, then the gravest first, then by subject.
+type Row<'p> = (&'p RecipeName, Risk, &'p str, Digest, Standing);
+
+/// Rows that grow, with what is known of the ledger's entries.
+#[derive(Default)]
+struct Rows<'p> {
+    rows: BTreeMap<Row<'p>, Judged<'p>>,
+    /// Entries in use, by position, each on a target.
+    used: BTreeSet<(usize, &'p TargetId)>,
+    /// What was judged in full.
+    judged: BTreeSet<(&'p RecipeName, &'p TargetId)>,
+}
+
+impl<'p> Rows<'p> {
+    /// Says that all that these recipes do on a target is among the rows.
+    fn judge(&mut self, recipes: &'p [RecipeName], target: &'p TargetId) {
+        let pairs = recipes.iter().map(|recipe| (recipe, target));
+        self.judged.extend(pairs);
+    }
+
+    /// Adds an operation of a recipe on a target.
+    fn add(
+        &mut self,
+        recipe: &'p RecipeName,
+        asked: &Asked<'p>,
+        parts: &[&'p ObservedOperation],
+        standing: Standing,
+    ) {
+        let operation = asked.operation;
+        self.used
+            .extend(standing.entry().map(|entry| (entry, asked.target)));
+        let row = (
+            recipe,
+            asked.risk,
+            operation.subject.as_str(),
+            asked.digest,
+            standing,
+        );
+        let judged = self.rows.entry(row).or_insert_with(|| Judged {
+            recipe,
+            targets: Vec::new(),
+            operation,
+            also: Vec::new(),
+            digest: asked.digest,
+            risk: asked.risk,
+            attack: technique(operation.kind.name()),
+            standing,
+            parts: parts.to_vec(),
         });
-        fits.then_some(ApprovedBy::Repositories)
-    };
-    if let Kind::PkgKey {
-        key,
-        repository: Some(url),
-        scope,
-    } = kind
-    {
-        return repository(url, std::slice::from_ref(key), *scope);
+        if !judged.targets.contains(&asked.target) {
+            judged.targets.push(asked.target);
+        }
+        let is_shown = |one: &&PrivilegedOperation| one.evidence == operation.evidence;
+        if !is_shown(&judged.operation) && !judged.also.iter().any(is_shown) {
+            judged.also.push(operation);
+        }
     }
-    if let Kind::PkgSource {
-        place: SourcePlace::Url(url),
-        signed_by,
-        scope,
-    } = kind
-    {
-        return repository(url, signed_by, *scope);
+
+    /// The entries that nothing uses, on the targets on which that is known.
+    fn stale(
+        &self,
+        basis: &ConsentBasis,
+        is_known: impl Fn(&Consent, &TargetId) -> bool,
+    ) -> Vec<Stale> {
+        let stale = |(entry, consent): (usize, &Consent)| {
+            let unused = |target: &&TargetId| {
+                is_known(consent, target) && !self.used.contains(&(entry, *target))
+            };
+            let targets: Vec<TargetId> = consent.targets.iter().filter(unused).cloned().collect();
+            (!targets.is_empty()).then_some(Stale { entry, targets })
+        };
+        basis.ledger.iter().enumerate().filter_map(stale).collect()
     }
-    if let Kind::GroupMember { group, .. } = kind {
-        return policy.groups.contains(group).then_some(ApprovedBy::Groups);
-    }
-    if let Kind::UnitEnabled { unit } | Kind::UnitStarted { unit } = kind {
-        let allowed = policy.services.contains(unit);
-        return allowed.then_some(ApprovedBy::Services);
-    }
-    None
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use assay_wire::event::SnapshotFinding;
 use assay_wire::outcome::{OutcomeKind, Reason};
 use serde::Serialize;
 
+use crate::consent::consent_findings;
 use crate::expectation::Verdict;
 use crate::outcome::Outcome;
 use crate::record::{CellRecord, Record, RunEnd};
@@ -126,7 +127,11 @@ pub fn cell_exit_code(cell: &CellRecord, allow_unmet_needs: bool) -> ExitCode {
             | OutcomeKind::Manual,
         ) => differing(&cell.outcome),
     };
-    outcome.or(snapshot)
+    let consent = match consent_findings(cell).is_empty() {
+        true => ExitCode::Passed,
+        false => ExitCode::Consent,
+    };
+    outcome.or(consent).or(snapshot)
 }
 
 /// A result nobody expected: by its own reasons if it failed.

@@ -12,7 +12,7 @@ mod cell;
 use std::collections::BTreeMap;
 
 use assay_wire::PROTOCOL;
-use assay_wire::event::{Body, Envelope, Origin, RunStarted};
+use assay_wire::event::{Body, ConsentBasis, Envelope, Origin, RunStarted};
 use assay_wire::name::{CellId, RunId};
 
 use crate::record::{Record, RunEnd, RunInfo};
@@ -127,12 +127,30 @@ pub fn fold(events: impl IntoIterator<Item = Envelope>) -> Result<Record, FoldEr
 /// # Errors
 /// As [`fold`], and if a line is no event.
 pub fn fold_journal(text: &str) -> Result<Record, FoldError> {
+    fold_lines(text, |_| ())
+}
+
+/// The same, judged by other consents than the run was: by the ledger and the policy of now.
+///
+/// # Errors
+/// As [`fold_journal`].
+pub fn fold_journal_judged_by(text: &str, consents: &ConsentBasis) -> Result<Record, FoldError> {
+    fold_lines(text, |body| {
+        if let Body::RunStarted(started) = body {
+            started.consents = Some(consents.clone());
+        }
+    })
+}
+
+fn fold_lines(text: &str, change: impl Fn(&mut Body)) -> Result<Record, FoldError> {
     let mut folder = Folder::default();
     for (line, number) in text.split_inclusive('\n').zip(1_u64..) {
         let Some(line) = line.strip_suffix('\n') else {
             break;
         };
-        folder.push(parse_line(line, number)?)?;
+        let mut event = parse_line(line, number)?;
+        change(&mut event.body);
+        folder.push(event)?;
     }
     folder.finish()
 }

@@ -11,8 +11,8 @@
 //! journal cut short), [`record`] (the types), [`judge`] (facts → [`outcome::Outcome`]), with
 //! [`presence`] and [`version`] for requirements, [`capture`] for gaps and [`noise`] for
 //! idempotence; then [`expectation`] (as expected or not) and [`exit`] (one exit code for a run).
-//! [`risk`] and [`attack`] are the tables of privileged operations, [`mod@consent`] judges what a plan
-//! declares by the ledger. [`notable`] stands apart: what a reader is to see first, which decides nothing.
+//! [`risk`] and [`attack`] are the tables of privileged operations, [`mod@consent`] judges what plans declare
+//! and runs showed by the ledger. [`notable`] stands apart: what a reader is to see first, which decides nothing.
 
 pub mod attack;
 pub mod capture;
@@ -34,7 +34,7 @@ pub mod state;
 pub mod version;
 
 pub use exit::{ExitCode, exit_code};
-pub use fold::{CellFolder, FoldError, Folder, fold, fold_journal};
+pub use fold::{CellFolder, FoldError, Folder, fold, fold_journal, fold_journal_judged_by};
 pub use judge::{is_last_requirement, judge, op_failed, op_failures};
 pub use outcome::{Failure, Outcome};
 pub use presence::{PresenceVerdict, judge_presence};

@@ -38,6 +38,8 @@ macro_rules! codes {
 codes! {
     /// The text is not TOML.
     Syntax = "syntax", Error;
+    /// Two versions of the file stand in it, as git leaves them where it cannot choose.
+    MergeConflict = "merge-conflict", Error;
     /// A key or table is defined twice.
     DuplicateKey = "duplicate-key", Error;
     /// The file is not UTF-8.

@@ -30,6 +30,9 @@ pub const MAX_LEDGER_BYTES: usize = 4 << 20;
 /// Longest text of an entry, in bytes.
 const LONGEST: usize = 4096;
 
+/// Most parts of what a package brings.
+const MOST_PARTS: usize = 5_000;
+
 /// What a digest begins with.
 const SHA256: &str = "sha256:";
 
@@ -118,8 +121,31 @@ pub fn read_words(kind: &str, text: &str) -> Result<String, TextFault> {
     Ok(text.to_owned())
 }
 
+/// Reads a part of what a package brings: `KIND SUBJECT`.
+fn read_part(text: &str) -> Result<String, TextFault> {
+    let text = read_words("operation", text)?;
+    let (kind, subject) = text.split_once(' ').unwrap_or((&text, ""));
+    let kind = word("kind", kind, KindName::ALL, KindName::as_str)?;
+    if subject.trim().is_empty() || kind == KindName::Accompanying {
+        let message = format!("{} is no part of what a package brings", quote(&text));
+        let help =
+            "a part is its kind, a space and its subject, as `assay consent grant` writes it";
+        return Err(TextFault::new(Code::InvalidConsent, message).help(help));
+    }
+    Ok(text)
+}
+
 const KEYS: &[&str] = &[
-    "recipe", "targets", "kind", "subject", "digest", "note", "by", "on", "expires",
+    "recipe",
+    "targets",
+    "kind",
+    "subject",
+    "operations",
+    "digest",
+    "note",
+    "by",
+    "on",
+    "expires",
 ];
 
 fn read_ledger(text: &str, entries: &DeTable<'_>, faults: &mut Faults) -> Option<Ledger> {
@@ -184,6 +210,10 @@ fn read_entry(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Entry> {
         reader.required(table, key, read)
     };
     let (subject, note, by) = (words("subject"), words("note"), words("by"));
+    let operations = match &kind {
+        Some(kind) => read_operations(reader, table, kind.value),
+        None => Vec::new(),
+    };
     let digest = reader.parsed(table, "digest", read_digest);
     let digest = reader.required(table, "digest", digest);
     let on = read_date(reader, table, "on");
@@ -216,14 +246,57 @@ fn read_entry(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Entry> {
         by: by?.value,
         on: on?.value.to_string(),
         expires,
-        operations: Vec::new(),
+        operations,
     };
     let list = table.get("targets")?.span;
-    let ends = leaves.iter().map(|span| span.range().end);
+    // The bracket that closes a list is no leaf.
+    let lists = [Some(list), table.get("operations").map(|list| list.span)];
+    let ends = leaves.iter().chain(lists.iter().flatten());
+    let ends = ends.map(|span| span.range().end);
     Some(Entry {
         consent,
         span: table.span,
         targets: list,
-        end: ends.chain([list.range().end]).max()?,
+        end: ends.max()?,
     })
+}
+
+/// The parts of what a package brings: they belong to entries of that kind, and to no others. Their order
+/// is one, so that two branches which add parts change different lines.
+fn read_operations(reader: &mut Reader<'_>, table: &Table<'_>, kind: KindName) -> Vec<String> {
+    const KEY: &str = "operations";
+    if kind != KindName::Accompanying {
+        if let Some(span) = table.key_span(KEY) {
+            let message = format!("`{KEY}` beside the kind `{kind}`");
+            let help = format!(
+                "it lists what a package brings: remove it, or write `kind = \"{}\"`",
+                KindName::Accompanying
+            );
+            let diagnostic = Diagnostic::new(Code::InvalidConsent, span, message);
+            reader.faults.report(diagnostic.help(help));
+        }
+        return Vec::new();
+    }
+    let parts = reader.list(table, KEY, read_part);
+    let parts = reader.required(table, KEY, parts).unwrap_or_default();
+    if parts.len() > MOST_PARTS
+        && let Some(list) = table.get(KEY)
+    {
+        let message = format!("`{KEY}` names {} parts; at most {MOST_PARTS}", parts.len());
+        let diagnostic = Diagnostic::new(Code::InvalidConsent, list.span, message);
+        reader.faults.report(diagnostic);
+    }
+    let mut pairs = parts.iter().zip(parts.iter().skip(1));
+    if let Some((before, after)) = pairs.find(|(before, after)| before.value > after.value) {
+        let message = format!(
+            "{} stands after {}",
+            quote(&after.value),
+            quote(&before.value)
+        );
+        let diagnostic = Diagnostic::new(Code::InvalidConsent, after.span, message)
+            .and(before.span, "which is greater")
+            .help("sort the parts by their bytes, as `assay consent grant` writes them");
+        reader.faults.report(diagnostic);
+    }
+    parts.into_iter().map(|part| part.value).collect()
 }

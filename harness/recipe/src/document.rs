@@ -9,6 +9,7 @@ use assay_wire::source::Span;
 use toml::de::DeTable;
 
 use crate::code::Code;
+use crate::conflict::conflicts;
 use crate::diagnostic::{Diagnostic, Faults, quote};
 use crate::syntax::words;
 
@@ -81,6 +82,14 @@ pub(crate) fn with_document_of<T>(
     let value = convert(document.get_ref(), &mut found);
     if !errors.is_empty() {
         let lines = LineStarts::new(text);
+        let places = errors.iter().filter_map(toml::de::Error::span);
+        let erroneous = places.map(|range| lines.line_of(range.start)).collect();
+        let conflicts = conflicts(text, &erroneous);
+        if !conflicts.is_empty() {
+            // Whatever else there is may follow from two versions that stand in one file.
+            conflicts.into_iter().for_each(|one| faults.report(one));
+            return None;
+        }
         let broken = report_syntax(text, &lines, &errors, faults);
         found.retain(|fault| {
             !matches!(

@@ -37,6 +37,7 @@ pub mod template;
 pub mod text;
 pub mod when;
 
+mod conflict;
 mod convert;
 mod foreign;
 mod lint;

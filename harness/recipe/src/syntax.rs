@@ -246,12 +246,7 @@ impl<'t> Place<'t> {
         let line = self.line.trim();
         let first = line.split_whitespace().next().unwrap_or_default();
         let begins = |marks: &[&str]| marks.iter().any(|mark| line.starts_with(mark));
-        let (message, help) = if begins(&["<<<<<<<", "=======", ">>>>>>>"]) {
-            (
-                "a mark of a merge conflict stands in the file".to_owned(),
-                "resolve the conflict and remove the marks".to_owned(),
-            )
-        } else if begins(&["//", ";", "--", "/*"]) {
+        let (message, help) = if begins(&["//", ";", "--", "/*"]) {
             (
                 format!("{} does not begin a comment", quote(first)),
                 "a comment begins with `#`".to_owned(),
@@ -472,7 +467,6 @@ mod tests {
             "a = $(x)",
             "{ \"a\": 1 }",
             "a = 1\na.b = 2",
-            "<<<<<<< x\na = 1\n=======\na = 2\n>>>>>>> y",
             "\0",
             "a = \u{1b}[2J",
             "a\u{202e} = 1",

@@ -1,21 +1,21 @@
 //! The table: declared operations × ledger × policy × day → how each stands.
 
-use assay_wire::consent::AllowedRepository;
+use assay_wire::consent::{AllowedRepository, GroupTier, Policy};
 use assay_wire::name::StepRef;
-use assay_wire::plan::OpId;
-use assay_wire::privileged::{KindName, OperationEvidence};
+use assay_wire::plan::{KeyScope, OpId};
+use assay_wire::privileged::{KeyIdentity, Kind, OperationEvidence, SourcePlace};
 
 use super::*;
 
-const TODAY: &str = "2026-11-21";
+pub(super) const TODAY: &str = "2026-11-21";
 const URL: &str = "https://a.test/debian";
 const PRINT: &str = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88";
 
-fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+pub(super) fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().expect("a name")
 }
 
-fn operation(steps: &[&str], kind: Kind) -> PrivilegedOperation {
+pub(super) fn operation(steps: &[&str], kind: Kind) -> PrivilegedOperation {
     let step = |text: &&str| {
         let (recipe, step) = text.split_once('#').expect("a step");
         StepRef {
@@ -27,7 +27,7 @@ fn operation(steps: &[&str], kind: Kind) -> PrivilegedOperation {
     PrivilegedOperation::declared(OpId(1), steps, kind, OperationEvidence::default())
 }
 
-fn member(group: &str) -> PrivilegedOperation {
+pub(super) fn member(group: &str) -> PrivilegedOperation {
     let kind = Kind::GroupMember {
         user: "dev".to_owned(),
         group: group.to_owned(),
@@ -35,7 +35,7 @@ fn member(group: &str) -> PrivilegedOperation {
     operation(&["docker#1"], kind)
 }
 
-fn enabled(unit: &str) -> PrivilegedOperation {
+pub(super) fn enabled(unit: &str) -> PrivilegedOperation {
     let kind = Kind::UnitEnabled {
         unit: unit.to_owned(),
     };
@@ -65,7 +65,7 @@ fn print() -> KeyIdentity {
     KeyIdentity::Fingerprint(PRINT.to_owned())
 }
 
-fn entry(operation: &PrivilegedOperation, targets: &[&str]) -> Consent {
+pub(super) fn entry(operation: &PrivilegedOperation, targets: &[&str]) -> Consent {
     Consent {
         recipe: name("docker"),
         targets: targets.iter().map(|target| name(target)).collect(),
@@ -80,7 +80,7 @@ fn entry(operation: &PrivilegedOperation, targets: &[&str]) -> Consent {
     }
 }
 
-fn until(day: &str, consent: Consent) -> Consent {
+pub(super) fn until(day: &str, consent: Consent) -> Consent {
     Consent {
         expires: Some(day.to_owned()),
         ..consent
@@ -99,6 +99,14 @@ fn repositories(url: &str, print: &str, machine_wide: bool) -> Policy {
     }
 }
 
+pub(super) fn basis(ledger: &[Consent], policy: &Policy) -> ConsentBasis {
+    ConsentBasis {
+        ledger: ledger.to_vec(),
+        policy: policy.clone(),
+        today: TODAY.to_owned(),
+    }
+}
+
 /// How the one operation stands on debian-12, and what is stale.
 fn judged(
     operation: &PrivilegedOperation,
@@ -113,7 +121,7 @@ fn judged(
         recipes: &recipes,
         declared: &declared,
     };
-    let judgement = judge_consents(&[plan], ledger, policy, TODAY, false);
+    let judgement = judge_consents(&[plan], &basis(ledger, policy), false);
     assert_eq!(judgement.operations.len(), 1);
     (judgement.operations[0].standing, judgement.stale)
 }
@@ -407,7 +415,7 @@ fn what_nothing_uses_is_stale_within_what_was_judged() {
         recipes: &recipes,
         declared: &declared,
     };
-    let all = judge_consents(&[plan], &ledger, &Policy::default(), TODAY, true);
+    let all = judge_consents(&[plan], &basis(&ledger, &Policy::default()), true);
     assert_eq!(
         all.stale,
         [
@@ -415,6 +423,51 @@ fn what_nothing_uses_is_stale_within_what_was_judged() {
             stale(1, &["debian-12"]),
             stale(2, &["debian-12"])
         ]
+    );
+}
+
+#[test]
+fn entries_of_what_packages_bring_wait_for_a_run() {
+    let docker = member("docker");
+    let set = |recipe: &str, targets: &[&str]| Consent {
+        recipe: name(recipe),
+        kind: KindName::Accompanying,
+        operations: vec!["cron /etc/cron.d/x".to_owned()],
+        ..entry(&docker, targets)
+    };
+    let ledger = [
+        set("docker", &["debian-12"]),
+        set("docker", &["debian-13"]),
+        set("podman", &["debian-12", "debian-13"]),
+        set("docker", &["debian-12", "debian-13"]),
+    ];
+    let (target, recipes) = (name("debian-12"), [name("docker")]);
+    let declared = [docker];
+    let plan = DeclaredOn {
+        target: &target,
+        asked: &recipes,
+        recipes: &recipes,
+        declared: &declared,
+    };
+    let basis = basis(&ledger, &Policy::default());
+    let some = judge_consents(&[plan], &basis, false);
+    assert_eq!((some.stale, some.unjudged), (vec![], vec![0, 3]));
+    // What has no plan in the whole project brings nothing.
+    let all = judge_consents(&[plan], &basis, true);
+    let stale = |entry, targets: &[&str]| Stale {
+        entry,
+        targets: targets.iter().map(|target| name(target)).collect(),
+    };
+    assert_eq!(
+        (all.stale, all.unjudged),
+        (
+            vec![
+                stale(1, &["debian-13"]),
+                stale(2, &["debian-12", "debian-13"]),
+                stale(3, &["debian-13"])
+            ],
+            vec![0, 3]
+        )
     );
 }
 
@@ -440,7 +493,7 @@ fn operations_are_by_recipe_gravest_first_and_targets_together() {
         })
         .collect();
     let ledger = [entry(&declared[0], &["debian-12"])];
-    let judgement = judge_consents(&plans, &ledger, &Policy::default(), TODAY, false);
+    let judgement = judge_consents(&plans, &basis(&ledger, &Policy::default()), false);
     let rows: Vec<String> = judgement
         .operations
         .iter()
@@ -481,7 +534,7 @@ fn what_is_granted_alike_is_shown_with_all_its_commands() {
         recipes: &recipes,
         declared: &declared,
     };
-    let judgement = judge_consents(&[plan], &[], &Policy::default(), TODAY, false);
+    let judgement = judge_consents(&[plan], &basis(&[], &Policy::default()), false);
     let [one] = judgement.operations.as_slice() else {
         panic!("one operation: {judgement:?}");
     };

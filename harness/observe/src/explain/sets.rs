@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use assay_wire::event::ConsentBasis;
-use assay_wire::name::{RecipeName, StepRef};
+use assay_wire::name::StepRef;
 use assay_wire::package::{PackageCame, PackageContent};
 use assay_wire::plan::OpId;
 use assay_wire::privileged::{Kind, KindName, OperationEvidence, Origin, PrivilegedOperation};
 
 use super::paths::Paths;
 use crate::attack::technique;
-use crate::consent::Standing;
+use crate::consent::{Asked, owners, standing_of};
 use crate::delta::{AccompanyingSet, Class, DeclaredOperation, Delta, PackageFact};
 use crate::observed::{Observed, ObservedOperation};
 use crate::record::CellFacts;
@@ -28,8 +28,18 @@ pub(crate) fn delta(
     let policy = consents
         .map(|basis| basis.policy.clone())
         .unwrap_or_default();
-    let stands = |operation: &PrivilegedOperation, risk: Risk| {
-        consents.map(|basis| standing(facts, operation, risk, basis))
+    let stands = |operation: &PrivilegedOperation, risk: Risk, parts: &[usize]| {
+        consents.map(|basis| {
+            let part = |at: &usize| observed.operations.get(*at).map(|seen| &seen.operation);
+            let asked = Asked {
+                operation,
+                digest: operation.digest(),
+                risk,
+                parts: parts.iter().filter_map(part).collect(),
+                target: &facts.planned.plan.target,
+            };
+            standing_of(&asked, &owners(&facts.cell.recipes, operation), basis)
+        })
     };
     let mut declared: Vec<DeclaredOperation> = Vec::new();
     for operation in &facts.planned.plan.declared {
@@ -43,7 +53,7 @@ pub(crate) fn delta(
             risk,
             attack: technique(operation.kind.name()),
             seen: is_seen(operation, facts, observed),
-            standing: stands(operation, risk),
+            standing: stands(operation, risk, &[]),
             operation: operation.clone(),
         });
     }
@@ -52,7 +62,7 @@ pub(crate) fn delta(
         .into_iter()
         .map(|(operation, risk, parts)| AccompanyingSet {
             digest: operation.digest(),
-            standing: stands(&operation, risk),
+            standing: stands(&operation, risk, &parts),
             operation,
             risk,
             parts,
@@ -141,20 +151,6 @@ fn read(package: &PackageCame) -> Option<(&str, &str)> {
         PackageContent::Read(read) => Some((&read.name, &read.version)),
         PackageContent::Unreadable { .. } => None,
     }
-}
-
-fn standing(
-    facts: &CellFacts,
-    operation: &PrivilegedOperation,
-    risk: Risk,
-    basis: &ConsentBasis,
-) -> Standing {
-    let steps = operation.steps.iter().map(|step| &step.recipe);
-    let mut owners: BTreeSet<&RecipeName> = steps.collect();
-    if owners.is_empty() {
-        owners = facts.cell.recipes.iter().collect();
-    }
-    crate::consent::standing_of(operation, risk, &owners, &facts.planned.plan.target, basis)
 }
 
 fn packages(facts: &CellFacts, observed: &Observed, paths: &Paths<'_>) -> Vec<PackageFact> {

@@ -42,6 +42,20 @@ fn kinds(record: &Record) -> Vec<OutcomeKind> {
 }
 
 #[test]
+fn a_run_is_judged_again_by_the_consents_of_now() {
+    let now = ConsentBasis {
+        ledger: Vec::new(),
+        policy: assay_wire::consent::Policy::default(),
+        today: "2026-11-21".to_owned(),
+    };
+    let mut wanted = fold_journal(&log().journal()).expect("a good journal");
+    let again = fold_journal_judged_by(&log().journal(), &now).expect("a good journal");
+    wanted.run.start.consents = Some(now);
+    assert_eq!(again.run, wanted.run);
+    assert_eq!(again.cells.len(), wanted.cells.len());
+}
+
+#[test]
 fn a_whole_journal_folds_to_cells_in_planned_order() {
     let record = fold_journal(&log().journal()).expect("a good journal");
     assert_eq!(record, fold(log().envelopes()).expect("the same events"));

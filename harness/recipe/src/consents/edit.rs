@@ -124,6 +124,15 @@ fn render(consent: &Consent, newline: &str) -> String {
     line("targets", list_of(&consent.targets));
     line("kind", string(consent.kind.as_str()));
     line("subject", string(&consent.subject));
+    if !consent.operations.is_empty() {
+        // A line each: then a difference of two versions shows the parts that differ, and git merges them.
+        let parts = consent.operations.iter();
+        let parts = parts.map(|part| format!("    {},{newline}", string(part)));
+        line(
+            "operations",
+            format!("[{newline}{}]", parts.collect::<String>()),
+        );
+    }
     line("digest", string(&written_digest(&consent.digest)));
     line("note", string(&consent.note));
     line("by", string(&consent.by));

@@ -45,7 +45,8 @@ on = 2026-11-20"#,
         code: Code::InvalidConsent,
         file: FileKind::Consents,
         text: "The entry says something that cannot be: it expires before the day it was given, a text of it is longer \
-               than anybody reads, or it stands in braces, where it could not be changed line by line.",
+               than anybody reads, it stands in braces, where it could not be changed line by line, or its `operations` \
+               are not the sorted parts, `KIND SUBJECT` each, of what a package brings.",
         wrong: r#"[[consent]]
 recipe = "docker"
 targets = ["debian-12"]

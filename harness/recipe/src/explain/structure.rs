@@ -16,6 +16,21 @@ name = jq"#,
 name = "jq""#,
     },
     Explanation {
+        code: Code::MergeConflict,
+        file: FileKind::Recipe,
+        text: "Two versions stand in the file, between the marks that git leaves where it cannot choose. Neither is \
+               believed, and nothing else of the file is looked at: keep the lines that are meant and remove the marks. \
+               In `consents.toml` and `assay.lock` most often both sides are meant.",
+        wrong: r#"[metadata]
+<<<<<<< HEAD
+name = "jq"
+=======
+name = "yq"
+>>>>>>> theirs"#,
+        right: r#"[metadata]
+name = "jq""#,
+    },
+    Explanation {
         code: Code::DuplicateKey,
         file: FileKind::Recipe,
         text: "A key or table is defined twice. TOML gives no rule which of the two counts, so neither does assay. \

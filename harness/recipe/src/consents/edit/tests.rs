@@ -24,6 +24,17 @@ fn consent(recipe: &str, subject: &str, targets: &[&str]) -> Consent {
     }
 }
 
+/// What a package brings: so many parts.
+fn brings(recipe: &str, package: &str, targets: &[&str], parts: usize) -> Consent {
+    Consent {
+        kind: KindName::Accompanying,
+        operations: (0..parts)
+            .map(|part| format!("file.setuid /usr/bin/\"{part:04}\" 4755 root"))
+            .collect(),
+        ..consent(recipe, package, targets)
+    }
+}
+
 const REVIEWED: &str = include_str!("../../../tests/good/consents.toml");
 
 #[test]
@@ -36,6 +47,50 @@ fn an_entry_is_as_the_documents_show_it() {
     insta::assert_snapshot!(text);
     let read = parse_consents(&text).value.expect("a ledger");
     assert_eq!(read.consents(), [entry]);
+}
+
+#[test]
+fn parts_of_what_a_package_brings_have_a_line_each() {
+    let entry = brings("nginx", "nginx-common", &["debian-12"], 2);
+    let text = add_consent("", &entry).expect("an empty ledger");
+    insta::assert_snapshot!(text);
+    let read = parse_consents(&text).value.expect("a ledger");
+    assert_eq!(read.consents(), std::slice::from_ref(&entry));
+    // An added part is an added line.
+    let more = brings("nginx", "nginx-common", &["debian-12"], 3);
+    let more = add_consent("", &more).expect("an empty ledger");
+    let lines: Vec<&str> = text.lines().collect();
+    let new = more.lines().filter(|line| !lines.contains(line)).count();
+    assert_eq!((new, more.lines().count()), (1, lines.len() + 1));
+    // As many as are read, and no more.
+    for (parts, reads) in [(5_000, true), (5_001, false)] {
+        let text = render(&brings("a", "a", &["arch"], parts), "\n");
+        assert_eq!(parse_consents(&text).value.is_some(), reads, "{parts}");
+    }
+}
+
+#[test]
+fn a_list_that_comes_last_is_of_its_entry() {
+    let first = render(&brings("a", "x", &["arch"], 2), "\n");
+    let (before, list) = first.split_once("operations").expect("it is there");
+    let (list, after) = list.split_once("\n]\n").expect("it is closed");
+    let first = format!("{before}{after}\noperations{list}\n    # the end\n]\n");
+    let text = format!("{first}\n{}\n", render(&consent("c", "x", &["arch"]), "\n"));
+    let entry = brings("b", "x", &["arch"], 1);
+    let added = add_consent(&text, &entry).expect("a ledger");
+    let read = parse_consents(&added).value.expect("still a ledger");
+    let recipes: Vec<String> = read
+        .consents()
+        .iter()
+        .map(|one| one.recipe.to_string())
+        .collect();
+    assert_eq!(recipes, ["a", "b", "c"], "{added}");
+    assert_eq!(withdraw(&added, 1, &entry.targets), Some(text.clone()));
+    let without = withdraw(&text, 0, &entry.targets).expect("a ledger");
+    assert!(
+        without.starts_with("[[consent]]\nrecipe = \"c\""),
+        "{without}"
+    );
 }
 
 #[test]
@@ -100,13 +155,22 @@ fn what_is_no_ledger_is_not_written() {
 
 /// Entries that differ in what they are sorted by.
 fn entries() -> impl Strategy<Value = Vec<Consent>> {
-    let one = ("[a-c]", "[a-d]").prop_map(|(recipe, subject)| (recipe, subject));
+    let one = ("[a-c]", prop::bool::ANY, "[a-d]");
     prop::collection::btree_set(one, 1..8).prop_map(|names| {
-        names
-            .iter()
-            .map(|(recipe, subject)| consent(recipe, subject, &["arch", "debian-12"]))
-            .collect()
+        let entry = |(recipe, is_set, subject): &(String, bool, String)| {
+            entry(recipe, *is_set, subject, &["arch", "debian-12"])
+        };
+        let mut entries: Vec<Consent> = names.iter().map(entry).collect();
+        entries.sort_by(|one, other| order(one).cmp(&order(other)));
+        entries
     })
+}
+
+fn entry(recipe: &str, is_set: bool, subject: &str, targets: &[&str]) -> Consent {
+    match is_set {
+        true => brings(recipe, subject, targets, 3),
+        false => consent(recipe, subject, targets),
+    }
 }
 
 proptest! {
@@ -117,7 +181,7 @@ proptest! {
         between in prop::collection::vec("(\n|# [a-z]{0,5}\n){0,3}", 8),
         ending in prop_oneof![Just(""), Just("\n"), Just("\n\n"), Just("\n# end"), Just(" # end\n")],
         crlf: bool,
-        new in ("[a-d]", "[e-h]"),
+        new in ("[a-d]", prop::bool::ANY, "[e-h]"),
     ) {
         let mut text = before;
         for (entry, comment) in entries.iter().zip(&between) {
@@ -130,7 +194,7 @@ proptest! {
         if crlf {
             text = text.replace('\n', "\r\n");
         }
-        let entry = consent(&new.0, &new.1, &["arch"]);
+        let entry = entry(&new.0, new.1, &new.2, &["arch"]);
         let added = add_consent(&text, &entry).expect("a ledger");
         let ledger = parse_consents(&added).value.expect("still a ledger");
         prop_assert_eq!(ledger.entries.len(), entries.len() + 1);
@@ -156,7 +220,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_panics(text in "(\\[\\[consent\\]\\]|recipe|targets|=|\"a\"|\n|#|\u{feff}|\\[|\\]){0,30}") {
+    fn no_text_panics(text in "(\\[\\[consent\\]\\]|recipe|targets|operations|=|\"a\"|\n|#|\u{feff}|\\[|\\]){0,30}") {
         if let Some(ledger) = parse_consents(&text).value {
             for (at, entry) in ledger.entries.iter().enumerate() {
                 let _ = withdraw(&text, at, &entry.consent.targets);
