@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use assay_observe::expectation::Verdict;
 use assay_observe::record::RunEnd;
-use assay_observe::{CellRecord, ExitCode, Outcome, Record, exit_code, notable};
+use assay_observe::{CellRecord, ExitCode, Outcome, Record, exit_code};
 use assay_wire::event::SnapshotFinding;
 use assay_wire::outcome::OutcomeKind;
 
@@ -35,8 +35,6 @@ const ITEM: usize = 1000;
 const OUTPUT_LINES: usize = 20;
 /// Lines shown of a plan's difference from its snapshot, and of a manual step.
 const BLOCK_LINES: usize = 60;
-/// Files that carry privilege named of one cell.
-const PRIVILEGED: usize = 10;
 
 /// Writes a record as Markdown.
 ///
@@ -67,14 +65,9 @@ pub fn markdown(record: &Record, out: &mut dyn Write) -> io::Result<()> {
         .filter_map(|cell| explained(record, cell))
         .chain(record.cells.iter().filter_map(snapshot))
         .chain(
-            [
-                privileged(record),
-                key_findings(record),
-                machine_keys(record),
-                manual(record),
-            ]
-            .into_iter()
-            .flatten(),
+            [key_findings(record), machine_keys(record), manual(record)]
+                .into_iter()
+                .flatten(),
         );
     let mut left_out = 0;
     for section in sections {
@@ -241,37 +234,6 @@ fn snapshot(cell: &CellRecord) -> Option<String> {
     );
     text.push_str(&item("accept", &accept));
     text.push_str("\n</details>\n");
-    Some(text)
-}
-
-/// Files that came to carry privilege, of every cell: a reviewer must not miss one.
-fn privileged(record: &Record) -> Option<String> {
-    let mut cells: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
-    for cell in &record.cells {
-        let files = notable::privileged(&cell.facts);
-        let more = files.len().saturating_sub(PRIVILEGED);
-        let mut named: Vec<String> = files
-            .iter()
-            .take(PRIVILEGED)
-            .map(|file| code_span(file.path))
-            .collect();
-        if more > 0 {
-            named.push(format!("and {more} more"));
-        }
-        if !named.is_empty() {
-            cells
-                .entry(named)
-                .or_default()
-                .push(code_span(&cell_title(cell)));
-        }
-    }
-    if cells.is_empty() {
-        return None;
-    }
-    let mut text = "\n### New or changed, with setuid, setgid or capabilities\n\n".to_owned();
-    for (files, cells) in cells {
-        text.push_str(&format!("- {}: {}\n", cells.join(", "), files.join(", ")));
-    }
     Some(text)
 }
 

@@ -13,10 +13,11 @@ use crate::words::seconds;
 
 fn rendered(record: &Record, color: bool, width: usize, verbose: bool) -> String {
     let mut out = Vec::new();
+    let detail = if verbose { Detail::All } else { Detail::Normal };
     let options = HumanOptions {
         color,
         width,
-        verbose,
+        detail,
     };
     human(record, &options, &mut out).expect("memory takes everything");
     String::from_utf8(out).expect("it is UTF-8")
@@ -42,6 +43,16 @@ fn at_80_columns_with_colour() {
 fn at_200_columns_with_colour_and_everything() {
     let text = rendered(&sample::record(), true, 200, true);
     insta::assert_snapshot!(text.replace('\u{1b}', "␛"));
+}
+
+#[test]
+fn the_reviewers_screen() {
+    let record = sample::privileged::record();
+    insta::assert_snapshot!("screen-80", rendered(&record, false, 80, false));
+    insta::assert_snapshot!("screen-120", rendered(&record, false, 120, false));
+    insta::assert_snapshot!("screen-verbose", rendered(&record, false, 120, true));
+    let outside = sample::privileged::outside();
+    insta::assert_snapshot!("screen-outside", rendered(&outside, false, 100, false));
 }
 
 #[test]
