@@ -5,6 +5,8 @@
 //! of backticks in it: there no markup, link, mention or HTML is read. The length is bounded, because
 //! a comment holds 65,536 characters; what is left out is counted.
 
+mod screen;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
@@ -15,6 +17,7 @@ use assay_wire::event::SnapshotFinding;
 use assay_wire::outcome::OutcomeKind;
 
 use crate::sanitise;
+use crate::screen::{large_and_small, screens};
 use crate::words::{
     because, cell_title, column_of, column_title, columns, counts_in_words, failure_in_words,
     failure_output, fallbacks, headline, key_in_words, keys, plural, recipes, selection,
@@ -59,22 +62,40 @@ pub fn markdown(record: &Record, out: &mut dyn Write) -> io::Result<()> {
         counts_in_words(record),
     );
     page.push_str(&matrix(record));
-    let sections = record
-        .cells
-        .iter()
-        .filter_map(|cell| explained(record, cell))
-        .chain(record.cells.iter().filter_map(snapshot))
+    let screens = screens(record);
+    let (large, small) = large_and_small(&screens);
+    let whole = |section: String| (section, None);
+    let titled = large
+        .first()
+        .map(|_| whole("\n### Privileged operations\n".to_owned()));
+    let large = large.into_iter().map(|large| {
+        let (section, short) = screen::section(record, large);
+        (section, Some(short))
+    });
+    let cells = || record.cells.iter();
+    let notes = [
+        screen::others(&small),
+        screen::stale_entries(record),
+        key_findings(record),
+        machine_keys(record),
+        manual(record),
+    ];
+    let sections = titled
+        .into_iter()
+        .chain(large)
         .chain(
-            [key_findings(record), machine_keys(record), manual(record)]
-                .into_iter()
-                .flatten(),
-        );
+            cells()
+                .filter_map(|cell| explained(record, cell))
+                .map(whole),
+        )
+        .chain(cells().filter_map(snapshot).map(whole))
+        .chain(notes.into_iter().flatten().map(whole));
     let mut left_out = 0;
-    for section in sections {
-        if page.len() + section.len() > MAX_BYTES {
-            left_out += 1;
-        } else {
-            page.push_str(&section);
+    for (section, short) in sections {
+        let fits = |text: &String| page.len() + text.len() <= MAX_BYTES;
+        match [Some(section), short].into_iter().flatten().find(fits) {
+            Some(text) => page.push_str(&text),
+            None => left_out += 1,
         }
     }
     if left_out > 0 {

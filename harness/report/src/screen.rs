@@ -22,8 +22,8 @@ use assay_wire::privileged::{Kind, PrivilegedOperation};
 
 use crate::sanitise;
 use crate::words::{
-    AGAIN, actor_in_words, chain_in_words, named, place, place_in, plural, recipes,
-    standing_in_words, target_title, what, why_in_words,
+    AGAIN, actor_in_words, chain_in_words, named, need_consent, not_declared, place, place_in,
+    plural, recipes, standing_in_words, target_title, what, why_in_words,
 };
 
 pub(crate) use counts::{capture, folded};
@@ -107,6 +107,18 @@ pub(crate) fn screens(record: &Record) -> Vec<Screen<'_>> {
     screens
 }
 
+/// The screens that are shown large, and those of which a line is enough: nothing is wrong, or it is what
+/// was expected. One alone is large.
+pub(crate) fn large_and_small<'s, 'r>(
+    screens: &'s [Screen<'r>],
+) -> (Vec<&'s Screen<'r>>, Vec<&'s Screen<'r>>) {
+    let is_only = screens.len() == 1;
+    let mut all = screens.iter();
+    let is_large =
+        |screen: &&Screen<'_>| is_only || (screen.is_wrong() && !screen.is_as_expected());
+    all.by_ref().partition(is_large)
+}
+
 /// A screen for every cell that did anything at all, in the order of the record.
 pub(crate) fn screens_of_all(record: &Record) -> Vec<Screen<'_>> {
     let cells = record.cells.iter();
@@ -138,7 +150,8 @@ pub(crate) fn ledger(record: &Record) -> &[Consent] {
 }
 
 impl<'r> Screen<'r> {
-    fn of(record: &'r Record, cell: &'r CellRecord) -> Self {
+    /// The screen of one cell.
+    pub(crate) fn of(record: &'r Record, cell: &'r CellRecord) -> Self {
         let ledger = ledger(record);
         let seen = cell.observed.operations.iter();
         let undeclared = seen.filter_map(|seen| undeclared(cell, seen));
@@ -220,25 +233,23 @@ impl<'r> Screen<'r> {
     pub(crate) fn findings(&self) -> Vec<String> {
         let mut found = Vec::new();
         if !self.undeclared.is_empty() {
-            let operations = plural(self.undeclared.len(), "operation");
-            found.push(format!(
-                "{operations} observed that the recipe does not declare"
-            ));
+            found.push(not_declared(self.undeclared.len()));
         }
         match self.cells[0].gaps.len() {
             0 => {}
             gaps => found.push(format!("{} in capture", plural(gaps, "gap"))),
         }
-        match self.refused.len() {
-            0 => {}
-            1 => found.push("1 operation needs consent".to_owned()),
-            more => found.push(format!("{more} operations need consent")),
+        if !self.refused.is_empty() {
+            found.push(need_consent(self.refused.len()));
         }
         found
     }
 
     /// What is well, in words, where nothing is wrong.
     pub(crate) fn all_is_well(&self) -> &'static str {
+        if self.is_empty() {
+            return "nothing above ordinary";
+        }
         match self.consents {
             Consents::Judged => {
                 "everything above ordinary is declared or comes with packages, and granted"

@@ -14,7 +14,7 @@ use super::Detail;
 use super::page::{Colour, Page};
 use crate::sanitise;
 use crate::screen::{
-    Consents, Item, Line, Screen, capture, folded, screens, screens_of_all, stale,
+    Consents, Item, Line, Screen, capture, folded, large_and_small, screens, screens_of_all, stale,
 };
 use crate::words::{actor_in_words, chain_in_words, place_in, plural, what};
 
@@ -51,10 +51,7 @@ pub(super) fn write(record: &Record, detail: Detail, page: &mut Page<'_>) -> io:
         }
         Detail::Normal => {
             let screens = screens(record);
-            let is_only = screens.len() == 1;
-            let (large, small): (Vec<_>, Vec<_>) = screens
-                .iter()
-                .partition(|screen| is_only || (screen.is_wrong() && !screen.is_as_expected()));
+            let (large, small) = large_and_small(&screens);
             for screen in large {
                 page.blank()?;
                 on_one_screen(record, screen, page)?;

@@ -11,6 +11,7 @@ use assay_wire::package::{Chain, KeyPlace, Signature};
 use assay_wire::privileged::{Actor, FileText, PrivilegedOperation};
 use assay_wire::program::Pass;
 
+use super::plural;
 use crate::sanitise;
 
 /// What stands behind the place of what the second apply did.
@@ -55,6 +56,20 @@ pub fn standing_in_words(standing: Standing, ledger: &[Consent]) -> String {
             };
             format!("forbidden by `{key}` of `[policy]`: no entry can grant it")
         }
+    }
+}
+
+/// That so many operations are nobody's.
+pub(crate) fn not_declared(count: usize) -> String {
+    let operations = plural(count, "operation");
+    format!("{operations} observed that the recipe does not declare")
+}
+
+/// That so many operations have no consent.
+pub(crate) fn need_consent(count: usize) -> String {
+    match count {
+        1 => "1 operation needs consent".to_owned(),
+        more => format!("{more} operations need consent"),
     }
 }
 
