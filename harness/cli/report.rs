@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use assay_observe::Record;
-use assay_report::HumanOptions;
+use assay_report::{Detail, HumanOptions};
 
 use crate::args::Format;
 use crate::error::CliError;
@@ -31,7 +31,11 @@ pub(crate) fn print(terminal: &Terminal, record: &Record) -> Result<(), CliError
             let options = HumanOptions {
                 color: terminal.colors_stdout(),
                 width: terminal.width(),
-                verbose: terminal.verbose,
+                detail: match (terminal.quiet, terminal.verbose) {
+                    (true, _) => Detail::Little,
+                    (false, true) => Detail::All,
+                    (false, false) => Detail::Normal,
+                },
             };
             assay_report::human(record, &options, out)
         }

@@ -3,7 +3,7 @@
 use assay_observe::record::CellRecord;
 use assay_observe::{ExitCode, Record, exit_code, fold, fold_journal};
 use assay_report::sanitise::is_hidden;
-use assay_report::{HumanOptions, human, json};
+use assay_report::{Detail, HumanOptions, human, json};
 use assay_testkit::PlanBuilder;
 use assay_testkit::log::planned;
 use assay_wire::PROTOCOL;
@@ -112,11 +112,15 @@ pub(crate) fn assert_record(record: &Record) {
         code != ExitCode::Passed || passed,
         "all cells as expected, or no 0"
     );
-    for (color, verbose, width) in [(false, false, 80), (false, true, 0), (true, true, 120)] {
+    for (color, detail, width) in [
+        (false, Detail::Normal, 80),
+        (false, Detail::All, 0),
+        (true, Detail::All, 120),
+    ] {
         let options = HumanOptions {
             color,
             width,
-            verbose,
+            detail,
         };
         let mut out = Vec::new();
         human(record, &options, &mut out).expect("memory takes everything");

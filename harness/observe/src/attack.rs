@@ -6,6 +6,41 @@ use assay_wire::privileged::KindName;
 /// The version of ATT&CK the ids are of.
 pub const ATTACK_VERSION: &str = "17.1";
 
+/// The techniques that kinds belong to, by id, each with its name as that version of ATT&CK has it.
+pub const TECHNIQUES: &[(&str, &str)] = &[
+    ("T1014", "Rootkit"),
+    ("T1037.004", "RC Scripts"),
+    ("T1053.002", "At"),
+    ("T1053.003", "Cron"),
+    ("T1053.006", "Systemd Timers"),
+    ("T1055.008", "Ptrace System Calls"),
+    ("T1059.004", "Unix Shell"),
+    ("T1098.004", "SSH Authorized Keys"),
+    ("T1098.007", "Additional Local or Domain Groups"),
+    ("T1105", "Ingress Tool Transfer"),
+    ("T1136.001", "Local Account"),
+    ("T1195.002", "Compromise Software Supply Chain"),
+    (
+        "T1222.002",
+        "Linux and Mac File and Directory Permissions Modification",
+    ),
+    ("T1543.002", "Systemd Service"),
+    ("T1546.004", "Unix Shell Configuration Modification"),
+    ("T1546.016", "Installer Packages"),
+    ("T1546.017", "Udev Rules"),
+    ("T1547.006", "Kernel Modules and Extensions"),
+    ("T1547.013", "XDG Autostart Entries"),
+    ("T1548", "Abuse Elevation Control Mechanism"),
+    ("T1548.001", "Setuid and Setgid"),
+    ("T1548.003", "Sudo and Sudo Caching"),
+    ("T1553.004", "Install Root Certificate"),
+    ("T1556.003", "Pluggable Authentication Modules"),
+    ("T1562", "Impair Defenses"),
+    ("T1574.006", "Dynamic Linker Hijacking"),
+    ("T1611", "Escape to Host"),
+    ("T1620", "Reflective Code Loading"),
+];
+
 /// The technique a kind belongs to; `None` where ATT&CK has none.
 #[must_use]
 pub fn technique(kind: KindName) -> Option<&'static str> {
@@ -62,9 +97,18 @@ mod tests {
             };
             assert!(form.is_match(id), "{kind}: {id}");
         }
-        assert_eq!(
-            without,
-            ["dbus.service", "net.listen", "accompanying", "capture.gap"]
-        );
+        let none = ["dbus.service", "net.listen", "accompanying", "capture.gap"];
+        assert_eq!(without, none);
+    }
+
+    #[test]
+    fn every_technique_has_its_name_once() {
+        assert!(TECHNIQUES.is_sorted());
+        let used: std::collections::BTreeSet<_> = KindName::ALL
+            .iter()
+            .filter_map(|kind| technique(*kind))
+            .collect();
+        let named: Vec<_> = TECHNIQUES.iter().map(|(id, _)| *id).collect();
+        assert_eq!(named, used.into_iter().collect::<Vec<_>>());
     }
 }

@@ -4,12 +4,9 @@
 //! A classification of what the manifests show and no judgement: nothing here is good or bad, and
 //! no outcome depends on it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use assay_wire::manifest::{Entry, EntryKind, PathChange};
-
-use crate::record::CellFacts;
 
 /// Set-user-ID on execution (inode(7)).
 const SETUID: u32 = 0o4000;
@@ -92,45 +89,6 @@ pub fn changes<'a>(paths: impl IntoIterator<Item = &'a PathChange>) -> Changes<'
             (reasons.is_empty(), reasons.first()).cmp(&(others.is_empty(), others.first()));
         by_reason.then_with(|| one.path.cmp(&other.path))
     });
-    found
-}
-
-/// A file that carries privilege.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Privileged<'a> {
-    /// Its path, escaped.
-    pub path: &'a str,
-    /// Which: setuid, setgid, capabilities; at least one.
-    pub reasons: Vec<Notable>,
-    /// How it was last seen so.
-    pub entry: &'a Entry,
-}
-
-/// Files that came to carry privilege while a cell ran, or that carried it and became different:
-/// by the first reason, then by path. One that lost it again later is still told of.
-#[must_use]
-pub fn privileged(facts: &CellFacts) -> Vec<Privileged<'_>> {
-    let changes = facts.manifests.iter().flat_map(|manifest| &manifest.paths);
-    let after = changes.filter_map(|change| Some((change.path.as_str(), change.after.as_ref()?)));
-    let files = after.filter(|(_, entry)| entry.kind == EntryKind::File);
-    let mut last: BTreeMap<&str, Privileged<'_>> = BTreeMap::new();
-    for (path, entry) in files {
-        let mut reasons = of_entry(entry);
-        reasons.retain(|reason| match reason {
-            Notable::Setuid | Notable::Setgid | Notable::Capabilities => true,
-            Notable::WorldWritable | Notable::Configuration => false,
-        });
-        if !reasons.is_empty() {
-            let file = Privileged {
-                path,
-                reasons,
-                entry,
-            };
-            last.insert(path, file);
-        }
-    }
-    let mut found: Vec<Privileged<'_>> = last.into_values().collect();
-    found.sort_by_key(|file| file.reasons[0]);
     found
 }
 
@@ -255,49 +213,5 @@ mod tests {
             .map(|(_, change)| change.path.as_str())
             .collect();
         assert_eq!(order, ["/h", "/g", "/j", "/etc/b", "/a", "/f", "/i"]);
-    }
-
-    #[test]
-    fn files_that_carry_privilege_are_found_wherever_they_came_from() {
-        let mut better = changed("/usr/bin/su");
-        better.before = Some(file(0o4755, b"old"));
-        better.after = Some(file(0o4711, b"new"));
-        let mut plain = changed("/usr/bin/plain");
-        plain.before = Some(file(0o4755, b"old"));
-        let plan = PlanBuilder::new("debian-12", "su")
-            .run(&["one"])
-            .run(&["two"])
-            .build();
-        let log = Log::new()
-            .cell("debian-12:su", plan)
-            .attempt(1)
-            .changed(1, vec![new("/usr/bin/su", EntryKind::File, 0o4755), plain])
-            .changed(
-                2,
-                vec![capable("/usr/bin/ping"), better, changed("/etc/passwd")],
-            )
-            .manifest(
-                ManifestPoint::SecondApply,
-                vec![
-                    new("/usr/bin/wall", EntryKind::File, 0o2755),
-                    new("/var/mail", EntryKind::Folder, 0o2775),
-                ],
-                Vec::new(),
-            )
-            .ends(CellEnded::Finished)
-            .end();
-        let record = fold(log.envelopes()).expect("a good log");
-        let found: Vec<_> = privileged(&record.cells[0].facts)
-            .into_iter()
-            .map(|file| (file.path, file.reasons, file.entry.mode))
-            .collect();
-        assert_eq!(
-            found,
-            [
-                ("/usr/bin/su", vec![Setuid], 0o4711),
-                ("/usr/bin/wall", vec![Setgid], 0o2755),
-                ("/usr/bin/ping", vec![Capabilities], 0o644),
-            ]
-        );
     }
 }

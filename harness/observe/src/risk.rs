@@ -2,7 +2,7 @@
 //! risk, and nothing else is decided here; what a risk asks for is [`crate::consent`]'s.
 
 use assay_wire::consent::{GroupTier, Policy};
-use assay_wire::privileged::{FileText, Kind, holds_special_places, says_who_is_who};
+use assay_wire::privileged::{FileText, Kind, KindName, holds_special_places, says_who_is_who};
 use serde::Serialize;
 
 /// How grave an operation is, the gravest first.
@@ -149,9 +149,6 @@ pub fn group_tier(group: &str, policy: &Policy) -> Option<GroupTier> {
 #[must_use]
 pub fn risk(kind: &Kind, policy: &Policy) -> Risk {
     match kind {
-        Kind::ExecRoot { .. } | Kind::MaintscriptRun { .. } | Kind::GroupAdd { .. } => {
-            Risk::Ordinary
-        }
         Kind::FileWrite { path, .. } | Kind::FileDelete { path } if says_who_is_who(path) => {
             Risk::RootEquivalent
         }
@@ -160,7 +157,7 @@ pub fn risk(kind: &Kind, policy: &Policy) -> Risk {
         } if holds_special_places(path) => Risk::Privileged,
         Kind::FileWrite { .. } | Kind::FileDelete { .. } => Risk::Ordinary,
         Kind::FileSetuid { owner, .. } if owner == "root" => Risk::RootEquivalent,
-        Kind::FileSetuid { .. } | Kind::FileSetgid { .. } => Risk::Privileged,
+        Kind::FileSetuid { .. } => Risk::Privileged,
         Kind::FileCapability { capabilities, .. } => of_capabilities(capabilities),
         Kind::UserAdd {
             superuser: true, ..
@@ -171,26 +168,22 @@ pub fn risk(kind: &Kind, policy: &Policy) -> Risk {
             Some(GroupTier::Elevated | GroupTier::Forbidden) => Risk::RootEquivalent,
             None => Risk::Privileged,
         },
-        Kind::Sudoers { .. }
-        | Kind::Polkit { .. }
-        | Kind::PkgHook { .. }
-        | Kind::LdPreload { .. }
-        | Kind::LdConf { .. }
-        | Kind::Kmod { .. }
-        | Kind::Mount { .. }
-        | Kind::Namespace { .. }
-        | Kind::Chroot { .. }
-        | Kind::Ptrace { .. }
-        | Kind::Bpf { .. }
-        | Kind::CaptureGap { .. } => Risk::RootEquivalent,
         // That of its gravest part is known where the parts are: `crate::explain`.
         Kind::Accompanying { .. } => Risk::Privileged,
-        Kind::Pam { .. }
+        Kind::Sysctl { key, says } => of_sysctl(key, says),
+        Kind::ExecRoot { .. }
+        | Kind::MaintscriptRun { .. }
+        | Kind::GroupAdd { .. }
+        | Kind::FileSetgid { .. }
+        | Kind::Sudoers { .. }
+        | Kind::Polkit { .. }
+        | Kind::Pam { .. }
         | Kind::SshKey { .. }
         | Kind::PkgKey { .. }
         | Kind::PkgSource { .. }
-        | Kind::CaAdd { .. } => Risk::TrustRoot,
-        Kind::UnitFile { .. }
+        | Kind::CaAdd { .. }
+        | Kind::PkgHook { .. }
+        | Kind::UnitFile { .. }
         | Kind::UnitEnabled { .. }
         | Kind::UnitStarted { .. }
         | Kind::Socket { .. }
@@ -201,10 +194,65 @@ pub fn risk(kind: &Kind, policy: &Policy) -> Risk {
         | Kind::Udev { .. }
         | Kind::Profile { .. }
         | Kind::Xdg { .. }
-        | Kind::DbusService { .. } => Risk::Persistence,
-        Kind::Sysctl { key, says } => of_sysctl(key, says),
-        Kind::NetListen { .. } | Kind::NetConnect { .. } => Risk::Network,
-        Kind::MemfdExec { .. } => Risk::Privileged,
+        | Kind::DbusService { .. }
+        | Kind::LdPreload { .. }
+        | Kind::LdConf { .. }
+        | Kind::Kmod { .. }
+        | Kind::NetListen { .. }
+        | Kind::NetConnect { .. }
+        | Kind::Mount { .. }
+        | Kind::Namespace { .. }
+        | Kind::Chroot { .. }
+        | Kind::Ptrace { .. }
+        | Kind::Bpf { .. }
+        | Kind::MemfdExec { .. }
+        | Kind::CaptureGap { .. } => gravest(kind.name()),
+    }
+}
+
+/// How grave the gravest operation of a kind is: what each is whose fields say nothing else.
+#[must_use]
+pub fn gravest(kind: KindName) -> Risk {
+    match kind {
+        KindName::ExecRoot | KindName::MaintscriptRun | KindName::GroupAdd => Risk::Ordinary,
+        KindName::FileWrite
+        | KindName::FileDelete
+        | KindName::FileSetuid
+        | KindName::FileCapability
+        | KindName::UserAdd
+        | KindName::GroupMember
+        | KindName::Sudoers
+        | KindName::Polkit
+        | KindName::PkgHook
+        | KindName::LdPreload
+        | KindName::LdConf
+        | KindName::Kmod
+        | KindName::Mount
+        | KindName::Namespace
+        | KindName::Chroot
+        | KindName::Ptrace
+        | KindName::Bpf
+        | KindName::Accompanying
+        | KindName::CaptureGap => Risk::RootEquivalent,
+        KindName::Pam
+        | KindName::SshKey
+        | KindName::PkgKey
+        | KindName::PkgSource
+        | KindName::CaAdd => Risk::TrustRoot,
+        KindName::UnitFile
+        | KindName::UnitEnabled
+        | KindName::UnitStarted
+        | KindName::Socket
+        | KindName::Timer
+        | KindName::Cron
+        | KindName::At
+        | KindName::RcScript
+        | KindName::Udev
+        | KindName::Profile
+        | KindName::Xdg
+        | KindName::DbusService => Risk::Persistence,
+        KindName::NetListen | KindName::NetConnect => Risk::Network,
+        KindName::FileSetgid | KindName::Sysctl | KindName::MemfdExec => Risk::Privileged,
     }
 }
 
@@ -310,6 +358,7 @@ mod tests {
             (sysctl(FileText::Unread), Risk::Privileged),
         ] {
             assert_eq!(risk(&kind, &Policy::default()), wanted, "{kind:?}");
+            assert!(gravest(kind.name()) <= wanted, "{kind:?}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The record as GitHub workflow commands: one annotation for every cell that is not as it should
-//! be, at the line of the recipe that is to blame.
+//! be, every operation that nothing explains or that lacks a consent, at the line of the recipe that is
+//! to blame.
 //!
 //! Every line begins with a command, and whatever comes from elsewhere is escaped into it
 //! (`%`, CR and LF, in properties `:` and `,` as well), so no text becomes a command of its own.
@@ -9,14 +10,17 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use assay_observe::expectation::Verdict;
+use assay_observe::observed::ObservedOperation;
 use assay_observe::outcome::Failure;
 use assay_observe::record::RunEnd;
 use assay_observe::{CellRecord, ExitCode, Outcome, Record, exit_code};
 use assay_wire::event::SnapshotFinding;
 use assay_wire::key::KeySeverity;
+use assay_wire::outcome::Reason;
 use assay_wire::source::Location;
 
 use crate::sanitise;
+use crate::screen::{Item, Screen, screens};
 use crate::words::{
     because, cell_title, counts_in_words, failure_in_words, failure_output, fallbacks, headline,
     key_in_words, keys, recipes, selection,
@@ -26,6 +30,8 @@ use crate::words::{
 const LINE: usize = 500;
 /// Lines of output shown of each channel.
 const OUTPUT_LINES: usize = 10;
+/// Operations of a screen that are told: GitHub shows ten.
+const OPERATIONS: usize = 50;
 /// Lines shown of a plan's difference from its snapshot.
 const DIFF_LINES: usize = 40;
 
@@ -52,6 +58,9 @@ impl Level {
 /// # Errors
 /// If the writer fails.
 pub fn github(record: &Record, out: &mut dyn Write) -> io::Result<()> {
+    for screen in screens(record) {
+        privileged(record, &screen, out)?;
+    }
     for cell in &record.cells {
         outcome(record, cell, out)?;
         snapshot(cell, out)?;
@@ -72,6 +81,57 @@ pub fn github(record: &Record, out: &mut dyn Write) -> io::Result<()> {
     let title = format!("assay: {} (exit code {})", code.meaning(), code.number());
     let text = format!("{}{end}", counts_in_words(record));
     annotate(level, None, &title, &text, out)
+}
+
+/// What nothing explains, and what lacks a consent, at the steps it belongs to: once for all cells that
+/// are alike.
+fn privileged(record: &Record, screen: &Screen<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let undeclared = match screen.cells[0].verdict {
+        Verdict::AsExpected => &[],
+        Verdict::Differs | Verdict::NoResult => screen.undeclared.as_slice(),
+    };
+    for item in undeclared.iter().take(OPERATIONS) {
+        operation(screen, "not declared", item, &[], out)?;
+    }
+    let grant = screen.grant(record).map(|grant| format!("grant: {grant}"));
+    for item in screen.refused.iter().take(OPERATIONS) {
+        let standing = item.standing.filter(|standing| standing.can_be_granted());
+        let grant = grant.iter().filter(|_| standing.is_some());
+        operation(
+            screen,
+            "needs consent",
+            item,
+            &grant.cloned().collect::<Vec<_>>(),
+            out,
+        )?;
+    }
+    Ok(())
+}
+
+fn operation(
+    screen: &Screen<'_>,
+    what: &str,
+    item: &Item<'_>,
+    more: &[String],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let line = &item.line;
+    let cell = screen.cells[0];
+    let mut steps = item.operation.steps.iter();
+    let place = steps.find_map(|step| cell.facts.location(step));
+    let kind = item.operation.kind.name();
+    let title = format!("{}: {what}: {kind}", screen.title());
+    let attack = line
+        .attack
+        .map_or(String::new(), |id| format!(", ATT&CK {id}"));
+    let mut lines = vec![
+        line.what.clone(),
+        format!("{}, {}{attack}", line.risk.as_str(), line.places.join(", ")),
+    ];
+    lines.extend(line.notes.iter().cloned());
+    lines.extend(more.iter().cloned());
+    let place = place.or_else(|| any_line(cell));
+    annotate(Level::Error, place, &title, &joined(&lines), out)
 }
 
 fn outcome(record: &Record, cell: &CellRecord, out: &mut dyn Write) -> io::Result<()> {
@@ -99,7 +159,13 @@ fn outcome(record: &Record, cell: &CellRecord, out: &mut dyn Write) -> io::Resul
         return annotate(level, any_line(cell), &title, &joined(&lines), out);
     };
     let mut seen = BTreeSet::new();
+    let is_undeclared = |seen: &ObservedOperation| seen.class.is_undeclared();
+    let are_told = cell.observed.operations.iter().any(is_undeclared);
     for failure in cell.outcome.failures() {
+        // Each of its operations has an annotation of its own.
+        if failure.reason == Reason::UndeclaredOperation && are_told {
+            continue;
+        }
         let mut lines = details(cell, failure);
         lines.push(again.clone());
         let place = failure
@@ -231,8 +297,17 @@ mod tests {
     }
 
     #[test]
+    fn what_only_root_may_do() {
+        insta::assert_snapshot!("privileged", rendered(&sample::privileged::record()));
+    }
+
+    #[test]
     fn every_line_is_one_command_of_ours() {
-        let text = rendered(&sample::record());
+        are_commands(&rendered(&sample::record()));
+        are_commands(&rendered(&sample::privileged::record()));
+    }
+
+    fn are_commands(text: &str) {
         assert!(text.lines().count() > 10, "{text}");
         for line in text.lines() {
             let rest = line.strip_prefix("::").expect("a command");

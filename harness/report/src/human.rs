@@ -3,15 +3,15 @@
 //!
 //! Every text of a recipe or a sandbox goes through [`crate::sanitise`]; colours are added after
 //! that and only around words of our own. Start at [`human`]; [`matrix`] draws the table,
-//! [`notes`] says what concerns several cells, [`observed`] what was seen of each that only root may do, [`detail`] explains one, [`changes`] says what its ops
-//! changed, [`page`] writes lines.
+//! [`notes`] says what concerns several cells, [`screen`] what cells did that only root may do, [`detail`]
+//! explains one, [`changes`] says what its ops changed, [`page`] writes lines.
 
 mod changes;
 mod detail;
 mod matrix;
 mod notes;
-mod observed;
 mod page;
+mod screen;
 
 use std::io::{self, Write};
 
@@ -31,8 +31,25 @@ pub struct HumanOptions {
     pub color: bool,
     /// Columns; fewer than 40 are taken as 40.
     pub width: usize,
-    /// True if cells that ended as expected are explained as well, and more output is shown.
-    pub verbose: bool,
+    /// How much is shown.
+    pub detail: Detail,
+}
+
+/// How much is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// The matrix, and what is not as expected.
+    Little,
+    /// The reviewer's screen as well.
+    Normal,
+    /// Cells that ended as expected are explained, too, and nothing is folded away.
+    All,
+}
+
+impl HumanOptions {
+    fn verbose(&self) -> bool {
+        self.detail == Detail::All
+    }
 }
 
 /// Writes a record for people.
@@ -48,12 +65,12 @@ pub fn human(record: &Record, options: &HumanOptions, out: &mut dyn Write) -> io
     ))?;
     page.blank()?;
     matrix::write(record, &mut page)?;
-    notes::write(record, options.verbose, &mut page)?;
-    observed::write(record, options.verbose, &mut page)?;
+    notes::write(record, options.verbose(), &mut page)?;
+    screen::write(record, options.detail, &mut page)?;
     for cell in record
         .cells
         .iter()
-        .filter(|cell| options.verbose || detail::wanted(cell))
+        .filter(|cell| options.verbose() || detail::wanted(cell))
     {
         page.blank()?;
         detail::write(record, cell, options, &mut page)?;

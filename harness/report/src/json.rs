@@ -140,7 +140,7 @@ impl<F: Formatter> Formatter for Shown<F> {
 
 #[cfg(test)]
 mod tests {
-    use assay_observe::fold_journal;
+    use assay_observe::{fold, fold_journal};
 
     use super::*;
     use crate::sample;
@@ -167,11 +167,28 @@ mod tests {
     }
 
     #[test]
+    fn what_only_root_may_do() {
+        let record = sample::privileged::record();
+        let cell = serde_json::to_value(&record.cells[0]).expect("JSON");
+        let shown = serde_json::json!({
+            "observed": cell["observed"],
+            "delta": cell["delta"],
+        });
+        insta::assert_json_snapshot!("privileged", shortened(shown));
+    }
+
+    #[test]
     fn the_document_is_of_its_schema() {
         let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
         let schema = json_schema(settings.into_generator()).to_value();
         let validator = jsonschema::draft202012::new(&schema).expect("a good schema");
-        let text = rendered(&sample::record());
+        for record in [sample::record(), sample::privileged::record()] {
+            is_of_the_schema(&validator, &record);
+        }
+    }
+
+    fn is_of_the_schema(validator: &jsonschema::Validator, record: &Record) {
+        let text = rendered(record);
         let mut value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
         let faults = validator.iter_errors(&value).map(|fault| fault.to_string());
         assert_eq!(faults.collect::<Vec<_>>(), [] as [String; 0]);
@@ -236,7 +253,9 @@ mod tests {
 
     #[test]
     fn a_record_from_a_journal_gives_the_same_bytes() {
-        let again = fold_journal(&sample::log().journal()).expect("a good journal");
-        assert_eq!(rendered(&again), rendered(&sample::record()));
+        let log = sample::log();
+        let one = fold(log.envelopes()).expect("a good log");
+        let again = fold_journal(&log.journal()).expect("a good journal");
+        assert_eq!(rendered(&again), rendered(&one));
     }
 }

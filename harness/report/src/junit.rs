@@ -1,7 +1,8 @@
 //! The record as JUnit XML, for what shows test results in continuous integration.
 //!
 //! One suite for every target and kind of image, one case for every cell, and one more for every
-//! plan that differs from its snapshot: a finding stands beside the outcome, it does not replace it.
+//! plan that differs from its snapshot or does what nobody granted: a finding stands beside the outcome, it
+//! does not replace it.
 //! A cell that failed as `expected.toml` says is skipped with that reason, one that did not fail
 //! although it should have is a failure. The shape is that of the schema which Jenkins' xUnit plugin
 //! publishes (`junit-10.xsd`), the strictest of those in use: properties stand at suites alone.
@@ -12,17 +13,21 @@ use assay_observe::expectation::Verdict;
 use assay_observe::record::RunEnd;
 use assay_observe::{CellRecord, Outcome, Record};
 use assay_wire::event::{Image, SnapshotFinding};
+use assay_wire::outcome::Reason;
 
 use crate::sanitise;
+use crate::screen::{Item, Screen};
 use crate::words::{
     Column, because, cell_title, column_of, column_title, columns, failure_in_words,
-    failure_output, fallbacks, headline, recipes, serde_word,
+    failure_output, fallbacks, finding, headline, need_consent, not_declared, recipes, serde_word,
 };
 
 /// Most characters of a line.
 const LINE: usize = 1000;
 /// Lines of output kept of each channel.
 const OUTPUT_LINES: usize = 200;
+/// Operations told of a cell.
+const OPERATIONS: usize = 200;
 /// Lines kept of a plan's difference from its snapshot.
 const DIFF_LINES: usize = 500;
 
@@ -215,9 +220,12 @@ fn suite(record: &Record, column: Column<'_>, cells: &[&CellRecord]) -> Suite {
     let image = cells
         .iter()
         .find_map(|cell| cell.facts.planned.image.as_ref());
-    let cases = cells
-        .iter()
-        .flat_map(|cell| std::iter::once(case(cell)).chain(snapshot_case(cell)));
+    let cases = cells.iter().flat_map(|cell| {
+        let findings = snapshot_case(cell)
+            .into_iter()
+            .chain(consent_case(record, cell));
+        std::iter::once(case(record, cell)).chain(findings)
+    });
     Suite {
         name: column_title(column),
         properties: properties(record, image),
@@ -243,25 +251,35 @@ fn properties(record: &Record, image: Option<&Image>) -> Vec<(&'static str, Stri
     found
 }
 
-fn case(cell: &CellRecord) -> Case {
+fn case(record: &Record, cell: &CellRecord) -> Case {
     Case {
         name: recipes(cell),
         class: cell.facts.cell.target.to_string(),
         ms: cell.timings.total_ms,
-        status: status(cell),
+        status: status(record, cell),
         output: output(cell),
     }
 }
 
-fn status(cell: &CellRecord) -> Status {
+fn status(record: &Record, cell: &CellRecord) -> Status {
     let kind = cell.outcome.kind().as_str();
     let headline = headline(&cell.outcome, cell.verdict);
     let why = because(&cell.outcome);
     let differs = cell.verdict == Verdict::Differs;
     match &cell.outcome {
         Outcome::Failed { first, .. } if differs => {
-            let message = format!("{headline}: {why}");
-            Status::Failure(first.reason.as_str(), message, description(cell))
+            let undeclared = Screen::of(record, cell).undeclared;
+            let (kind, message) = match undeclared.len() {
+                0 => (first.reason, format!("{headline}: {why}")),
+                // Graver than whatever else went wrong, as in the exit code.
+                count => (
+                    Reason::UndeclaredOperation,
+                    format!("{}: {}", not_declared(count), undeclared[0].line.what),
+                ),
+            };
+            let mut text = description(cell);
+            text.push_str(&operations(&undeclared));
+            Status::Failure(kind.as_str(), message, text)
         }
         Outcome::Failed { .. } => {
             let message = format!("{headline}, as `expected.toml` says: {why}");
@@ -309,6 +327,56 @@ fn output(cell: &CellRecord) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// What operations are, a paragraph each.
+fn operations(items: &[Item<'_>]) -> String {
+    let mut text = String::new();
+    for item in items.iter().take(OPERATIONS) {
+        let line = &item.line;
+        let kind = item.operation.kind.name();
+        let head = format!("{} {kind} {}", line.risk.label(), line.what);
+        let attack = line.attack.map(|id| format!("ATT&CK {id}"));
+        let places = line.places.join(", ");
+        let below = std::iter::once(places)
+            .chain(attack)
+            .chain(line.notes.iter().cloned());
+        let lines = std::iter::once(head).chain(below.map(|text| format!("  {text}")));
+        for line in lines {
+            text.push('\n');
+            text.push_str(&sanitise::line(&line, LINE));
+        }
+    }
+    match items.len().saturating_sub(OPERATIONS) {
+        0 => {}
+        more => text.push_str(&format!("\nand {more} more")),
+    }
+    text
+}
+
+/// What lacks a consent is a case of its own: it stands beside the outcome.
+fn consent_case(record: &Record, cell: &CellRecord) -> Option<Case> {
+    let screen = Screen::of(record, cell);
+    let gravest = screen
+        .refused
+        .iter()
+        .filter_map(|item| item.standing)
+        .min()?;
+    let kind = finding(gravest)?;
+    let count = screen.refused.len();
+    let message = format!("{}: {}", need_consent(count), screen.refused[0].line.what);
+    let mut text = sanitise::line(&cell_title(cell), LINE);
+    text.push_str(&operations(&screen.refused));
+    if let Some(grant) = screen.grant(record) {
+        text.push_str(&format!("\ngrant: {}", sanitise::line(&grant, LINE)));
+    }
+    Some(Case {
+        name: format!("{} consent", recipes(cell)),
+        class: cell.facts.cell.target.to_string(),
+        ms: 0,
+        status: Status::Failure(kind, message, text),
+        output: String::new(),
+    })
 }
 
 fn snapshot_case(cell: &CellRecord) -> Option<Case> {

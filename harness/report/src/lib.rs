@@ -17,14 +17,15 @@ pub mod junit;
 pub mod markdown;
 pub mod sanitise;
 
+mod screen;
 mod words;
 
 pub use github::github;
-pub use human::{HumanOptions, human};
+pub use human::{Detail, HumanOptions, human};
 pub use json::{json, json_schema};
 pub use junit::junit;
 pub use markdown::markdown;
-pub use words::Counts;
+pub use words::{Counts, standing_in_words};
 
 #[cfg(test)]
 mod sample;

@@ -5,16 +5,19 @@
 //! of backticks in it: there no markup, link, mention or HTML is read. The length is bounded, because
 //! a comment holds 65,536 characters; what is left out is counted.
 
+mod screen;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use assay_observe::expectation::Verdict;
 use assay_observe::record::RunEnd;
-use assay_observe::{CellRecord, ExitCode, Outcome, Record, exit_code, notable};
+use assay_observe::{CellRecord, ExitCode, Outcome, Record, exit_code};
 use assay_wire::event::SnapshotFinding;
 use assay_wire::outcome::OutcomeKind;
 
 use crate::sanitise;
+use crate::screen::{large_and_small, screens};
 use crate::words::{
     because, cell_title, column_of, column_title, columns, counts_in_words, failure_in_words,
     failure_output, fallbacks, headline, key_in_words, keys, plural, recipes, selection,
@@ -35,8 +38,6 @@ const ITEM: usize = 1000;
 const OUTPUT_LINES: usize = 20;
 /// Lines shown of a plan's difference from its snapshot, and of a manual step.
 const BLOCK_LINES: usize = 60;
-/// Files that carry privilege named of one cell.
-const PRIVILEGED: usize = 10;
 
 /// Writes a record as Markdown.
 ///
@@ -61,27 +62,40 @@ pub fn markdown(record: &Record, out: &mut dyn Write) -> io::Result<()> {
         counts_in_words(record),
     );
     page.push_str(&matrix(record));
-    let sections = record
-        .cells
-        .iter()
-        .filter_map(|cell| explained(record, cell))
-        .chain(record.cells.iter().filter_map(snapshot))
+    let screens = screens(record);
+    let (large, small) = large_and_small(&screens);
+    let whole = |section: String| (section, None);
+    let titled = large
+        .first()
+        .map(|_| whole("\n### Privileged operations\n".to_owned()));
+    let large = large.into_iter().map(|large| {
+        let (section, short) = screen::section(record, large);
+        (section, Some(short))
+    });
+    let cells = || record.cells.iter();
+    let notes = [
+        screen::others(&small),
+        screen::stale_entries(record),
+        key_findings(record),
+        machine_keys(record),
+        manual(record),
+    ];
+    let sections = titled
+        .into_iter()
+        .chain(large)
         .chain(
-            [
-                privileged(record),
-                key_findings(record),
-                machine_keys(record),
-                manual(record),
-            ]
-            .into_iter()
-            .flatten(),
-        );
+            cells()
+                .filter_map(|cell| explained(record, cell))
+                .map(whole),
+        )
+        .chain(cells().filter_map(snapshot).map(whole))
+        .chain(notes.into_iter().flatten().map(whole));
     let mut left_out = 0;
-    for section in sections {
-        if page.len() + section.len() > MAX_BYTES {
-            left_out += 1;
-        } else {
-            page.push_str(&section);
+    for (section, short) in sections {
+        let fits = |text: &String| page.len() + text.len() <= MAX_BYTES;
+        match [Some(section), short].into_iter().flatten().find(fits) {
+            Some(text) => page.push_str(&text),
+            None => left_out += 1,
         }
     }
     if left_out > 0 {
@@ -241,37 +255,6 @@ fn snapshot(cell: &CellRecord) -> Option<String> {
     );
     text.push_str(&item("accept", &accept));
     text.push_str("\n</details>\n");
-    Some(text)
-}
-
-/// Files that came to carry privilege, of every cell: a reviewer must not miss one.
-fn privileged(record: &Record) -> Option<String> {
-    let mut cells: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
-    for cell in &record.cells {
-        let files = notable::privileged(&cell.facts);
-        let more = files.len().saturating_sub(PRIVILEGED);
-        let mut named: Vec<String> = files
-            .iter()
-            .take(PRIVILEGED)
-            .map(|file| code_span(file.path))
-            .collect();
-        if more > 0 {
-            named.push(format!("and {more} more"));
-        }
-        if !named.is_empty() {
-            cells
-                .entry(named)
-                .or_default()
-                .push(code_span(&cell_title(cell)));
-        }
-    }
-    if cells.is_empty() {
-        return None;
-    }
-    let mut text = "\n### New or changed, with setuid, setgid or capabilities\n\n".to_owned();
-    for (files, cells) in cells {
-        text.push_str(&format!("- {}: {}\n", cells.join(", "), files.join(", ")));
-    }
     Some(text)
 }
 

@@ -1,4 +1,7 @@
-//! One big event log for every report: each outcome, findings, and output meant to do harm.
+//! One big event log for every report: each outcome, findings, and output meant to do harm. What is
+//! privileged has a record of its own, [`privileged`].
+
+pub(crate) mod privileged;
 
 use assay_observe::{Record, fold};
 use assay_testkit::log::{expected, file, image, planned};
@@ -14,9 +17,17 @@ use assay_wire::outcome::{Phase, Reason};
 use assay_wire::plan::{KeyScope, OpId};
 use assay_wire::program::{Insertion, Pass, Variable};
 
-/// The record of the sample log.
+/// The record of the sample log. What explains its operations is set by hand: in the cell of `sudo` the
+/// package brings them, elsewhere they are declared.
 pub(crate) fn record() -> Record {
-    fold(log().envelopes()).expect("a good log")
+    let mut record = fold(log().envelopes()).expect("a good log");
+    for cell in &mut record.cells {
+        match cell.facts.cell.recipes[0].as_str() {
+            "sudo" => privileged::come_with("sudo", cell),
+            _ => privileged::are_declared(cell),
+        }
+    }
+    record
 }
 
 /// Output that would set a title, clear the screen, turn text around, hide a link, speak to the log of

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use assay_observe::consent::Standing;
 use assay_observe::expectation::Verdict;
 use assay_observe::outcome::Failure;
 use assay_observe::record::{ContentFact, Performance};
@@ -18,6 +19,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::sanitise;
+
+mod privileged;
+
+pub use privileged::standing_in_words;
+pub(crate) use privileged::{
+    AGAIN, actor_in_words, chain_in_words, finding, need_consent, not_declared, place, place_in,
+    what, why_in_words,
+};
 
 /// Most lines shown of what an author says to do.
 const FALLBACK_LINES: usize = 40;
@@ -47,6 +56,8 @@ pub struct Counts {
     pub cancelled: usize,
     /// Plans without a snapshot or different from theirs.
     pub snapshot_findings: usize,
+    /// Cells that did something which needs a consent and has none.
+    pub consent_findings: usize,
 }
 
 impl Counts {
@@ -74,6 +85,7 @@ impl Counts {
             };
             *count += 1;
             counts.snapshot_findings += usize::from(snapshot_differs(cell));
+            counts.consent_findings += usize::from(lacks_consent(cell));
         }
         counts
     }
@@ -84,6 +96,15 @@ pub(crate) fn snapshot_differs(cell: &CellRecord) -> bool {
         SnapshotFinding::NotJudged | SnapshotFinding::Same => false,
         SnapshotFinding::Missing | SnapshotFinding::Different { .. } => true,
     }
+}
+
+/// True if a cell did something that needs a consent and has none.
+pub(crate) fn lacks_consent(cell: &CellRecord) -> bool {
+    let delta = &cell.delta;
+    let declared = delta.declared.iter().map(|one| one.standing);
+    let sets = delta.accompanying.iter().map(|set| set.standing);
+    let mut standings = declared.chain(sets).flatten();
+    standings.any(Standing::is_refused)
 }
 
 /// The word that marks an image that is not the registry's.
@@ -98,6 +119,11 @@ pub(crate) fn kind_mark(kind: Option<ImageKind>) -> &'static str {
 
 /// A cell's target with its image's mark, and its recipes.
 pub(crate) fn cell_title(cell: &CellRecord) -> String {
+    format!("{}: {}", target_title(cell), recipes(cell))
+}
+
+/// A cell's target with its image's mark.
+pub(crate) fn target_title(cell: &CellRecord) -> String {
     let facts = &cell.facts;
     let image = facts.planned.image.as_ref();
     let mark = kind_mark(image.map(|image| image.kind));
@@ -108,13 +134,7 @@ pub(crate) fn cell_title(cell: &CellRecord) -> String {
             None => format!(" ({variant})"),
         },
     };
-    let recipes: Vec<&str> = facts
-        .cell
-        .recipes
-        .iter()
-        .map(|recipe| recipe.as_str())
-        .collect();
-    format!("{}{mark}: {}", facts.cell.target, recipes.join(","))
+    format!("{}{mark}", facts.cell.target)
 }
 
 /// `1 cell`, `2 cells`.
@@ -273,10 +293,14 @@ pub(crate) fn counts_in_words(record: &Record) -> String {
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
     let cells = plural(counts.cells, "cell");
-    let findings = match counts.snapshot_findings {
-        0 => String::new(),
-        count => format!(" · {}", plural(count, "snapshot finding")),
-    };
+    let findings = [
+        (counts.snapshot_findings, "snapshot finding"),
+        (counts.consent_findings, "consent finding"),
+    ];
+    let findings = findings.iter().filter(|(count, _)| *count > 0);
+    let findings: String = findings
+        .map(|(count, what)| format!(" · {}", plural(*count, what)))
+        .collect();
     let colon = if parts.is_empty() { "" } else { ": " };
     let time = seconds(record.run.duration_ms);
     format!("{cells}{colon}{}{findings} · {time}", parts.join(", "))
@@ -397,6 +421,12 @@ pub(crate) fn because(outcome: &Outcome) -> String {
 
 /// What `assay test` takes to run a cell again.
 pub(crate) fn selection(record: &Record, cell: &CellRecord) -> String {
+    let words = sanitise::command(&named(record, cell), 2000);
+    format!("{words} --on {}", cell.facts.cell.target)
+}
+
+/// The recipes of a cell, as a command takes them.
+pub(crate) fn named<'r>(record: &Record, cell: &'r CellRecord) -> Vec<&'r str> {
     let facts = &cell.facts;
     let named = facts.cell.recipes.iter().map(|recipe| {
         let steps = facts.planned.locations.iter();
@@ -409,9 +439,7 @@ pub(crate) fn selection(record: &Record, cell: &CellRecord) -> String {
             Some(_) | None => recipe.as_str(),
         }
     });
-    let words: Vec<&str> = named.collect();
-    let words = sanitise::command(&words, 2000);
-    format!("{words} --on {}", facts.cell.target)
+    named.collect()
 }
 
 /// A target with a kind of image: what a column of the matrix and a suite of tests are.

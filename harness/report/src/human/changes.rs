@@ -100,7 +100,7 @@ fn write(
 }
 
 fn bound((normally, verbose): (usize, usize), options: &HumanOptions) -> usize {
-    if options.verbose { verbose } else { normally }
+    if options.verbose() { verbose } else { normally }
 }
 
 /// How many paths and how many lines of each probe came, changed and went.
@@ -129,7 +129,7 @@ fn counted(counts: &[(usize, &str)]) -> String {
 }
 
 /// Why a change is worth a look, where its path does not say so itself.
-pub(super) fn marks(reasons: &[Notable]) -> String {
+fn marks(reasons: &[Notable]) -> String {
     let said = reasons
         .iter()
         .filter(|reason| **reason != Notable::Configuration);
@@ -197,12 +197,12 @@ fn entry(entry: &Entry) -> String {
 }
 
 /// Permission bits and owner.
-pub(super) fn permissions(entry: &Entry) -> String {
+fn permissions(entry: &Entry) -> String {
     format!("{:04o} {}:{}", entry.mode, entry.uid, entry.gid)
 }
 
 /// A path as a shell would need it: one with spaces or quotes ends where its quotes do.
-pub(super) fn path(path: &str) -> String {
+fn path(path: &str) -> String {
     sanitise::command(&[path], PATH)
 }
 

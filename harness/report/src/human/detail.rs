@@ -59,7 +59,7 @@ pub(super) fn write(
     }
     body(cell, options, page)?;
     changes::of_ops(cell, options, page)?;
-    if options.verbose {
+    if options.verbose() {
         requests(cell, page)?;
         timings(cell, page)?;
         page.field("cell key", &cell.cell_key.to_string())?;
@@ -166,7 +166,7 @@ fn output(op: &OpFacts, pass: Pass, options: &HumanOptions, page: &mut Page<'_>)
     let Some(performance) = op.performance(pass) else {
         return Ok(());
     };
-    let lines = if options.verbose {
+    let lines = if options.verbose() {
         OUTPUT_LINES.1
     } else {
         OUTPUT_LINES.0

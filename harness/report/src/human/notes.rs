@@ -1,16 +1,14 @@
-//! What concerns several cells or none that failed: manual steps, snapshot findings, files that
-//! came to carry privilege, keys, keys that are trusted widely, refused requests, attempts that broke
-//! off, what images are, and what
-//! the harness itself added.
+//! What concerns several cells or none that failed: manual steps, snapshot findings, keys, keys that
+//! are trusted widely, refused requests, attempts that broke off, what images are, and what the harness
+//! itself added.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use assay_observe::{CellRecord, Record, notable};
+use assay_observe::{CellRecord, Record};
 use assay_wire::event::{RequestDecision, SnapshotFinding};
 use assay_wire::program::HarnessEnv;
 
-use super::changes;
 use super::page::{Colour, Page};
 use crate::sanitise;
 use crate::words::{cell_title, key_in_words, keys, plural, snapshot_differs};
@@ -19,8 +17,6 @@ use crate::words::{cell_title, key_in_words, keys, plural, snapshot_differs};
 const DIFF_LINES: usize = 60;
 /// Most lines of one manual step's text.
 const MANUAL_LINES: usize = 30;
-/// Files that carry privilege named of one cell, and named when verbose.
-const PRIVILEGED: (usize, usize) = (5, 50);
 /// Most refused requests named.
 const REFUSED: usize = 20;
 
@@ -28,7 +24,6 @@ const REFUSED: usize = 20;
 pub(super) fn write(record: &Record, verbose: bool, page: &mut Page<'_>) -> io::Result<()> {
     manual(record, page)?;
     snapshots(record, page)?;
-    privileged(record, verbose, page)?;
     key_findings(record, page)?;
     machine_keys(record, page)?;
     requests(record, page)?;
@@ -99,32 +94,6 @@ fn snapshots(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
             "accept",
             &format!("assay snapshot accept {names} --on {target}"),
         )?;
-    }
-    Ok(())
-}
-
-/// One line for every cell, whatever its outcome: a reviewer must not miss one.
-fn privileged(record: &Record, verbose: bool, page: &mut Page<'_>) -> io::Result<()> {
-    let most = if verbose { PRIVILEGED.1 } else { PRIVILEGED.0 };
-    let mut titled = false;
-    for cell in &record.cells {
-        let files = notable::privileged(&cell.facts);
-        if files.is_empty() {
-            continue;
-        }
-        if !titled {
-            section(page, "new or changed, with setuid, setgid or capabilities")?;
-            titled = true;
-        }
-        let named = files.iter().take(most).map(|file| {
-            let (path, how) = (changes::path(file.path), changes::permissions(file.entry));
-            format!("{}{path} ({how})", changes::marks(&file.reasons))
-        });
-        let mut named: Vec<String> = named.collect();
-        if files.len() > most {
-            named.push(format!("and {} more", files.len() - most));
-        }
-        page.item(0, &format!("{}: {}", cell_title(cell), named.join(", ")))?;
     }
     Ok(())
 }

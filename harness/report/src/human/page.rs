@@ -108,6 +108,16 @@ impl<'a> Page<'a> {
         self.lines(name, colour, value, 0, 0)
     }
 
+    /// How many lines a field with this value takes.
+    pub(super) fn height_of_field(&self, value: &str) -> usize {
+        wrap(value, self.width - NAME - 2).len()
+    }
+
+    /// How many lines a paragraph takes.
+    pub(super) fn height_of_text(&self, text: &str) -> usize {
+        wrap(text, self.width).len()
+    }
+
     /// One line of several, so many steps further in than values are. Where it is wrapped, it goes
     /// on one step further: no text can pass for a line of its own.
     pub(super) fn item(&mut self, steps: usize, value: &str) -> io::Result<()> {

@@ -6,6 +6,7 @@ use assay_wire::event::{Ending, ManifestPoint};
 use assay_wire::manifest::{EntryKind, PathChange};
 use assay_wire::plan::OpId;
 
+use super::screen::LINES;
 use super::*;
 use crate::sample;
 use crate::sanitise::{self, is_hidden};
@@ -13,10 +14,11 @@ use crate::words::seconds;
 
 fn rendered(record: &Record, color: bool, width: usize, verbose: bool) -> String {
     let mut out = Vec::new();
+    let detail = if verbose { Detail::All } else { Detail::Normal };
     let options = HumanOptions {
         color,
         width,
-        verbose,
+        detail,
     };
     human(record, &options, &mut out).expect("memory takes everything");
     String::from_utf8(out).expect("it is UTF-8")
@@ -42,6 +44,93 @@ fn at_80_columns_with_colour() {
 fn at_200_columns_with_colour_and_everything() {
     let text = rendered(&sample::record(), true, 200, true);
     insta::assert_snapshot!(text.replace('\u{1b}', "␛"));
+}
+
+#[test]
+fn the_reviewers_screen() {
+    let record = sample::privileged::record();
+    insta::assert_snapshot!("screen-80", rendered(&record, false, 80, false));
+    insta::assert_snapshot!("screen-120", rendered(&record, false, 120, false));
+    insta::assert_snapshot!("screen-verbose", rendered(&record, false, 120, true));
+    let outside = sample::privileged::outside();
+    insta::assert_snapshot!("screen-outside", rendered(&outside, false, 100, false));
+}
+
+/// The lines of each screen, without those between them.
+fn heights(text: &str, title: &str) -> Vec<usize> {
+    let paragraphs = text.split("\n\n");
+    let screens = paragraphs.filter(|part| part.starts_with(title) && part.contains("  CAPTURE "));
+    screens.map(|part| part.lines().count()).collect()
+}
+
+#[test]
+fn a_screen_is_one_screen_whatever_is_on_it() {
+    let mut record = sample::privileged::record();
+    let cell = &mut record.cells[0];
+    let (seen, all) = (
+        cell.observed.operations.clone(),
+        &mut cell.observed.operations,
+    );
+    for number in 0..3000 {
+        let mut one = seen[number % 5].clone();
+        one.operation.subject = format!("/opt/{number}");
+        one.digest = assay_wire::digest::Digest::of(one.operation.subject.as_bytes());
+        all.push(one);
+    }
+    for number in 0..300 {
+        let mut one = cell.delta.declared[number % 4].clone();
+        one.operation.subject = format!("/etc/{number}");
+        one.digest = assay_wire::digest::Digest::of(one.operation.subject.as_bytes());
+        cell.delta.declared.push(one);
+        let mut set = cell.delta.accompanying[number % 2].clone();
+        set.digest = assay_wire::digest::Digest::of(format!("{number}").as_bytes());
+        cell.delta.accompanying.push(set);
+    }
+    for width in [60, 80, 100, 120, 200, 1000] {
+        let text = rendered(&record, false, width, false);
+        let [many, few] = heights(&text, "engine")[..] else {
+            panic!("two screens: {text}");
+        };
+        assert_eq!((many, few <= LINES), (LINES, true), "at {width}: {text}");
+        for section in [
+            "NOT DECLARED",
+            "NEEDS CONSENT",
+            "DECLARED,",
+            "COMES WITH",
+            "grant ",
+        ] {
+            assert!(text.contains(section), "at {width}: {section}");
+        }
+    }
+    // With -v each is there.
+    let text = rendered(&record, false, 100, true);
+    let told = text.matches("digest sha256:").count();
+    assert!(told > 900, "{told}");
+}
+
+#[test]
+fn nothing_is_shown_of_what_is_well_and_with_q_nothing_at_all() {
+    let mut record = sample::privileged::record();
+    let options = HumanOptions {
+        color: false,
+        width: 80,
+        detail: Detail::Little,
+    };
+    let mut out = Vec::new();
+    human(&record, &options, &mut out).expect("memory takes everything");
+    let text = String::from_utf8(out).expect("it is UTF-8");
+    assert!(
+        !text.contains("NOT DECLARED") && !text.contains("CAPTURE"),
+        "{text}"
+    );
+    record
+        .cells
+        .retain(|cell| cell.facts.cell.recipes[0].as_str() == "jq");
+    let text = rendered(&record, false, 80, false);
+    assert!(
+        !text.contains("CAPTURE") && !text.contains("OK  "),
+        "{text}"
+    );
 }
 
 #[test]
@@ -108,9 +197,24 @@ fn paths_cannot_pass_for_words_of_ours() {
 
 #[test]
 fn no_width_is_passed_and_nothing_hostile_is_written() {
-    let record = sample::record();
+    let records = [
+        sample::record(),
+        sample::privileged::record(),
+        sample::privileged::outside(),
+    ];
+    for (record, detail) in records.iter().flat_map(|one| [(one, true), (one, false)]) {
+        no_width_is_passed(record, detail);
+    }
+}
+
+fn no_width_is_passed(record: &Record, verbose: bool) {
     for width in [0, 40, 41, 57, 80, 133, 200, 1000] {
-        let text = rendered(&record, false, width, true);
+        let text = rendered(record, false, width, verbose);
+        assert!(!text.contains(sanitise::LOG_COMMAND), "at width {width}");
+        assert!(
+            !text.lines().any(|line| line.trim_start().starts_with("::")),
+            "at width {width}"
+        );
         assert!(
             !text.chars().any(|c| c != '\n' && is_hidden(c)),
             "at width {width}"

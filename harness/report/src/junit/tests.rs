@@ -169,20 +169,41 @@ fn a_second_parser_reads_it_and_it_has_the_published_shape() {
 }
 
 #[test]
+fn what_only_root_may_do() {
+    let text = rendered(&sample::privileged::record());
+    insta::assert_snapshot!("privileged", text);
+    let root = read(&text);
+    check(&root);
+    let kinds: Vec<&str> = root
+        .all("failure")
+        .iter()
+        .map(|one| one.attribute("type"))
+        .collect();
+    let consents = ["consent_forbidden", "consent_forbidden", "consent_missing"];
+    let found = kinds.iter().filter(|kind| kind.starts_with("consent"));
+    assert_eq!(found.copied().collect::<Vec<_>>(), consents);
+    assert_eq!(kinds.len(), consents.len() + 2, "{kinds:?}");
+}
+
+#[test]
 fn every_outcome_is_counted_as_what_it_is() {
-    let record = sample::record();
-    let counts = Counts::of(&record);
-    let root = read(&rendered(&record));
+    is_counted(&sample::record());
+    is_counted(&sample::privileged::record());
+}
+
+fn is_counted(record: &Record) {
+    let counts = Counts::of(record);
+    let root = read(&rendered(record));
     let number = |name: &str| root.all(name).len();
     // The sample was interrupted, which is a case of its own.
     let interrupted = usize::from(record.run.end != RunEnd::Complete);
     assert_eq!(
         number("testcase"),
-        counts.cells + counts.snapshot_findings + interrupted
+        counts.cells + counts.snapshot_findings + counts.consent_findings + interrupted
     );
     assert_eq!(
         number("failure"),
-        counts.failed + counts.unexpected + counts.snapshot_findings
+        counts.failed + counts.unexpected + counts.snapshot_findings + counts.consent_findings
     );
     assert_eq!(
         number("error"),

@@ -21,6 +21,17 @@ fn the_sample() {
 }
 
 #[test]
+fn the_reviewers_screen() {
+    insta::assert_snapshot!("screen", rendered(&sample::privileged::record()));
+    let outside = rendered(&sample::privileged::outside());
+    assert!(
+        outside.contains("consents are not judged outside a project"),
+        "{outside}"
+    );
+    assert!(!outside.contains("assay consent"), "{outside}");
+}
+
+#[test]
 fn what_the_author_says_to_do_stands_beside_the_failure() {
     let text = rendered(&sample::with_fallback(Ending::Exited(1)));
     // Longer than any run of backticks in it.
@@ -34,8 +45,14 @@ fn what_the_author_says_to_do_stands_beside_the_failure() {
 
 #[test]
 fn nothing_hostile_is_markup() {
-    let record = [sample::record(), sample::with_fallback(Ending::Exited(1))];
-    record.iter().for_each(no_markup);
+    for record in [
+        sample::record(),
+        sample::with_fallback(Ending::Exited(1)),
+        sample::privileged::record(),
+        sample::privileged::outside(),
+    ] {
+        no_markup(&record);
+    }
 }
 
 fn no_markup(record: &Record) {
@@ -56,7 +73,7 @@ fn no_markup(record: &Record) {
             Some(_) => {}
             None => {
                 let plain = outside_code(line);
-                for word in ["<script", "|b|", "@everyone", "](", "]]>"] {
+                for word in ["<script", "|b|", "@everyone", "](", "]]>", "https:"] {
                     assert!(!plain.contains(word), "{line}");
                 }
             }
@@ -112,6 +129,40 @@ fn a_run_of_many_recipes_fits_a_comment() {
     assert!(text.len() < 65_536, "{}", text.len());
     assert!(text.contains("more recipes not shown here"), "{text}");
     assert!(text.contains("more sections did not fit"));
+}
+
+#[test]
+fn many_operations_fit_a_comment_and_the_gravest_are_there() {
+    let mut record = sample::privileged::record();
+    let one = record.cells[0].observed.operations[4].clone();
+    let cell = record.cells[0].clone();
+    record.cells = (0..40)
+        .map(|number| {
+            let mut cell = cell.clone();
+            cell.facts.cell.recipes = vec![format!("r{number}").parse().expect("a name")];
+            let many = (0..500).map(|number| {
+                let mut one = one.clone();
+                one.operation.subject = format!("/opt/{number}{}", sample::privileged::HOSTILE);
+                one.digest = assay_wire::digest::Digest::of(one.operation.subject.as_bytes());
+                one
+            });
+            cell.observed.operations.extend(many);
+            cell
+        })
+        .collect();
+    let text = rendered(&record);
+    assert!(text.len() < 65_536, "{}", text.len());
+    no_markup(&record);
+    // Where there is no room for a table, there is for a line.
+    for number in 0..40 {
+        assert!(
+            text.contains(&format!("`r{number} / debian-12`")),
+            "{number}"
+        );
+    }
+    let first = text.find("/usr/local/bin/helper").expect("the gravest");
+    assert!(first < text.find("/opt/0").expect("another"));
+    assert!(text.contains("and 485 more not declared"), "{text}");
 }
 
 proptest! {

@@ -25,7 +25,7 @@ impl fmt::Display for UnknownKind {
 impl std::error::Error for UnknownKind {}
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $variant:ident = $word:literal {
+    ($($(#[doc = $doc:literal])* $variant:ident = $word:literal {
         $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)?
     })+) => {
         /// What is done, with its own fields: a closed vocabulary.
@@ -33,7 +33,7 @@ macro_rules! kinds {
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
         pub enum Kind {
-            $($(#[$doc])* #[serde(rename = $word)] $variant {
+            $($(#[doc = $doc])* #[serde(rename = $word)] $variant {
                 $($(#[$field_doc])* $field: $type),*
             }),+
         }
@@ -42,7 +42,7 @@ macro_rules! kinds {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum KindName {
-            $($(#[$doc])* #[serde(rename = $word)] $variant),+
+            $($(#[doc = $doc])* #[serde(rename = $word)] $variant),+
         }
 
         impl KindName {
@@ -53,6 +53,12 @@ macro_rules! kinds {
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
+            }
+
+            /// What an operation of the kind is, in a sentence for people.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),*).trim_ascii()),+ }
             }
         }
 
@@ -436,6 +442,42 @@ impl Kind {
             Self::Bpf { command } => command.clone(),
             Self::Accompanying { package, .. } => package.clone(),
             Self::CaptureGap { count, reason } => format!("{count} × {reason}"),
+        }
+    }
+}
+
+impl Kind {
+    /// What the file says, of an operation on one whose words matter.
+    #[must_use]
+    pub fn says(&self) -> Option<&FileText> {
+        if let Self::Sudoers { says, .. }
+        | Self::Polkit { says, .. }
+        | Self::Pam { says, .. }
+        | Self::SshKey { says, .. }
+        | Self::CaAdd { says, .. }
+        | Self::PkgHook { says, .. }
+        | Self::UnitFile { says, .. }
+        | Self::Socket { says, .. }
+        | Self::Timer { says, .. }
+        | Self::Cron { says, .. }
+        | Self::At { says, .. }
+        | Self::RcScript { says, .. }
+        | Self::Udev { says, .. }
+        | Self::Profile { says, .. }
+        | Self::Xdg { says, .. }
+        | Self::DbusService { says, .. }
+        | Self::LdPreload { says, .. }
+        | Self::LdConf { says, .. }
+        | Self::Kmod { says, .. }
+        | Self::Sysctl { says, .. }
+        | Self::PkgSource {
+            place: SourcePlace::File { says, .. },
+            ..
+        } = self
+        {
+            Some(says)
+        } else {
+            None
         }
     }
 }

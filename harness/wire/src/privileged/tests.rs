@@ -129,8 +129,14 @@ fn kinds_are_written_as_they_are_read() {
         assert_eq!(kind.as_str().parse(), Ok(*kind));
         assert_eq!(canonical_json(kind), format!("\"{kind}\""));
         words.insert(kind.as_str());
+        let meaning = kind.meaning();
+        assert!(
+            meaning.ends_with('.') && !meaning.contains("  "),
+            "{meaning}"
+        );
     }
     assert_eq!(words.len(), KindName::ALL.len());
+    assert_eq!(KindName::ExecRoot.meaning(), "A command runs as root.");
     assert_eq!("exec.roo".parse::<KindName>(), Err(UnknownKind));
     let json = canonical_json(&member());
     let read: PrivilegedOperation = serde_json::from_str(&json).expect("what was written is read");
