@@ -104,7 +104,11 @@ Examples:
   assay report --format json       all that is known of it
   assay report --format junit      for what shows results of tests
   assay report --format github     in a GitHub job: annotations at recipes' lines
-  assay report --format markdown   for its summary (>> \"$GITHUB_STEP_SUMMARY\")";
+  assay report --format markdown   for its summary (>> \"$GITHUB_STEP_SUMMARY\")
+  assay report --format html > run.html
+                                   one page with all there is to see: cells,
+                                   ops, programs, files, packages, times;
+                                   no network, prints well";
 
 /// Shown below the help of `assay new`.
 const NEW_EXAMPLES: &str = "\
@@ -261,6 +265,8 @@ pub(crate) enum Format {
     Github,
     /// Markdown of GitHub's flavour.
     Markdown,
+    /// One page that needs no network.
+    Html,
     /// A POSIX shell script.
     Shell,
 }
@@ -274,6 +280,7 @@ impl Format {
             Self::Junit => "junit",
             Self::Github => "github",
             Self::Markdown => "markdown",
+            Self::Html => "html",
             Self::Shell => "shell",
         }
     }
@@ -292,6 +299,7 @@ const RUN: &[Format] = &[
     Format::Junit,
     Format::Github,
     Format::Markdown,
+    Format::Html,
 ];
 
 impl Verb {

@@ -26,6 +26,7 @@ pub(crate) fn print(terminal: &Terminal, record: &Record) -> Result<(), CliError
         Format::Junit => assay_report::junit(record, out),
         Format::Github => assay_report::github(record, out),
         Format::Markdown => assay_report::markdown(record, out),
+        Format::Html => assay_report::html(record, out),
         // `Verb::formats` lets no other through.
         Format::Human | Format::Shell => {
             let options = HumanOptions {

@@ -6,7 +6,7 @@
 //! [`notes`] says what concerns several cells, [`screen`] what cells did that only root may do, [`detail`]
 //! explains one, [`changes`] says what its ops changed, [`page`] writes lines.
 
-mod changes;
+pub(crate) mod changes;
 mod detail;
 mod matrix;
 mod notes;

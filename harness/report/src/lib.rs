@@ -8,9 +8,11 @@
 //! - `run` and `sandbox` are never imported: any report can be made again from a stored journal.
 //!
 //! Read [`sanitise`] first, then [`human`] (matrix, failures, summary), then [`json`]; [`junit`],
-//! [`github`] and [`markdown`] say the same to programs and pages of others, in the words of `words`.
+//! [`github`] and [`markdown`] say the same to programs and pages of others, in the words of `words`;
+//! [`mod@html`] is a page of our own, which shows all of it.
 
 pub mod github;
+pub mod html;
 pub mod human;
 pub mod json;
 pub mod junit;
@@ -21,6 +23,7 @@ mod screen;
 mod words;
 
 pub use github::github;
+pub use html::html;
 pub use human::{Detail, HumanOptions, human};
 pub use json::{json, json_schema};
 pub use junit::junit;

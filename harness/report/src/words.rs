@@ -11,10 +11,10 @@ use assay_observe::record::{ContentFact, Performance};
 use assay_observe::{CellRecord, Outcome, Record};
 use assay_wire::event::{Captured, Ending, Expected, ImageKind, Limit, SnapshotFinding};
 use assay_wire::key::KeyFinding;
-use assay_wire::name::{StepRef, TargetId, Variant};
+use assay_wire::name::{GuestPath, StepRef, TargetId, Variant};
 use assay_wire::outcome::{OutcomeKind, Phase};
 use assay_wire::plan::{Action, Limits, Op, Privilege};
-use assay_wire::program::{Pass, USER};
+use assay_wire::program::{HarnessEnv, Pass, USER};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -140,6 +140,21 @@ pub(crate) fn target_title(cell: &CellRecord) -> String {
 /// `1 cell`, `2 cells`.
 pub(crate) fn plural(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+/// How a cell ended in one sign, which always stands beside a word.
+pub(crate) fn sign(cell: &CellRecord) -> &'static str {
+    match (cell.verdict, cell.outcome.kind()) {
+        (Verdict::Differs, _) => "✗",
+        (Verdict::NoResult, _) => "!",
+        (Verdict::AsExpected, OutcomeKind::Failed) => "~",
+        (Verdict::AsExpected, OutcomeKind::Unsupported) => "–",
+        (Verdict::AsExpected, OutcomeKind::Manual) => "○",
+        (
+            Verdict::AsExpected,
+            OutcomeKind::Passed | OutcomeKind::Infra | OutcomeKind::NotRun | OutcomeKind::Cancelled,
+        ) => "✓",
+    }
 }
 
 /// Milliseconds for people.
@@ -481,4 +496,29 @@ fn image_kind(cell: &CellRecord) -> Option<ImageKind> {
 /// A column's target with its image's mark.
 pub(crate) fn column_title((target, kind): Column<'_>) -> String {
     format!("{target}{}", kind_mark(kind))
+}
+
+/// What the harness adds to every op, a line each.
+pub(crate) fn harness_in_words(harness: &HarnessEnv) -> impl Iterator<Item = String> {
+    let only = |path: &Option<GuestPath>| {
+        path.as_ref()
+            .map_or(String::new(), |path| format!(" where {path} exists"))
+    };
+    let variables = harness.variables.iter().map(move |variable| {
+        let assignment = format!("{}={}", variable.name, variable.value);
+        format!(
+            "variable {}{}",
+            sanitise::command(&[assignment], 200),
+            only(&variable.only_if_exists)
+        )
+    });
+    let insertions = harness.insertions.iter().map(move |insertion| {
+        let words = sanitise::command(&insertion.words, 200);
+        format!(
+            "words {words} after {}{}",
+            insertion.program,
+            only(&insertion.only_if_exists)
+        )
+    });
+    variables.chain(insertions)
 }

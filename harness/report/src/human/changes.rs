@@ -129,7 +129,7 @@ fn counted(counts: &[(usize, &str)]) -> String {
 }
 
 /// Why a change is worth a look, where its path does not say so itself.
-fn marks(reasons: &[Notable]) -> String {
+pub(crate) fn marks(reasons: &[Notable]) -> String {
     let said = reasons
         .iter()
         .filter(|reason| **reason != Notable::Configuration);
@@ -147,7 +147,7 @@ fn path_in_words(change: &PathChange) -> String {
 }
 
 /// What is different between two states of a path, each as `was → is`.
-fn difference(was: &Entry, is: &Entry) -> String {
+pub(crate) fn difference(was: &Entry, is: &Entry) -> String {
     let mut parts = Vec::new();
     let mut part = |name: &str, was: String, is: String| {
         if was != is {
@@ -181,7 +181,8 @@ fn difference(was: &Entry, is: &Entry) -> String {
     parts.join(", ")
 }
 
-fn entry(entry: &Entry) -> String {
+/// What a path is.
+pub(crate) fn entry(entry: &Entry) -> String {
     let owner = permissions(entry);
     match entry.kind {
         EntryKind::File => format!("file {owner} {} bytes", entry.size),

@@ -10,7 +10,7 @@ use assay_wire::outcome::OutcomeKind;
 
 use super::page::{Colour, Page};
 use crate::sanitise;
-use crate::words::{Column, column_of, column_title, columns, recipes, snapshot_differs};
+use crate::words::{Column, column_of, column_title, columns, recipes, sign, snapshot_differs};
 
 /// Writes the matrix and the meaning of those of its signs that need one.
 pub(super) fn write(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
@@ -116,17 +116,7 @@ fn bands(widths: &[usize], room: usize) -> Vec<std::ops::Range<usize>> {
 }
 
 fn text(cell: &CellRecord) -> String {
-    let symbol = match (cell.verdict, cell.outcome.kind()) {
-        (Verdict::Differs, _) => "✗",
-        (Verdict::NoResult, _) => "!",
-        (Verdict::AsExpected, OutcomeKind::Failed) => "~",
-        (Verdict::AsExpected, OutcomeKind::Unsupported) => "–",
-        (Verdict::AsExpected, OutcomeKind::Manual) => "○",
-        (
-            Verdict::AsExpected,
-            OutcomeKind::Passed | OutcomeKind::Infra | OutcomeKind::NotRun | OutcomeKind::Cancelled,
-        ) => "✓",
-    };
+    let symbol = sign(cell);
     let mark = if snapshot_differs(cell) { " Δ" } else { "" };
     format!(
         "{symbol} {}{mark}",

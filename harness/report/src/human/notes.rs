@@ -7,11 +7,10 @@ use std::io;
 
 use assay_observe::{CellRecord, Record};
 use assay_wire::event::{RequestDecision, SnapshotFinding};
-use assay_wire::program::HarnessEnv;
 
 use super::page::{Colour, Page};
 use crate::sanitise;
-use crate::words::{cell_title, key_in_words, keys, plural, snapshot_differs};
+use crate::words::{cell_title, harness_in_words, key_in_words, keys, plural, snapshot_differs};
 
 /// Most lines of one snapshot's difference; the snapshot command shows all.
 const DIFF_LINES: usize = 60;
@@ -331,7 +330,7 @@ fn harness(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
         for line in user
             .into_iter()
             .chain(hosts)
-            .chain(environment(&cell.facts.planned.harness))
+            .chain(harness_in_words(&cell.facts.planned.harness))
         {
             let targets = added.entry(line).or_default();
             if !targets.contains(&target) {
@@ -347,30 +346,6 @@ fn harness(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
         page.field("", &format!("{line} on {}", joined(targets)))?;
     }
     Ok(())
-}
-
-fn environment(harness: &HarnessEnv) -> impl Iterator<Item = String> {
-    let only = |path: &Option<assay_wire::name::GuestPath>| {
-        path.as_ref()
-            .map_or(String::new(), |path| format!(" where {path} exists"))
-    };
-    let variables = harness.variables.iter().map(move |variable| {
-        let assignment = format!("{}={}", variable.name, variable.value);
-        format!(
-            "variable {}{}",
-            sanitise::command(&[assignment], 200),
-            only(&variable.only_if_exists)
-        )
-    });
-    let insertions = harness.insertions.iter().map(move |insertion| {
-        let words = sanitise::command(&insertion.words, 200);
-        format!(
-            "words {words} after {}{}",
-            insertion.program,
-            only(&insertion.only_if_exists)
-        )
-    });
-    variables.chain(insertions)
 }
 
 fn section(page: &mut Page<'_>, title: &str) -> io::Result<()> {

@@ -1,0 +1,181 @@
+//! The record as one HTML page: it asks nothing of any network, works without a script, and is all there is
+//! to see of a run – matrix, what a reviewer has to look at, and each cell with its ops, programs, files,
+//! packages and times.
+//!
+//! Every text of a record is hostile. It passes one door ([`page`]) and is never markup; a policy within the
+//! page (Content Security Policy 3, a `meta` element) allows the one style sheet and the one script by their
+//! hashes and nothing else, so that even a fault here would run nothing. The script only moves, filters and
+//! opens what is there.
+//!
+//! Start at [`html()`]; [`overview`] is the first screen, [`cell`] everything about one cell, [`review`] what
+//! only root may do in it. [`detail`] bounds all of it.
+
+mod cell;
+mod detail;
+mod diff;
+mod files;
+mod matrix;
+mod notes;
+mod operations;
+mod ops;
+mod overview;
+mod packages;
+mod page;
+mod processes;
+mod review;
+mod timeline;
+
+use std::io::{self, Write};
+
+use assay_observe::expectation::Verdict;
+use assay_observe::{CellRecord, Record, exit_code};
+use assay_wire::digest::Digest;
+use assay_wire::outcome::OutcomeKind;
+use base64::Engine as _;
+
+use self::detail::Detail;
+use self::page::Page;
+use self::review::Review;
+use crate::words::{counts_in_words, snapshot_differs};
+
+/// Most bytes of a page. What is beyond is left out, of the longest cells first, and counted.
+const MAX_BYTES: usize = 5_000_000;
+
+const STYLE: &str = include_str!("html/page.css");
+const SCRIPT: &str = include_str!("html/page.js");
+
+/// Writes a record as one HTML page.
+///
+/// # Errors
+/// If the writer fails.
+pub fn html(record: &Record, out: &mut dyn Write) -> io::Result<()> {
+    let cells: Vec<Cell<'_>> = record
+        .cells
+        .iter()
+        .enumerate()
+        .map(|(number, record)| Cell {
+            number,
+            record,
+            review: Review::of(record),
+        })
+        .collect();
+    let mut page = Page::new(&Detail::LEVELS[0]);
+    overview::write(record, &cells, &mut page);
+    let mut notes = Page::new(&Detail::LEVELS[0]);
+    notes::write(record, &mut notes);
+    let room = MAX_BYTES.saturating_sub(page.as_str().len() + notes.as_str().len() + 100_000);
+    page.markup("<section id=\"cells\">\n<h2>Cells</h2>\n");
+    for cell in fitting(record, &cells, room) {
+        page.append(&cell);
+    }
+    page.markup("</section>\n").append(&notes);
+
+    head(record, out)?;
+    out.write_all(page.as_str().as_bytes())?;
+    out.write_all(TAIL.0.as_bytes())?;
+    out.write_all(SCRIPT.as_bytes())?;
+    out.write_all(TAIL.1.as_bytes())
+}
+
+/// One cell of the record, and what a reviewer makes of it.
+struct Cell<'r> {
+    /// Its position in the record.
+    number: usize,
+    record: &'r CellRecord,
+    review: Review<'r>,
+}
+
+impl Cell<'_> {
+    /// True if a sandbox of it ran.
+    fn ran(&self) -> bool {
+        self.record.facts.sandbox.is_some()
+    }
+
+    /// How many things of it somebody has to look at.
+    fn findings(&self) -> usize {
+        self.review.undeclared.len() + self.review.wanting.len() + self.record.gaps.len()
+    }
+
+    /// How it stands at a glance: a class of the style sheet, always beside a word.
+    fn state(&self) -> &'static str {
+        match (self.record.verdict, self.record.outcome.kind()) {
+            (Verdict::Differs, _) => "bad",
+            _ if self.findings() > 0 => "bad",
+            (Verdict::NoResult, _) => "warn",
+            (Verdict::AsExpected, _) if snapshot_differs(self.record) => "warn",
+            (Verdict::AsExpected, OutcomeKind::Passed) => "good",
+            (
+                Verdict::AsExpected,
+                OutcomeKind::Failed
+                | OutcomeKind::Unsupported
+                | OutcomeKind::Manual
+                | OutcomeKind::Infra
+                | OutcomeKind::NotRun
+                | OutcomeKind::Cancelled,
+            ) => "mute",
+        }
+    }
+}
+
+/// All cells, the longest in less detail as long as they are more than there is room for.
+fn fitting(record: &Record, cells: &[Cell<'_>], room: usize) -> Vec<Page> {
+    let written = |cell: &Cell<'_>, level: usize| {
+        let mut page = Page::new(&Detail::LEVELS[level]);
+        cell::write(record, cell, cells.len(), &mut page);
+        page
+    };
+    let mut pages: Vec<(usize, Page)> = cells.iter().map(|cell| (0, written(cell, 0))).collect();
+    let length = |page: &Page| page.as_str().len();
+    let mut all: usize = pages.iter().map(|(_, page)| length(page)).sum();
+    while all > room {
+        let can_shrink = pages.iter_mut().enumerate();
+        let can_shrink = can_shrink.filter(|(_, (level, _))| level + 1 < Detail::LEVELS.len());
+        let Some((index, (level, page))) = can_shrink.max_by_key(|(_, (_, page))| length(page))
+        else {
+            break;
+        };
+        *level += 1;
+        all -= length(page);
+        *page = written(&cells[index], *level);
+        all += length(page);
+    }
+    pages.into_iter().map(|(_, page)| page).collect()
+}
+
+/// Everything before the body: the policy, the title, the style.
+fn head(record: &Record, out: &mut dyn Write) -> io::Result<()> {
+    let mut title = Page::new(&Detail::LEVELS[0]);
+    let code = exit_code(record);
+    title
+        .markup("exit ")
+        .number(u64::from(code.number()))
+        .markup(" · ");
+    title.text(counts_in_words(record)).markup(" · assay");
+    let (style, script) = (hash(STYLE), hash(SCRIPT));
+    write!(
+        out,
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\" />\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
+         style-src '{style}'; script-src '{script}'; img-src data:; base-uri 'none'; form-action 'none'\" />\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\" />\n\
+         <meta name=\"color-scheme\" content=\"light dark\" />\n\
+         <meta name=\"referrer\" content=\"no-referrer\" />\n\
+         <meta name=\"robots\" content=\"noindex\" />\n\
+         <link rel=\"icon\" href=\"data:,\" />\n\
+         <title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
+        title.as_str()
+    )
+}
+
+/// What follows the body's text, before and after the script.
+const TAIL: (&str, &str) = ("</main>\n<script>", "</script>\n</body>\n</html>\n");
+
+/// How a policy names a text it allows (Content Security Policy 3, 2.3.1).
+fn hash(text: &str) -> String {
+    let digest = Digest::of(text.as_bytes());
+    let encoded = base64::engine::general_purpose::STANDARD.encode(digest.bytes());
+    format!("sha256-{encoded}")
+}
+
+#[cfg(test)]
+mod tests;
