@@ -153,7 +153,10 @@ fn what_is_opened_through_a_link_is_told_as_what_it_is() {
 
 /// Every call that only an attack makes, each in a process of its own.
 const ATTACKS: &str = r#"
-import ctypes, mmap, os, socket, sys
+import ctypes, mmap, os, signal, socket, sys
+# How some calls stop is not for the program to see.
+signal.signal(signal.SIGSYS, lambda *_: print("a signal"))
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGSYS])
 libc = ctypes.CDLL(None, use_errno=True)
 def call(*arguments):
     result = libc.syscall(*arguments)
@@ -183,6 +186,8 @@ print("attach", call(101, 16, 1, 0, 0))
 print("bpf", call(321, 0, 0, 0))
 print("module", call(175, 0, 0, b"") != 0)
 print("kill", call(62, 1, 9))
+print("kill a thread", call(200, 1, 9), call(234, 1, 1, 9))
+print("open a process", call(434, 1, 0))
 print("memfd", memfd())
 print("listen", listen())
 print("chroot", call(161, b"/tmp"))
@@ -201,7 +206,7 @@ fn attacks_are_told_and_what_cannot_be_looked_into_is_refused() {
     assert_eq!(
         ran.stdout,
         "io_uring 38\nold call 38\nuser namespace 1\nclone into one 1\nclone3 38\nmount 1\n\
-         attach 1\nbpf 1\nmodule True\nkill 0\nmemfd 0\nlisten 0\nchroot 0\n"
+         attach 1\nbpf 1\nmodule True\nkill 0\nkill a thread 0 0\nopen a process 0\nmemfd 0\nlisten 0\nchroot 0\n"
     );
     let told = Told::from(session.trace());
     session.stop();
@@ -234,9 +239,11 @@ fn attacks_are_told_and_what_cannot_be_looked_into_is_refused() {
             "python3 Namespace unshare error 1",
             "python3 Chroot /tmp",
             "python3 Ptrace 16 1 error 1",
+            "python3 Ptrace pidfd_open 1",
             "python3 Bpf 0 error 1",
             "python3 Memfd hidden",
             "python3 Kmod init_module",
+            "python3 Kill 1 1 9",
             "python3 Kill 1 9",
             "python3 IoUring io_uring_setup error 38",
             "python3 Foreign 20 error 38",

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use crate::arch::package::tar;
+use crate::arch::package::{tar, with_parents};
 use crate::convert::Package;
 use crate::deb::ar;
 use crate::deb::control::Paragraph;
@@ -159,13 +159,15 @@ fn deb(package: &Package, control: &Paragraph) -> Result<Vec<u8>, AptError> {
         ));
     }
     let mut payload = vec![folder(".")];
-    if !package.entries.is_empty() {
-        payload.extend([folder("./usr"), folder("./usr/bin")]);
-    }
-    payload.extend(package.entries.iter().map(|entry| Entry {
-        path: format!("./{}", entry.path),
-        ..entry.clone()
-    }));
+    payload.extend(
+        with_parents(&package.entries)
+            .into_iter()
+            .map(|entry| Entry {
+                path: format!("./{}", entry.path),
+                capability: None,
+                ..entry
+            }),
+    );
     let control = gzip(&tar(members.iter())?)?;
     let data = gzip(&tar(payload.iter())?)?;
     Ok(ar::write(

@@ -1,8 +1,11 @@
-//! Repositories of the made-up packages: genuine ones, their evil twins, and ones that a test spoils.
+//! Repositories of the made-up packages: genuine ones, their evil twins, ones that a test spoils, and
+//! ones of packages that a test thinks up for itself ([`OwnPackage`]).
 //!
 //! Touches no file: gives paths and bytes. The public part of the crate, for tests of `assay` that
 //! need an index or a package signed by somebody else, long ago, or by nobody; what a flipped byte
 //! or a missing file is, a test does itself.
+
+mod own;
 
 use std::collections::BTreeSet;
 
@@ -12,6 +15,8 @@ use crate::convert::Package;
 use crate::sign::{Key, SignError};
 use crate::terms::Terms;
 use crate::{apt_repo, arch, data, fedora, made_up};
+
+pub use own::{Capability, OwnContent, OwnFile, OwnPackage};
 
 /// What a repository is read by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +50,13 @@ pub enum TestKey {
 
 /// Whose content the packages have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum Origin<'a> {
     /// As `made-up.toml` has it: `assay-hello` 1.0 and 2.0 print their name and version.
     Genuine,
     /// Their programs print `evil` before that, and there is an `assay-hello` 3.0.
     EvilTwin,
+    /// These packages, and no others.
+    Own(&'a [OwnPackage]),
 }
 
 /// A repository to be written.
@@ -58,7 +65,7 @@ pub struct Forged<'a> {
     /// What it is read by.
     pub format: Format,
     /// Whose content its packages have.
-    pub origin: Origin,
+    pub origin: Origin<'a>,
     /// Which packages it has, by name and version (`assay-hello`, `1.0`); all if this is `None`.
     pub only: Option<&'a [(&'a str, &'a str)]>,
     /// Who signs its packages; packages of apt are never signed.
@@ -102,9 +109,18 @@ impl TestKey {
         key.public_armored()
             .map_err(|error| ForgeError(error.into()))
     }
+
+    /// Its fingerprint, 40 capital hex digits.
+    ///
+    /// # Errors
+    /// `ForgeError` when the committed key is damaged.
+    pub fn fingerprint(self) -> Result<String, ForgeError> {
+        let key = self.read().map_err(|error| ForgeError(error.into()))?;
+        Ok(key.fingerprint())
+    }
 }
 
-impl Forged<'_> {
+impl<'a> Forged<'a> {
     /// Every made-up package, all signed by one key.
     #[must_use]
     pub fn genuine(format: Format, signer: TestKey) -> Self {
@@ -116,6 +132,15 @@ impl Forged<'_> {
             index: Some(signer),
             valid_until: None,
             bytes_left_out: 0,
+        }
+    }
+
+    /// Packages of a test's own, all signed by one key.
+    #[must_use]
+    pub fn own(format: Format, packages: &'a [OwnPackage], signer: TestKey) -> Self {
+        Self {
+            origin: Origin::Own(packages),
+            ..Self::genuine(format, signer)
         }
     }
 
@@ -178,6 +203,7 @@ impl Forged<'_> {
         let mut packages = match self.origin {
             Origin::Genuine => made_up::packages()?,
             Origin::EvilTwin => made_up::twins()?,
+            Origin::Own(own) => own::packages(own).map_err(made_up::MadeUpError::from)?,
         };
         if let Some(only) = self.only {
             packages.retain(|package| {

@@ -12,6 +12,7 @@
 
 mod content;
 mod engine;
+mod evil;
 mod faults;
 mod hostile;
 mod images;

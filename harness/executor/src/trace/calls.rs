@@ -17,6 +17,9 @@ const WRITING: u32 = (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TR
 /// The index of calls by the numbers of another architecture.
 pub(super) const FOREIGN: u16 = u16::MAX;
 
+/// Indexes from here on come with a signal.
+const SIGNALLED: u16 = 0x4000;
+
 /// One call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Trapped {
@@ -26,6 +29,18 @@ pub(super) struct Trapped {
     when: When,
     /// The error it gets in place of being done.
     pub(super) refused: Option<i32>,
+    stops: Stops,
+}
+
+/// How the program stops. Of what several filters answer the gravest counts: a signal before an error,
+/// an error before a stop for a tracer (seccomp(2)).
+#[derive(Debug, Clone, Copy)]
+enum Stops {
+    /// For the tracer.
+    Tracing,
+    /// By `SIGSYS`, which the tracer keeps from it: an engine's own filter may answer the call with an
+    /// error, and nobody would hear of it.
+    Signalled,
 }
 
 /// When the program stops at it.
@@ -84,6 +99,7 @@ const fn always(number: c_long, call: Call, reads: Reads) -> Trapped {
         reads,
         when: When::Always,
         refused: None,
+        stops: Stops::Tracing,
     }
 }
 
@@ -99,6 +115,23 @@ const fn if_writing(number: c_long, names: Names, flags: u32) -> Trapped {
 const fn denied(number: c_long, call: Call, reads: Reads) -> Trapped {
     Trapped {
         refused: Some(libc::EPERM),
+        ..always(number, call, reads)
+    }
+}
+
+/// Calls that engines refuse whoever makes them: told, and refused.
+const fn unheard(number: c_long, call: Call, reads: Reads, refused: i32) -> Trapped {
+    Trapped {
+        refused: Some(refused),
+        stops: Stops::Signalled,
+        ..always(number, call, reads)
+    }
+}
+
+/// Calls of the process that is named first, told where that is PID 1, or everybody.
+const fn of_the_first(number: c_long, call: Call, reads: Reads) -> Trapped {
+    Trapped {
+        when: When::Either(0, [1, u32::MAX]),
         ..always(number, call, reads)
     }
 }
@@ -213,22 +246,38 @@ const CALLS: &[Trapped] = &[
     ),
     denied(libc::SYS_syslog, Call::Administration, Nothing("syslog")),
     always(libc::SYS_memfd_create, Call::Memfd, Text(0)),
-    always(libc::SYS_init_module, Call::Kmod, Nothing("init_module")),
-    always(libc::SYS_finit_module, Call::Kmod, File(Descriptor(0))),
-    always(libc::SYS_delete_module, Call::Kmod, Text(0)),
-    always(libc::SYS_kexec_load, Call::Kmod, Nothing("kexec_load")),
-    Trapped {
-        when: When::Either(0, [1, u32::MAX]),
-        ..always(libc::SYS_kill, Call::Kill, Numbers(2))
-    },
-    Trapped {
-        refused: Some(libc::ENOSYS),
-        ..always(
-            libc::SYS_io_uring_setup,
-            Call::IoUring,
-            Nothing("io_uring_setup"),
-        )
-    },
+    unheard(
+        libc::SYS_init_module,
+        Call::Kmod,
+        Nothing("init_module"),
+        libc::EPERM,
+    ),
+    unheard(
+        libc::SYS_finit_module,
+        Call::Kmod,
+        File(Descriptor(0)),
+        libc::EPERM,
+    ),
+    unheard(libc::SYS_delete_module, Call::Kmod, Text(0), libc::EPERM),
+    unheard(
+        libc::SYS_kexec_load,
+        Call::Kmod,
+        Nothing("kexec_load"),
+        libc::EPERM,
+    ),
+    of_the_first(libc::SYS_kill, Call::Kill, Numbers(2)),
+    of_the_first(libc::SYS_tkill, Call::Kill, Numbers(2)),
+    of_the_first(libc::SYS_tgkill, Call::Kill, Numbers(3)),
+    of_the_first(libc::SYS_rt_sigqueueinfo, Call::Kill, Numbers(2)),
+    of_the_first(libc::SYS_rt_tgsigqueueinfo, Call::Kill, Numbers(3)),
+    // By what it gives a signal can be sent, and a descriptor be had (pidfd_getfd(2)).
+    of_the_first(libc::SYS_pidfd_open, Call::Ptrace, Nothing("pidfd_open 1")),
+    unheard(
+        libc::SYS_io_uring_setup,
+        Call::IoUring,
+        Nothing("io_uring_setup"),
+        libc::ENOSYS,
+    ),
 ];
 
 /// Those that only older architectures have.
@@ -258,22 +307,36 @@ pub(super) fn at(index: u16) -> Option<&'static Trapped> {
         .or_else(|| OLDER.get(index.checked_sub(CALLS.len())?))
 }
 
+/// The index that a signal carries, of this call. A program can have a filter of its own, whose signals
+/// are its own business.
+pub(super) fn signalled(carried: i32, number: u64) -> Option<u16> {
+    let index = u16::try_from(carried).ok()?.checked_sub(SIGNALLED)?;
+    let row = at(index)?;
+    let is_it = u64::try_from(row.number).ok()? == number;
+    (is_it && matches!(row.stops, Stops::Signalled)).then_some(index)
+}
+
 /// The filter by which a program stops at these calls. clone3(2) and openat2(2), whose flags no filter
 /// can see, are unknown there: every program falls back on what they replace.
 pub(super) fn filter() -> Filter {
     let stops = |index: u16| libc::SECCOMP_RET_TRACE | u32::from(index);
+    let signals = |index: u16| libc::SECCOMP_RET_TRAP | u32::from(SIGNALLED + index);
     let mut filter = Filter::new(stops(FOREIGN));
     for unknown in [libc::SYS_clone3, libc::SYS_openat2] {
         filter.always(unknown, refused(libc::ENOSYS));
     }
     for (index, trapped) in (0u16..).zip(CALLS.iter().chain(OLDER)) {
+        let answer = match trapped.stops {
+            Stops::Tracing => stops(index),
+            Stops::Signalled => signals(index),
+        };
         match trapped.when {
-            When::Always => filter.always(trapped.number, stops(index)),
+            When::Always => filter.always(trapped.number, answer),
             When::AnyBit(argument, bits) => {
-                filter.if_any_bit(trapped.number, argument, bits, stops(index));
+                filter.if_any_bit(trapped.number, argument, bits, answer);
             }
             When::Either(argument, values) => {
-                filter.if_either(trapped.number, argument, values, stops(index));
+                filter.if_either(trapped.number, argument, values, answer);
             }
         }
     }
@@ -301,10 +364,25 @@ mod tests {
         for row in CALLS.iter().chain(OLDER) {
             let index = u16::try_from(index_of(row.number)).expect("an index");
             assert_eq!(at(index).expect("the row").number, row.number);
+            let number = u64::try_from(row.number).expect("a number");
+            let carried = i32::from(SIGNALLED + index);
+            let answer = match row.stops {
+                Stops::Tracing => libc::SECCOMP_RET_TRACE | u32::from(index),
+                Stops::Signalled => libc::SECCOMP_RET_TRAP | carried.unsigned_abs(),
+            };
             if let When::Always = row.when {
-                let stop = libc::SECCOMP_RET_TRACE | u32::from(index);
-                assert_eq!(answers(row.number, [0; 6]), stop, "{row:?}");
+                assert_eq!(answers(row.number, [0; 6]), answer, "{row:?}");
             }
+            let of_signal = signalled(carried, number);
+            match row.stops {
+                Stops::Tracing => assert_eq!(of_signal, None),
+                // Only what is refused anyway: the call is never made.
+                Stops::Signalled => {
+                    assert_eq!((of_signal, row.refused.is_some()), (Some(index), true));
+                }
+            }
+            assert_eq!(signalled(carried, number + 1), None);
+            assert_eq!(signalled(i32::from(index), number), None);
         }
         assert!(at(FOREIGN).is_none());
     }
@@ -349,18 +427,23 @@ mod tests {
 
     #[test]
     fn killing_is_told_where_it_is_of_all_or_of_the_first() {
-        let stop = libc::SECCOMP_RET_TRACE | index_of(libc::SYS_kill);
-        for (pid, answer) in [
-            (1, stop),
-            (u32::MAX, stop),
-            (2, libc::SECCOMP_RET_ALLOW),
-            (0, libc::SECCOMP_RET_ALLOW),
+        for call in [
+            libc::SYS_kill,
+            libc::SYS_tkill,
+            libc::SYS_tgkill,
+            libc::SYS_rt_sigqueueinfo,
+            libc::SYS_rt_tgsigqueueinfo,
+            libc::SYS_pidfd_open,
         ] {
-            assert_eq!(
-                answers(libc::SYS_kill, [pid, 9, 0, 0, 0, 0]),
-                answer,
-                "{pid}"
-            );
+            let stop = libc::SECCOMP_RET_TRACE | index_of(call);
+            for (pid, answer) in [
+                (1, stop),
+                (u32::MAX, stop),
+                (2, libc::SECCOMP_RET_ALLOW),
+                (0, libc::SECCOMP_RET_ALLOW),
+            ] {
+                assert_eq!(answers(call, [pid, 9, 0, 0, 0, 0]), answer, "{pid}");
+            }
         }
     }
 

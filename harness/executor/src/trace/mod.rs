@@ -25,6 +25,7 @@ use rustix::process::{Pid, Signal};
 use self::calls::{Names, Reads, Trapped};
 use self::lines::Lines;
 use self::read::Memories;
+use self::stop::Entered;
 use crate::reap::lock;
 
 pub(crate) use self::stop::{Seen, Stop, look, reap};
@@ -119,6 +120,13 @@ impl Tracer {
                 stop::go_on(pid, 0);
             }
             Stop::Held => stop::stay_held(pid),
+            Stop::Signal(libc::SIGSYS) => match stop::signalled(pid) {
+                Some(entered) => {
+                    state.called(pid, entered);
+                    stop::go_on(pid, 0);
+                }
+                None => stop::go_on(pid, libc::SIGSYS),
+            },
             Stop::Signal(signal) => stop::go_on(pid, signal),
             Stop::Forked => {
                 state.forked(pid);
@@ -251,6 +259,11 @@ impl State {
             }
             return false;
         };
+        self.called(pid, entered)
+    }
+
+    /// The same of a call that is known.
+    fn called(&mut self, pid: i32, entered: Entered) -> bool {
         let program = self
             .followed
             .get(&pid)

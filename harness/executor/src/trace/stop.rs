@@ -167,6 +167,62 @@ pub(super) fn entered(pid: i32) -> Option<Entered> {
     })
 }
 
+/// The call that the signal about to reach a process stands for; `None` if it is a signal like any other.
+pub(super) fn signalled(pid: i32) -> Option<Entered> {
+    /// `si_code` of a signal that a filter sent (sigaction(2)).
+    const SYS_SECCOMP: c_int = 1;
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    ask(libc::PTRACE_GETSIGINFO, pid, 0, info.as_mut_ptr() as c_long).ok()?;
+    // SAFETY: zero is a value of every field, and the kernel wrote the others.
+    let info = unsafe { info.assume_init() };
+    if info.si_signo != libc::SIGSYS || info.si_code != SYS_SECCOMP {
+        return None;
+    }
+    let (number, arguments) = registers(pid)?;
+    Some(Entered {
+        index: super::calls::signalled(info.si_errno, number)?,
+        number,
+        arguments,
+    })
+}
+
+/// The number and the arguments of the call a process was about to make (syscall(2)).
+#[cfg(target_arch = "x86_64")]
+fn registers(pid: i32) -> Option<(u64, [u64; 6])> {
+    let mut registers = MaybeUninit::<libc::user_regs_struct>::zeroed();
+    ask(
+        libc::PTRACE_GETREGS,
+        pid,
+        0,
+        registers.as_mut_ptr() as c_long,
+    )
+    .ok()?;
+    // SAFETY: zero is a value of every field, and the kernel wrote all of them.
+    let of = unsafe { registers.assume_init() };
+    Some((of.orig_rax, [of.rdi, of.rsi, of.rdx, of.r10, of.r8, of.r9]))
+}
+
+/// The number and the arguments of the call a process was about to make (syscall(2)).
+#[cfg(target_arch = "aarch64")]
+fn registers(pid: i32) -> Option<(u64, [u64; 6])> {
+    /// The set of the general registers, `NT_PRSTATUS`.
+    const GENERAL: c_long = 1;
+    let mut registers = [0u64; 34];
+    let mut part = libc::iovec {
+        iov_base: registers.as_mut_ptr().cast(),
+        iov_len: size_of_val(&registers),
+    };
+    ask(
+        libc::PTRACE_GETREGSET,
+        pid,
+        GENERAL,
+        (&raw mut part) as c_long,
+    )
+    .ok()?;
+    let [a, b, c, d, e, f, _, _, number, ..] = registers;
+    Some((number, [a, b, c, d, e, f]))
+}
+
 /// How the call a process has stopped after ended: what it gave, or its error.
 pub(super) fn left(pid: i32) -> Option<Result<i64, i32>> {
     let info = call_info(pid)?;

@@ -174,7 +174,7 @@ fn lower(relation: &Relation) -> Result<String, VersionError> {
 }
 
 /// The entries sorted by path, with every missing parent folder; hard links stay last.
-fn with_parents(entries: &[Entry]) -> Vec<Entry> {
+pub(crate) fn with_parents(entries: &[Entry]) -> Vec<Entry> {
     let mut all: BTreeMap<String, Entry> = BTreeMap::new();
     let mut links = Vec::new();
     for entry in entries {
@@ -220,6 +220,9 @@ pub(crate) fn tar<'a>(entries: impl Iterator<Item = &'a Entry>) -> std::io::Resu
                 builder.append_data(&mut header, format!("{}/", entry.path), std::io::empty())?;
             }
             Node::File(contents) => {
+                if let Some(capability) = entry.capability {
+                    append_attribute(&mut builder, &capability.attribute())?;
+                }
                 header.set_size(contents.len() as u64);
                 builder.append_data(&mut header, &entry.path, contents.as_slice())?;
             }
@@ -234,6 +237,20 @@ pub(crate) fn tar<'a>(entries: impl Iterator<Item = &'a Entry>) -> std::io::Resu
         }
     }
     builder.into_inner()
+}
+
+/// Writes `security.capability` of the entry that comes next, as libarchive reads it (pax(1), and the
+/// keyword of star).
+fn append_attribute(builder: &mut tar::Builder<Vec<u8>>, value: &[u8]) -> std::io::Result<()> {
+    let record = [b" SCHILY.xattr.security.capability=", value, b"\n"].concat();
+    // The length counts its own digits, of which there are two.
+    let record = [(record.len() + 2).to_string().as_bytes(), &record].concat();
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::XHeader);
+    header.set_size(record.len() as u64);
+    header.set_mode(0o644);
+    header.set_mtime(u64::from(BUILD_TIME));
+    builder.append_data(&mut header, "PaxHeaders/capability", record.as_slice())
 }
 
 fn mtree<'a>(entries: impl Iterator<Item = &'a Entry>) -> String {

@@ -38,6 +38,36 @@ pub(crate) struct Entry {
     pub(crate) group: (String, u32),
     /// Modification time in seconds since 1970.
     pub(crate) mtime: u64,
+    /// A capability that the file gives whoever executes it.
+    pub(crate) capability: Option<Capability>,
+}
+
+/// A capability, as it is permitted and in effect (capabilities(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capability {
+    /// Its name, such as `cap_net_raw`.
+    pub name: &'static str,
+    /// Its number (linux/capability.h).
+    pub number: u8,
+}
+
+impl Capability {
+    /// As cap_from_text(3) reads it.
+    pub(crate) fn text(self) -> String {
+        format!("{}=ep", self.name)
+    }
+
+    /// The value of the attribute `security.capability`, revision 2 (linux/capability.h).
+    pub(crate) fn attribute(self) -> Vec<u8> {
+        const REVISION_2_EFFECTIVE: u32 = 0x0200_0001;
+        let permitted = 1u64.checked_shl(u32::from(self.number)).unwrap_or(0);
+        let [low, high] = [permitted & 0xffff_ffff, permitted >> 32];
+        let words = [u64::from(REVISION_2_EFFECTIVE), low, 0, high, 0];
+        words
+            .iter()
+            .flat_map(|word| word.to_le_bytes().into_iter().take(4))
+            .collect()
+    }
 }
 
 impl Entry {
@@ -51,6 +81,7 @@ impl Entry {
             user: root(),
             group: root(),
             mtime,
+            capability: None,
         }
     }
 }
@@ -111,6 +142,8 @@ pub(crate) fn entries(tar: &[u8]) -> Result<Vec<Entry>, DebError> {
             user,
             group,
             mtime,
+            // A .deb has no place for one: scripts set them.
+            capability: None,
         });
     }
     Ok(found)

@@ -184,6 +184,9 @@ fn add(builder: &mut PackageBuilder, package: &Package, entry: &Entry) -> Result
             if linked(&entry.path) {
                 options = options.hardlink(&entry.path);
             }
+            if let Some(capability) = entry.capability {
+                options = options.caps(capability.text())?;
+            }
             let options = options
                 .user(&entry.user.0)
                 .group(&entry.group.0)
