@@ -9,7 +9,7 @@ use assay_content::lab_hosts::LabHosts;
 use assay_content::proxy::{AnswersFrom, CertificateAuthority, Proxy, ProxyConfig};
 use assay_content::store::Store;
 use assay_content::upstream::UpstreamProxies;
-use assay_run::{Context, Journal};
+use assay_run::{Context, Journal, PackageReader};
 use assay_sandbox::docker::engine::Engine;
 use assay_sandbox::images::lab::LabManifest;
 use assay_sandbox::lease::{Leases, OwnerId};
@@ -89,6 +89,7 @@ impl World {
             answers,
             lock: project.lock().cloned().unwrap_or_default(),
             lab: lab.clone(),
+            keeping: Some(PackageReader::keeping(store.clone())),
             addresses: reach.addresses,
             upstream: upstream.clone(),
             ..ProxyConfig::default()
@@ -125,6 +126,7 @@ impl World {
             store: Arc::clone(&self.store),
             fetcher: self.fetcher.clone(),
             network: self.network,
+            packages: PackageReader::new(Arc::clone(&self.store), self.proxy.clone()),
             proxy: self.proxy.clone(),
             certificate: self.certificate.clone(),
             backend: self.backend.clone(),

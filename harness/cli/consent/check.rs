@@ -39,7 +39,7 @@ pub(crate) struct StaleRow<'d> {
 pub(crate) fn run(terminal: &Terminal, arguments: &CheckConsentsArgs) -> Result<(), CliError> {
     let project = Project::find(terminal)?;
     let declared = Declared::plan_own(terminal, &project, &arguments.selection)?;
-    let judgement = declared.judge(&project);
+    let judgement = declared.judge();
     let refused: Vec<&Judged<'_>> = judgement
         .operations
         .iter()
@@ -49,7 +49,7 @@ pub(crate) fn run(terminal: &Terminal, arguments: &CheckConsentsArgs) -> Result<
         .stale
         .iter()
         .filter_map(|stale| {
-            let consent = declared.ledger.get(stale.entry)?;
+            let consent = declared.basis.ledger.get(stale.entry)?;
             Some(StaleRow { consent, stale })
         })
         .collect();
@@ -64,7 +64,7 @@ pub(crate) fn run(terminal: &Terminal, arguments: &CheckConsentsArgs) -> Result<
             grant: commands,
         })?;
     } else {
-        human(terminal, &refused, &stale, &commands, &declared.ledger)?;
+        human(terminal, &refused, &stale, &commands, &declared.basis.ledger)?;
     }
     verdict(terminal, &judgement, found, arguments.strict)
 }

@@ -98,8 +98,8 @@ pub(crate) fn run(terminal: &Terminal, arguments: &DiffArgs) -> Result<(), CliEr
             (project, declared)
         }
     };
-    let before = base_declared.judge(&base_project);
-    let after = head_declared.judge(&head_project);
+    let before = base_declared.judge();
+    let after = head_declared.judge();
     let changes = compare(&before, &after);
     if terminal.is_json() {
         return terminal.json(&Document {
@@ -124,8 +124,8 @@ pub(crate) fn run(terminal: &Terminal, arguments: &DiffArgs) -> Result<(), CliEr
                 title = Some(one.change);
             }
             let ledger = match one.change {
-                Change::Removed => &base_declared.ledger,
-                Change::Added | Change::Changed => &head_declared.ledger,
+                Change::Removed => &base_declared.basis.ledger,
+                Change::Added | Change::Changed => &head_declared.basis.ledger,
             };
             write_change(out, terminal, one, ledger)?;
         }

@@ -48,7 +48,7 @@ pub(crate) fn run(terminal: &Terminal, arguments: &GrantArgs) -> Result<(), CliE
     let project = Project::find(terminal)?;
     let words = Words::read(arguments)?;
     let declared = Declared::plan_own(terminal, &project, &arguments.selection())?;
-    let judgement = declared.judge(&project);
+    let judgement = declared.judge();
     let missing = missing(&declared, &judgement, &words);
     unknown_digests(&declared, &judgement, &missing, &words)?;
     if missing.is_empty() {
@@ -57,7 +57,7 @@ pub(crate) fn run(terminal: &Terminal, arguments: &GrantArgs) -> Result<(), CliE
         });
         if let Some(one) = forbidden {
             let subject = plain(&one.operation.subject);
-            let why = show::standing(one.standing, &declared.ledger);
+            let why = show::standing(one.standing, &declared.basis.ledger);
             let error = format!("{} `{subject}` is {why}", one.operation.kind.name());
             return Err(CliError::new(ErrorKind::Consent, error));
         }
@@ -71,7 +71,7 @@ pub(crate) fn run(terminal: &Terminal, arguments: &GrantArgs) -> Result<(), CliE
                 show::head(out, one.risk, one.operation)?;
                 show::evidence(out, one)?;
                 show::line(out, &written_digest(&one.digest))?;
-                let standing = show::standing(one.standing, &declared.ledger);
+                let standing = show::standing(one.standing, &declared.basis.ledger);
                 show::detail(out, terminal, &standing)?;
                 show::detail(out, terminal, &show::targets(one.targets.iter().copied()))
             })
@@ -176,7 +176,7 @@ fn unknown_digests(
     let known = operations.find(|one| one.digest == *digest && declared.asked(one.recipe));
     Err(match known {
         Some(one) => {
-            let standing = show::standing(one.standing, &declared.ledger);
+            let standing = show::standing(one.standing, &declared.basis.ledger);
             let error = format!("{written} cannot be granted: {standing}");
             if matches!(one.standing, Standing::Forbidden(_)) {
                 CliError::new(ErrorKind::Consent, error)

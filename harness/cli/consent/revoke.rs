@@ -92,7 +92,7 @@ fn stale(terminal: &Terminal, project: &Project) -> Result<Chosen, CliError> {
         on: Vec::new(),
     };
     let declared = Declared::plan_own(terminal, project, &all)?;
-    let stale = declared.judge(project).stale.into_iter();
+    let stale = declared.judge().stale.into_iter();
     Ok(stale.map(|stale| (stale.entry, stale.targets)).collect())
 }
 

@@ -8,7 +8,7 @@ use assay_content::lab_hosts::LabHosts;
 use assay_content::store::Store;
 use assay_content::upstream::UpstreamProxies;
 use assay_observe::{fold, fold_journal};
-use assay_run::{CellJob, Context, Journal, run_cells};
+use assay_run::{CellJob, Context, Journal, PackageReader, run_cells};
 use assay_sandbox::fake::{FakeBackend, Script, bytes_frames};
 use assay_sandbox::lease::OwnerId;
 use assay_sandbox::session::{Backend, SandboxLimits};
@@ -55,12 +55,15 @@ pub fn session(bytes: &[u8]) {
     };
     let (_interrupt, interrupted) = watch::channel(false);
     let lab = LabHosts::default();
+    let store = Arc::new(Store::open(folder.path().join("content")).expect("a store"));
+    let proxy = closed_proxy(lab.clone());
     let context = Context {
         journal: Arc::clone(&journal),
-        store: Arc::new(Store::open(folder.path().join("content")).expect("a store")),
-        fetcher: Fetcher::new(FetchPolicy::default(), lab.clone(), UpstreamProxies::none()),
+        packages: PackageReader::new(Arc::clone(&store), proxy.clone()),
+        store,
+        fetcher: Fetcher::new(FetchPolicy::default(), lab, UpstreamProxies::none()),
         network: assay_wire::lock::Network::Live,
-        proxy: closed_proxy(lab),
+        proxy,
         certificate: authority().certificate_pem(),
         backend: Backend::Fake(fake),
         owner: OwnerId::of("m", 0, folder.path()),

@@ -29,6 +29,7 @@ use crate::drive::{Answers, Driver, ServeConnection};
 use crate::fault::Fault;
 use crate::journal::Journal;
 use crate::keys::{self, Checked};
+use crate::packages::{Given, PackageReader};
 
 /// A cell to be run.
 #[derive(Debug, Clone)]
@@ -53,6 +54,8 @@ pub struct Context {
     pub network: Network,
     /// Who answers the sandboxes' connections.
     pub proxy: Proxy,
+    /// Who reads the packages that come.
+    pub packages: PackageReader,
     /// The certificate it shows for what it intercepts, PEM.
     pub certificate: String,
     /// What starts sandboxes.
@@ -105,16 +108,24 @@ impl Context {
         };
         let asked = Instant::now();
         let mut session = Session::start(&self.backend, &self.spec(job, image)).await?;
+        let mut given = None;
         let driven = tokio::select! {
-            driven = self.drive(job, &mut session, blobs, asked) => driven,
+            driven = self.drive(job, &mut session, (blobs, &mut given), asked) => driven,
             () = self.told_to_end() => Ok(AttemptEnd::Cancelled),
         };
-        let keep = self.keep_failed && self.has_failed(job, &driven);
-        let ended = if keep {
-            session.keep(SystemTime::now()).await.map(|_| ())
-        } else {
-            session.close().await
+        let ending = async {
+            if self.keep_failed {
+                // What is kept depends on what its packages explain.
+                let driven = self.tell_packages(job, driven, given).await;
+                let ended = match self.has_failed(job, &driven) {
+                    true => session.keep(SystemTime::now()).await.map(|_| ()),
+                    false => session.close().await,
+                };
+                return (driven, ended);
+            }
+            tokio::join!(self.tell_packages(job, driven, given), session.close())
         };
+        let (driven, ended) = ending.await;
         if let Err(error) = ended {
             // What the attempt showed counts more than how its sandbox went; the sweep gets it.
             let left = SandboxLeft {
@@ -122,6 +133,26 @@ impl Context {
                 message: explain_chain(&error),
             };
             self.record(job, Body::SandboxLeft(left))?;
+        }
+        driven
+    }
+
+    /// Reads the packages that came into a sandbox, in which nothing runs any more, and records them.
+    async fn tell_packages(
+        &self,
+        job: &CellJob,
+        driven: Result<AttemptEnd, Fault>,
+        given: Option<Given>,
+    ) -> Result<AttemptEnd, Fault> {
+        let (Ok(AttemptEnd::Finished), Some(given)) = (&driven, given) else {
+            return driven;
+        };
+        let read = tokio::select! {
+            read = self.packages.read(given) => read?,
+            () = self.told_to_end() => return Ok(AttemptEnd::Cancelled),
+        };
+        for package in read {
+            self.record(job, Body::Package(Box::new(package)))?;
         }
         driven
     }
@@ -140,7 +171,7 @@ impl Context {
         self: &Arc<Self>,
         job: &CellJob,
         session: &mut Session,
-        blobs: Vec<(Digest, Vec<u8>)>,
+        (blobs, given): (Vec<(Digest, Vec<u8>)>, &mut Option<Given>),
         asked: Instant,
     ) -> Result<AttemptEnd, Fault> {
         let channel = session
@@ -182,7 +213,10 @@ impl Context {
         match driven {
             Ok(Answers::Yes) => {}
             // What it changed since its last manifest is known to be unknown.
-            Ok(Answers::No) => return Ok(AttemptEnd::Finished),
+            Ok(Answers::No) => {
+                *given = Some(driver.given(&job.planned.plan, seconds_since_1970()));
+                return Ok(AttemptEnd::Finished);
+            }
             Err(fault) => {
                 let fault = self.explain(fault, session).await;
                 let booting = job.planned.plan.boots && !driver.is_ready();
@@ -201,6 +235,7 @@ impl Context {
         }
         let listed = session.changes().await?;
         driver.cross_check(&listed)?;
+        *given = Some(driver.given(&job.planned.plan, seconds_since_1970()));
         Ok(AttemptEnd::Finished)
     }
 

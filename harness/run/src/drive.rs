@@ -2,7 +2,7 @@
 //! op the next directive is chosen. Facts are recorded here, never judged: the only questions asked
 //! of `observe` are whether to go on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use assay_wire::event::{
 };
 use assay_wire::manifest::{self, escape_path};
 use assay_wire::name::CellId;
+use assay_wire::package::merged_path;
 use assay_wire::plan::{Disposition, Expects, Op, OpId, Plan};
 use assay_wire::program::{HARNESS_FOLDER, HarnessEnv, Pass, Program, ProgramOp};
 use assay_wire::trace;
@@ -30,6 +31,7 @@ use crate::keyrings::Keyrings;
 use crate::link::{Incoming, Link};
 use crate::manifest::{ManifestReader, NetChanges, TraceReader};
 use crate::output::Capture;
+use crate::packages::{Arrivals, Given};
 use crate::peer::{Missed, add_repositories, asking};
 use crate::program::{failure_lines, program_of};
 
@@ -53,6 +55,7 @@ pub(crate) struct Driver {
     peer: PeerInfo,
     names: Names,
     missed: Missed,
+    came: Arrivals,
     deadline: Instant,
     link: Link,
     arrivals: mpsc::Receiver<Incoming>,
@@ -64,6 +67,7 @@ pub(crate) struct Driver {
     running: Option<(OpId, Pass, Instant)>,
     needles: BTreeMap<OpId, Vec<String>>,
     net: NetChanges,
+    changed: BTreeSet<String>,
     ready: bool,
 }
 
@@ -107,7 +111,7 @@ impl Driver {
         channel: Stream,
     ) -> Self {
         let (link, arrivals) = Link::start(channel.reader, channel.writer);
-        let (peer, missed) = asking(&journal, &cell, &names);
+        let (peer, missed, came) = asking(&journal, &cell, &names);
         Self {
             cell,
             journal,
@@ -115,6 +119,7 @@ impl Driver {
             peer,
             names,
             missed,
+            came,
             deadline,
             link,
             arrivals,
@@ -126,6 +131,7 @@ impl Driver {
             running: None,
             needles: BTreeMap::new(),
             net: NetChanges::default(),
+            changed: BTreeSet::new(),
             ready: false,
         }
     }
@@ -271,9 +277,20 @@ impl Driver {
 
     /// The files of keys that the image's own managers trust, by their paths: what the sandbox said of
     /// itself before anything was performed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for who checks signatures"))]
+    #[cfg(test)]
     pub(crate) fn keyrings(&self) -> &BTreeMap<String, Vec<u8>> {
         self.keyrings.files()
+    }
+
+    /// What the sandbox was given until now, for whoever reads packages.
+    pub(crate) fn given(self, plan: &Plan, now: u64) -> Given {
+        Given {
+            arrived: self.came.so_far(),
+            declared: plan.content.clone(),
+            keyrings: self.keyrings.into_files(),
+            changed: self.changed,
+            now,
+        }
     }
 
     /// True once the sandbox has said that it is prepared.
@@ -472,6 +489,9 @@ impl Driver {
         let reader = self.finished.manifest.take().unwrap_or_else(none);
         let manifest = reader.finish(after).map_err(Fault::lost)?;
         self.net.add(&manifest.paths);
+        let paths = manifest.paths.iter();
+        self.changed
+            .extend(paths.map(|change| merged_path(&change.path).into_owned()));
         self.record(Origin::Runner, Body::Manifest(manifest))
     }
 

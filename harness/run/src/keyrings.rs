@@ -66,6 +66,12 @@ impl Keyrings {
     }
 
     /// The files that are whole, by their paths.
+    pub(crate) fn into_files(self) -> BTreeMap<String, Vec<u8>> {
+        self.files
+    }
+
+    /// The same, while more may come.
+    #[cfg(test)]
     pub(crate) fn files(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.files
     }

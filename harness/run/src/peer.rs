@@ -7,6 +7,7 @@ use assay_wire::event::{Body, Origin, Request, RequestDecision};
 use assay_wire::name::CellId;
 
 use crate::journal::Journal;
+use crate::packages::Arrivals;
 
 /// What was asked for first and is in no recording, where nothing else may answer.
 #[derive(Debug, Clone, Default)]
@@ -27,18 +28,25 @@ impl Missed {
     }
 }
 
-/// A peer whose requests are facts of a cell, and which may ask these hosts alone.
-pub(crate) fn asking(journal: &Arc<Journal>, cell: &CellId, names: &Names) -> (PeerInfo, Missed) {
-    let missed = Missed::default();
-    let (journal, cell, noted) = (Arc::clone(journal), cell.clone(), missed.clone());
+/// A peer whose requests are facts of a cell, and which may ask these hosts alone; what nothing answered,
+/// and what came.
+pub(crate) fn asking(
+    journal: &Arc<Journal>,
+    cell: &CellId,
+    names: &Names,
+) -> (PeerInfo, Missed, Arrivals) {
+    let (missed, arrivals) = (Missed::default(), Arrivals::default());
+    let (journal, cell) = (Arc::clone(journal), cell.clone());
+    let (noted, came) = (missed.clone(), arrivals.clone());
     let peer = PeerInfo::new(move |request: Request| {
         if let RequestDecision::Missed { reason } = &request.decision {
             noted.note(reason);
         }
+        came.note(&request);
         // A journal that failed stays failed: the cell's next own fact reports it.
         let _ = journal.append(Some(&cell), Origin::Runner, Body::Request(request));
     });
-    (peer.only(names.clone()), missed)
+    (peer.only(names.clone()), missed, arrivals)
 }
 
 /// Adds the hosts of an image's own repositories, which its manager asks; whether that can be told to

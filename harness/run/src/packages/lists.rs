@@ -17,11 +17,10 @@ pub(super) struct Lists(BTreeMap<Digest, Listing>);
 impl Lists {
     /// Reads every index that a root leads to.
     pub(super) fn read(reading: &Reading<'_>, roots: &[Root<'_>]) -> Self {
-        let leads = |root: &Root<'_>| root.lists.iter().map(move |list| (root.format, *list));
-        let mut wanted: Vec<(IndexFormat, &Arrived)> = roots
-            .iter()
-            .flat_map(|root| leads(root).collect::<Vec<_>>())
-            .collect();
+        let mut wanted: Vec<(IndexFormat, &Arrived)> = Vec::new();
+        for root in roots {
+            wanted.extend(root.lists.iter().map(|list| (root.format, *list)));
+        }
         wanted.sort_by_key(|(_, list)| list.sha256);
         wanted.dedup_by_key(|(_, list)| list.sha256);
         let read = each(&wanted, |(format, list)| {
@@ -33,12 +32,12 @@ impl Lists {
     /// The packets of a package's signature, as an index has them; empty if it has none. `None` if it does
     /// not list the package.
     pub(super) fn find(&self, list: &Digest, package: &Digest) -> Option<&[u8]> {
-        self.0.get(list)?.find(package.as_bytes())
+        self.0.get(list)?.find(package.bytes())
     }
 
     /// The packets of a package's signature, as any index has them.
     pub(super) fn signature(&self, package: &Digest) -> Option<&[u8]> {
-        let found = self.0.values().filter_map(|list| list.find(package.as_bytes()));
+        let found = self.0.values().filter_map(|list| list.find(package.bytes()));
         found.into_iter().find(|signature| !signature.is_empty())
     }
 }

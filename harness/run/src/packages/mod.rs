@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use assay_content::proxy::Proxy;
+use assay_content::proxy::{Keeping, Proxy};
 use assay_content::store::Store;
 use assay_packages::contents::PackageFormat;
 use assay_packages::role::Role;
@@ -74,6 +74,15 @@ struct Wanted<'g> {
 }
 
 impl PackageReader {
+    /// What a proxy is to keep in this store, so that it can be read here later.
+    #[must_use]
+    pub fn keeping(store: Store) -> Keeping {
+        Keeping {
+            store,
+            wanted: |path| Role::of_path(path).is_some(),
+        }
+    }
+
     /// Reads what this proxy answered and this store keeps.
     #[must_use]
     pub fn new(store: Arc<Store>, proxy: Proxy) -> Self {
@@ -85,6 +94,9 @@ impl PackageReader {
     }
 
     /// The packages of a cell, each once, in the order they came. Dropping the future ends the reading.
+    ///
+    /// # Errors
+    /// Reading panicked.
     pub(crate) async fn read(&self, given: Given) -> Result<Vec<PackageCame>, Fault> {
         let (shared, stop) = (Arc::clone(&self.shared), Stop::default());
         let _ends_with_this = StopsWhenDropped(stop.clone());
@@ -276,5 +288,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(test)]
-mod tests;
+

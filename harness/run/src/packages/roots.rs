@@ -82,7 +82,7 @@ fn root<'g>(
     let beside = || signature_beside(reading, arrived, certificates);
     let lists = |role: Role, indexes: &Indexes| {
         let leads = |list: &&Arrived| {
-            list.role == role && indexes.contains(list.sha256.as_bytes())
+            list.role == role && indexes.contains(list.sha256.bytes())
         };
         given.iter().filter(leads).collect()
     };

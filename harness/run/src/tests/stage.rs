@@ -21,7 +21,7 @@ use assay_wire::plan::{OpId, Plan};
 use assay_wire::program::Pass;
 use tokio::sync::watch;
 
-use crate::{CellJob, Context, Journal, RunError, run_cells};
+use crate::{CellJob, Context, Journal, PackageReader, RunError, run_cells};
 
 /// What a test does when a fact is recorded. It is called with the journal locked.
 type Reaction = Box<dyn Fn(&Body) + Send + Sync>;
@@ -136,13 +136,16 @@ impl Stage {
             lab: lab.clone(),
             ..ProxyConfig::default()
         };
+        let store = Arc::new(Store::open(self.content()).expect("a store"));
+        let proxy = Proxy::new(config, authority.clone());
         let context = Context {
             network: Network::Live,
             journal: Arc::clone(&self.journal),
-            store: Arc::new(Store::open(self.content()).expect("a store")),
+            packages: PackageReader::new(Arc::clone(&store), proxy.clone()),
+            store,
             fetcher: Fetcher::new(FetchPolicy::default(), lab, UpstreamProxies::none()),
             certificate: authority.certificate_pem(),
-            proxy: Proxy::new(config, authority),
+            proxy,
             backend: Backend::Fake(self.fake.clone()),
             owner: OwnerId::of("m", 0, self.folder.path()),
             executor: b"executor".as_slice().into(),
