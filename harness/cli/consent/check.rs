@@ -64,7 +64,13 @@ pub(crate) fn run(terminal: &Terminal, arguments: &CheckConsentsArgs) -> Result<
             grant: commands,
         })?;
     } else {
-        human(terminal, &refused, &stale, &commands, &declared.basis.ledger)?;
+        human(
+            terminal,
+            &refused,
+            &stale,
+            &commands,
+            &declared.basis.ledger,
+        )?;
     }
     verdict(terminal, &judgement, found, arguments.strict)
 }

@@ -97,7 +97,9 @@ impl Shown {
     }
 
     fn cells(&self) -> impl Iterator<Item = &CellRecord> {
-        self.cells.iter().filter_map(|at| self.record.cells.get(*at))
+        self.cells
+            .iter()
+            .filter_map(|at| self.record.cells.get(*at))
     }
 
     /// Refuses a run that is not of the recipes as they are: what it shows is not what they do. Which
@@ -113,7 +115,9 @@ impl Shown {
         for (recipes, cells) in asked {
             let file = |name: &RecipeName| project.recipes().join(format!("{name}.toml"));
             if let Some(foreign) = recipes.iter().find(|name| !file(name).is_file()) {
-                let error = format!("the run `{run}` is of `{foreign}`, which is no recipe of this project");
+                let error = format!(
+                    "the run `{run}` is of `{foreign}`, which is no recipe of this project"
+                );
                 return Err(CliError::usage(error).hint("name the recipes that are meant"));
             }
             let files: Vec<PathBuf> = recipes.iter().map(file).collect();
@@ -132,7 +136,10 @@ impl Shown {
         if changed.is_empty() {
             return Ok(());
         }
-        let error = format!("since the run `{run}` these have changed: {}", changed.join(" "));
+        let error = format!(
+            "since the run `{run}` these have changed: {}",
+            changed.join(" ")
+        );
         Err(CliError::usage(error).hint("`assay test` shows what they do now"))
     }
 }

@@ -8,8 +8,8 @@ use assay_observe::consent::{ApprovedBy, ForbiddenBy, Judged, Standing, Undeclar
 use assay_observe::delta::{Class, Why};
 use assay_observe::observed::ObservedOperation;
 use assay_observe::risk::{Risk, risk};
-use assay_report::sanitise;
 use assay_recipe::consents::written_digest;
+use assay_report::sanitise;
 use assay_wire::consent::{Consent, Policy};
 use assay_wire::name::{RecipeName, TargetId};
 use assay_wire::plan::Plan;
@@ -244,9 +244,7 @@ pub(crate) fn parts(
         | Standing::Ordinary => None,
     };
     let Some(before) = before.filter(|_| !parts.is_empty()) else {
-        return parts
-            .iter()
-            .try_for_each(|part| observed(out, " ", part));
+        return parts.iter().try_for_each(|part| observed(out, " ", part));
     };
     let lines: Vec<String> = parts
         .iter()
@@ -303,7 +301,11 @@ fn actor(seen: &ObservedOperation) -> String {
         let script = format!("{} of {}", script.script, script.package);
         format!(", in {}", sanitise::line(&script, COMMAND))
     });
-    format!("`{command}`, uid {}{}", actor.uid, script.unwrap_or_default())
+    format!(
+        "`{command}`, uid {}{}",
+        actor.uid,
+        script.unwrap_or_default()
+    )
 }
 
 /// Writes what nobody declared.
@@ -326,7 +328,10 @@ fn explained(why: &Why) -> String {
     match why {
         Why::Nobody => "no step declares it and no package brings it".to_owned(),
         Why::Differs { package } => {
-            format!("`{}` brings this path, and brings it otherwise", plain(package))
+            format!(
+                "`{}` brings this path, and brings it otherwise",
+                plain(package)
+            )
         }
         Why::NotItsOwn { package } => format!(
             "a script of `{}` changed what another brought, or what the image had",
