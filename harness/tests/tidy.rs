@@ -15,7 +15,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("executor", &["wire"]),
     ("sandbox", &["wire"]),
     ("observe", &["packages", "wire"]),
-    ("run", &["content", "observe", "packages", "sandbox", "wire"]),
+    (
+        "run",
+        &["content", "observe", "packages", "sandbox", "wire"],
+    ),
     ("report", &["observe", "wire"]),
     ("lab", &["packages", "wire"]),
     ("testkit", &["wire"]),

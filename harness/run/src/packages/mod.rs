@@ -287,5 +287,3 @@ impl<R: Read> Read for Stoppable<'_, R> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-
