@@ -57,7 +57,7 @@ fn project() -> TestEnv {
 }
 
 /// The output without the day on which the ledger was written.
-fn timeless(env: &TestEnv, said: &Said) -> String {
+pub(crate) fn timeless(env: &TestEnv, said: &Said) -> String {
     let ledger = env.read("consents.toml");
     let mut days = ledger.lines().filter_map(|line| line.strip_prefix("on = "));
     let day = days.next().expect("an entry");
@@ -92,7 +92,7 @@ fn grant(env: &TestEnv, recipe: &str) -> Said {
 }
 
 /// Runs git: whether it was content, and what it printed.
-fn git(env: &TestEnv, words: &[&str]) -> (bool, String) {
+pub(crate) fn git(env: &TestEnv, words: &[&str]) -> (bool, String) {
     let output = Command::new("git")
         .args(["-c", "user.name=Ann", "-c", "user.email=ann@example.org"])
         .args([
@@ -119,7 +119,7 @@ pub(crate) fn begin(env: &TestEnv) {
     commit(env, "begun");
 }
 
-fn commit(env: &TestEnv, message: &str) {
+pub(crate) fn commit(env: &TestEnv, message: &str) {
     assert!(git(env, &["add", "-A"]).0);
     assert!(git(env, &["commit", "-qm", message]).0);
 }
