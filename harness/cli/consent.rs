@@ -101,7 +101,8 @@ fn list(terminal: &Terminal, arguments: &ListArgs) -> Result<(), CliError> {
             show::parts(out, terminal, one, basis)
         })?;
         show::folded(out, left_out)?;
-        show::not_declared(out, terminal, &judged.undeclared)
+        let is_first = operations.is_empty();
+        show::not_declared(out, terminal, &judged.undeclared, is_first)
     })?;
     source.say_left_out(terminal, &judged);
     Ok(())

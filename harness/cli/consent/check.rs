@@ -18,6 +18,7 @@ use crate::args::CheckConsentsArgs;
 use crate::check::plural;
 use crate::error::{CliError, ErrorKind};
 use crate::project::{CONSENTS, Project};
+use crate::runs;
 use crate::terminal::{Terminal, plain};
 
 /// What is not granted, and what nothing uses.
@@ -71,7 +72,7 @@ pub(crate) fn run(terminal: &Terminal, arguments: &CheckConsentsArgs) -> Result<
         judged: &judged,
         refused: operations.filter(|one| one.standing.is_refused()).collect(),
         stale: stale(),
-        selection: selection(arguments),
+        selection: selection(arguments, &source),
     };
     if terminal.is_json() {
         let undeclared = judged.undeclared.iter();
@@ -93,13 +94,18 @@ pub(crate) fn run(terminal: &Terminal, arguments: &CheckConsentsArgs) -> Result<
 }
 
 /// The words of the command line that a command which grants the same has, too.
-fn selection(arguments: &CheckConsentsArgs) -> String {
+fn selection(arguments: &CheckConsentsArgs, source: &Source) -> String {
     let mut words = Vec::new();
     if !arguments.selection.on.is_empty() {
         words.extend(["--on".to_owned(), arguments.selection.on.join(",")]);
     }
-    if let Some(run) = &arguments.from {
-        words.extend(["--from".to_owned(), run.clone()]);
+    if let (Some(run), Source::Run(shown)) = (&arguments.from, source) {
+        // What is the newest run may be another when the command is used.
+        let run = match run == runs::LATEST {
+            true => shown.record.run.id.to_string(),
+            false => run.clone(),
+        };
+        words.extend(["--from".to_owned(), run]);
     }
     match words.is_empty() {
         true => String::new(),
@@ -120,7 +126,12 @@ impl Found<'_> {
                 show::detail(out, terminal, &show::targets(one.targets.iter().copied()))?;
                 show::parts(out, terminal, one, basis)
             })?;
-            show::not_declared(out, terminal, &self.judged.undeclared)?;
+            show::not_declared(
+                out,
+                terminal,
+                &self.judged.undeclared,
+                self.refused.is_empty(),
+            )?;
             if !commands.is_empty() {
                 writeln!(out, "\nto grant it:")?;
             }

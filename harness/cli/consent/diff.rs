@@ -211,7 +211,8 @@ fn print(
             writeln!(out, "nothing above ordinary changed")?;
         }
         show::folded(out, folded)?;
-        show::not_declared(out, terminal, &undeclared)
+        let is_first = shown.is_empty() && folded == 0;
+        show::not_declared(out, terminal, &undeclared, is_first)
     })?;
     let lacking =
         |one: &&&Changed<'_, '_>| one.change != Change::Removed && one.shown.standing.is_refused();

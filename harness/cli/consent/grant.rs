@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, IsTerminal as _, Read as _};
 
-use assay_observe::consent::{Judged, Judgement, Standing, part_lines};
+use assay_observe::consent::{Judged, Judgement, Standing, forbidden, part_line, part_lines};
 use assay_recipe::consents::{read_digest, read_words, written_digest};
 use assay_recipe::expected::{Date, matches_stars};
 use assay_recipe::{add_consent, withdraw};
@@ -81,7 +81,7 @@ pub(crate) fn run(terminal: &Terminal, arguments: &GrantArgs) -> Result<(), CliE
                     false => show::detail(out, terminal, &words.shown(&one.operation.subject)),
                 }
             })?;
-            show::not_declared(out, terminal, &judged.undeclared)
+            show::not_declared(out, terminal, &judged.undeclared, missing.is_empty())
         })?;
     }
     source.say_left_out(terminal, &judged);
@@ -113,16 +113,24 @@ pub(crate) fn run(terminal: &Terminal, arguments: &GrantArgs) -> Result<(), CliE
 
 /// Refuses if there is nothing to grant because the policy forbids it.
 fn refuse_forbidden(source: &Source, judgement: &Judgement<'_>) -> Result<(), CliError> {
-    let forbidden = judgement
+    let refused = judgement
         .operations
         .iter()
         .find(|one| matches!(one.standing, Standing::Forbidden(_)) && source.asked(one.recipe));
-    let Some(one) = forbidden else {
+    let Some(one) = refused else {
         return Ok(());
     };
     let subject = plain(&one.operation.subject);
     let why = show::standing(one.standing, &source.basis().ledger);
-    let error = format!("{} `{subject}` is {why}", one.operation.kind.name());
+    let policy = &source.basis().policy;
+    let mut parts = one.parts.iter().map(|part| &part.operation);
+    let part = parts.find(|part| forbidden(&part.kind, policy).is_some());
+    let part = part.map(|part| format!(", with `{}`,", part_line(part)));
+    let error = format!(
+        "{} `{subject}`{} is {why}",
+        one.operation.kind.name(),
+        part.unwrap_or_default()
+    );
     Err(CliError::new(ErrorKind::Consent, error))
 }
 

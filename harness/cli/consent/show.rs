@@ -333,11 +333,13 @@ pub(super) fn not_declared(
     out: &mut dyn Write,
     terminal: &Terminal,
     rows: &[Undeclared<'_>],
+    is_first: bool,
 ) -> io::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\nNOT DECLARED: no entry can grant it")?;
+    let break_line = if is_first { "" } else { "\n" };
+    writeln!(out, "{break_line}NOT DECLARED: no entry can grant it")?;
     rows.iter()
         .try_for_each(|one| undeclared(out, terminal, one))
 }

@@ -418,7 +418,7 @@ fn two_people_who_grant_in_parallel_merge() {
     branch("dan", "beta2");
     assert!(!git(&env, &["merge", "-q", "--no-edit", "cat"]).0);
     let said = env.run("consent check");
-    assert_eq!(said.code, Some(2));
+    assert_eq!(said.code, Some(3));
     assert!(said.stderr.contains("merge conflict"), "{}", said.stderr);
     // One side is taken, and what the other granted is granted again.
     assert!(git(&env, &["checkout", "-q", "--ours", "consents.toml"]).0);
@@ -512,7 +512,7 @@ fn a_ledger_that_cannot_be_read_is_no_consent() {
         ),
         (format!("{ledger}{ledger}"), "duplicate-consent"),
         (ledger.replace("on = ", "on = 20"), "syntax"),
-        (format!("<<<<<<< HEAD\n{ledger}"), "syntax"),
+        (format!("<<<<<<< HEAD\n{ledger}"), "merge-conflict"),
         (format!("{ledger}\nallow = true\n"), "unknown-key"),
         (
             format!("{ledger}\n#{}", "x".repeat(5 << 20)),
@@ -521,7 +521,7 @@ fn a_ledger_that_cannot_be_read_is_no_consent() {
     ] {
         env.write("consents.toml", bad);
         let said = env.run("consent check");
-        assert_eq!(said.code, Some(2), "{said_to_be}");
+        assert_eq!(said.code, Some(3), "{said_to_be}");
         assert!(
             said.stderr.contains(&format!("error[{said_to_be}]")),
             "{said_to_be}: {}",
@@ -534,7 +534,7 @@ fn a_ledger_that_cannot_be_read_is_no_consent() {
     );
     let said = env.run("consent list");
     said.assert_harmless();
-    assert_eq!(said.code, Some(2));
+    assert_eq!(said.code, Some(3));
 }
 
 #[test]

@@ -133,7 +133,7 @@ pub(super) fn cell(
             Action::Run { .. } | Action::Extract { .. } => Ending::Exited(0),
             Action::Write { .. } => Ending::Written { changed: true },
         };
-        log = log.printed(op.id.0, ending, "installed 1.0\n", "");
+        log = log.printed(op.id.0, ending, said(&op.action), "");
         if op.applies() {
             let paths = if is_install {
                 changes(brings, nobodys)
@@ -171,4 +171,12 @@ pub(super) fn journal(env: &TestEnv, brings: &[&Brings], nobodys: &[&str]) -> St
 pub(super) fn keep(env: &TestEnv, run: &str, journal: &str) {
     let journal = journal.replace(RUN, run);
     env.write(&format!(".assay/runs/{run}/journal.jsonl"), journal);
+}
+
+/// What an op prints: the groups of `dev`, or which version there is.
+fn said(action: &Action) -> &'static str {
+    match action {
+        Action::Run { argv } if argv.iter().any(|word| word == "id") => "dev docker\n",
+        Action::Run { .. } | Action::Extract { .. } | Action::Write { .. } => "installed 1.0\n",
+    }
 }
