@@ -10,6 +10,8 @@ use crate::Failure;
 pub(crate) enum Section {
     /// A cell against a bare container, and the manifests.
     Cell,
+    /// A cell against itself without capture.
+    Capture,
     /// Bytes through the tunnel.
     Tunnel,
     /// Plans per second, and the suite on twenty targets.
@@ -25,8 +27,9 @@ pub(crate) enum Section {
 }
 
 /// The word of each section, in the order they are measured.
-const SECTIONS: [(&str, Section); 7] = [
+const SECTIONS: [(&str, Section); 8] = [
     ("cell", Section::Cell),
+    ("capture", Section::Capture),
     ("tunnel", Section::Tunnel),
     ("plans", Section::Plans),
     ("check", Section::Check),
@@ -52,7 +55,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// Reads the words after the program's name. Without a section, everything is asked for; a cell
-    /// is one of the section `cell`, and a journal of `suite`.
+    /// is one of the section `capture` where that is asked for, else of `cell`, and a journal of `suite`.
     pub(crate) fn read(words: impl Iterator<Item = String>) -> Result<Self, Failure> {
         let mut asked = Self {
             sections: BTreeSet::new(),
@@ -78,7 +81,6 @@ impl Asked {
                 }
                 cell if cell.contains(':') => {
                     asked.cells.push(word);
-                    asked.sections.insert(Section::Cell);
                 }
                 name => match SECTIONS.iter().find(|(known, _)| *known == name) {
                     Some((_, section)) => {
@@ -87,6 +89,9 @@ impl Asked {
                     None => return Err(unknown(name).into()),
                 },
             }
+        }
+        if !asked.cells.is_empty() && !asked.sections.contains(&Section::Capture) {
+            asked.sections.insert(Section::Cell);
         }
         if asked.sections.is_empty() {
             asked.sections = SECTIONS.iter().map(|(_, section)| *section).collect();
@@ -121,6 +126,7 @@ mod tests {
         for (line, section) in [
             ("check", Section::Check),
             ("debian-12:tree", Section::Cell),
+            ("capture debian-12:tree", Section::Capture),
             ("--journal a.jsonl", Section::Suite),
         ] {
             let sections = read(line).expect("a good line").sections;
