@@ -16,7 +16,7 @@ use crate::terminal::plain;
 const JOURNAL: &str = "journal.jsonl";
 
 /// The word for the newest run.
-const LATEST: &str = "latest";
+pub(crate) const LATEST: &str = "latest";
 
 /// The journal of the run that is meant: an id, a folder or a file, `latest`, and without a word the newest.
 ///

@@ -7,6 +7,7 @@
 
 mod actors;
 mod calls;
+mod made;
 
 use std::collections::BTreeMap;
 
@@ -268,7 +269,10 @@ impl<'f> Observing<'f> {
             steps: steps.unwrap_or_default(),
             op,
             subject: subject(&seen),
-            kind: seen.kind,
+            kind: match (&by_path, &seen.evidence.path) {
+                (Some(why), Some(path)) => made::kind(seen.kind, path, why, &self.facts.packages),
+                _ => seen.kind,
+            },
             origin: seen.origin,
             before: seen.before,
             after: seen.after,
