@@ -73,14 +73,39 @@ pub(crate) fn need_consent(count: usize) -> String {
     }
 }
 
-/// What documents call the way in which a consent is not there.
-pub(crate) fn finding(standing: Standing) -> Option<&'static str> {
-    match standing {
-        Standing::Forbidden(_) => Some("consent_forbidden"),
-        Standing::Violated { .. } => Some("consent_violated"),
-        Standing::Expired { .. } => Some("consent_expired"),
-        Standing::Missing => Some("consent_missing"),
-        Standing::Granted { .. } | Standing::Approved(_) | Standing::Ordinary => None,
+/// The way in which a consent is not there, the gravest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lack {
+    /// None can be given.
+    Forbidden,
+    /// One was given to something else of that name.
+    Violated,
+    /// One was given and counts no more.
+    Expired,
+    /// None was given.
+    Missing,
+}
+
+impl Lack {
+    /// What is wanting to an operation that stands so.
+    pub(crate) fn of(standing: Standing) -> Option<Self> {
+        match standing {
+            Standing::Forbidden(_) => Some(Self::Forbidden),
+            Standing::Violated { .. } => Some(Self::Violated),
+            Standing::Expired { .. } => Some(Self::Expired),
+            Standing::Missing => Some(Self::Missing),
+            Standing::Granted { .. } | Standing::Approved(_) | Standing::Ordinary => None,
+        }
+    }
+
+    /// What documents call it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Forbidden => "consent_forbidden",
+            Self::Violated => "consent_violated",
+            Self::Expired => "consent_expired",
+            Self::Missing => "consent_missing",
+        }
     }
 }
 
