@@ -13,6 +13,7 @@ use assay_wire::key::KeySeverity;
 use assay_wire::name::StepRef;
 use assay_wire::outcome::Reason;
 use assay_wire::plan::OpId;
+use assay_wire::privileged::KindName;
 use serde::Serialize;
 
 use super::log::Level;
@@ -26,6 +27,8 @@ use crate::words::{
 
 /// Most characters of a line.
 pub(super) const LINE: usize = 500;
+/// What stands first of what could not be captured.
+const GAP: &str = "gap in capture";
 /// Lines of output shown of each channel.
 const OUTPUT_LINES: usize = 10;
 /// Lines shown of a plan's difference from its snapshot.
@@ -120,13 +123,16 @@ impl<'r> Finding<'r> {
 }
 
 fn undeclared<'r>(cell: &'r CellRecord, item: &Item<'r>) -> Finding<'r> {
-    let rule = Rule::Undeclared(item.operation.kind.name());
+    let (rule, what) = match item.operation.kind.name() {
+        KindName::CaptureGap => (Rule::Gap, GAP.to_owned()),
+        kind => (Rule::Undeclared(kind), format!("{kind} is not declared")),
+    };
     let expected = expected(cell);
     // Not even what is ordinary is a trifle where nothing explains it.
     let level = unless_expected(&expected, level(item.line.risk).max(Level::Warning));
     Finding {
         expected,
-        ..of_item(cell, item, (rule, level), "is not declared")
+        ..of_item(cell, item, (rule, level), &what)
     }
 }
 
@@ -141,8 +147,9 @@ fn refused_operation<'r>(
         Lack::Forbidden => ("is forbidden", Level::Error),
         Lack::Violated | Lack::Expired | Lack::Missing => ("needs consent", level(item.line.risk)),
     };
-    let rule = Rule::Consent(lack, item.operation.kind.name());
-    let mut finding = of_item(cell, item, (rule, level), what);
+    let kind = item.operation.kind.name();
+    let rule = Rule::Consent(lack, kind);
+    let mut finding = of_item(cell, item, (rule, level), &format!("{kind} {what}"));
     let grant = grant.filter(|_| standing.can_be_granted());
     finding
         .lines
@@ -157,7 +164,6 @@ fn of_item<'r>(
     what: &str,
 ) -> Finding<'r> {
     let line = &item.line;
-    let kind = item.operation.kind.name();
     let mut lines = vec![format!(
         "{}, {}",
         line.risk.as_str(),
@@ -173,11 +179,11 @@ fn of_item<'r>(
         level,
         cells: vec![cell],
         steps: item.operation.steps.clone(),
-        headline: format!("{kind} {what}: {}", line.what),
+        headline: format!("{what}: {}", line.what),
         lines,
         identity: identity(rule, cell, &item.digest),
         operation: Some(Operation {
-            kind: kind.as_str(),
+            kind: item.operation.kind.name().as_str(),
             subject: sanitise::line(&item.operation.subject, LINE),
             risk: line.risk,
             digest: item.digest,
@@ -230,7 +236,7 @@ fn gaps<'r>(cell: &'r CellRecord, found: &mut Vec<Finding<'r>>) {
             cells: vec![cell],
             identity: identity(Rule::Gap, cell, &(cell_title(cell), &text)),
             steps,
-            headline: format!("gap in capture: {text}"),
+            headline: format!("{GAP}: {text}"),
             lines: Vec::new(),
             operation: None,
             expected: expected.clone(),
