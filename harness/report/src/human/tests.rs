@@ -222,6 +222,7 @@ fn no_width_is_passed(record: &Record, verbose: bool) {
         let long = text
             .lines()
             .filter(|line| line.chars().count() > width.max(40));
+        assert!(text.len() < 400_000, "{} bytes", text.len());
         // Commands to copy are never broken.
         let broken: Vec<&str> = long.filter(|line| !line.contains("assay ")).collect();
         assert!(broken.is_empty(), "{broken:?}");

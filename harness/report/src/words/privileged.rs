@@ -190,11 +190,27 @@ fn signature_in_words(signature: &Signature) -> Option<String> {
         Signature::Verified { fingerprint, key } => {
             let place = match key {
                 KeyPlace::Declared { step } => format!("declared by {step}"),
-                KeyPlace::Image { path } => format!("of the image, {path}"),
+                KeyPlace::Image { path } => format!("of the image: {path}"),
             };
             Some(format!("signed by {fingerprint} ({place})"))
         }
         Signature::UnknownKey { key } => Some(format!("signed by {key}, which nobody here has")),
         Signature::Bad { message } => Some(format!("with a bad signature: {message}")),
+    }
+}
+
+/// Who vouches for a package, without the place of an index: what packages of one repository, and of
+/// several that one key signs, have in common.
+pub(crate) fn voucher_in_words(chain: &Chain) -> String {
+    let own = signature_in_words(&chain.own);
+    let index = chain.index.as_ref().map(|index| {
+        let signed = signature_in_words(&index.signature);
+        let signed = signed.unwrap_or_else(|| "that nobody signed".to_owned());
+        format!("in an index {signed}")
+    });
+    match (own, index) {
+        (Some(own), Some(index)) => format!("{own}, {index}"),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => "that nobody signed, in no index that came".to_owned(),
     }
 }
