@@ -75,7 +75,7 @@ fn json_is_valid_and_holds_every_cell() {
 #[test]
 fn a_run_for_programs_and_pages_of_others() {
     let env = env_with(failed(passed()).end().journal());
-    for format in ["junit", "github", "markdown"] {
+    for format in ["junit", "github", "markdown", "sarif"] {
         let said = env.run(&format!("report --format {format}"));
         said.assert_harmless();
         assert_eq!((said.code, said.stderr.as_str()), (Some(1), ""), "{format}");
