@@ -489,3 +489,35 @@ fn colour(risk: Risk) -> Colour {
         Risk::Ordinary => Colour::Plain,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_goes_on_below_and_is_cut_in_the_end() {
+        let text = "aaa bbb ccc ddd eee";
+        assert_eq!(at_most(text, (8, 12), 1), ["aaa bbb…"]);
+        assert_eq!(at_most(text, (8, 12), 2), ["aaa bbb", "ccc ddd eee"]);
+        assert_eq!(at_most(text, (8, 8), 2), ["aaa bbb", "ccc ddd…"]);
+        assert_eq!(at_most(text, (2, 12), 3), ["", "aaa bbb ccc", "ddd eee"]);
+        assert_eq!(at_most("aaa", (8, 12), 2), ["aaa"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_is_longer_than_its_columns(
+            text in proptest::prelude::any::<String>(),
+            first in 1_usize..40,
+            more in 0_usize..40,
+            most in 1_usize..9,
+        ) {
+            let lines = at_most(&text, (first, first + more), most);
+            proptest::prop_assert!((1..=most).contains(&lines.len()));
+            for (at, line) in lines.iter().enumerate() {
+                let width = if at == 0 { first } else { first + more };
+                proptest::prop_assert!(line.chars().count() <= width, "{lines:?}");
+            }
+        }
+    }
+}
