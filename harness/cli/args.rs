@@ -105,6 +105,10 @@ Examples:
   assay report --format junit      for what shows results of tests
   assay report --format github     in a GitHub job: annotations at recipes' lines
   assay report --format markdown   for its summary (>> \"$GITHUB_STEP_SUMMARY\")
+  assay report --format sarif > run.sarif
+                                   for code scanning: a result at the line of
+                                   each step that is to blame, with its
+                                   technique of ATT&CK
   assay report --format html > run.html
                                    one page with all there is to see: cells,
                                    ops, programs, files, packages, times;
@@ -267,6 +271,8 @@ pub(crate) enum Format {
     Markdown,
     /// One page that needs no network.
     Html,
+    /// A SARIF 2.1.0 log.
+    Sarif,
     /// A POSIX shell script.
     Shell,
 }
@@ -281,6 +287,7 @@ impl Format {
             Self::Github => "github",
             Self::Markdown => "markdown",
             Self::Html => "html",
+            Self::Sarif => "sarif",
             Self::Shell => "shell",
         }
     }
@@ -300,6 +307,7 @@ const RUN: &[Format] = &[
     Format::Github,
     Format::Markdown,
     Format::Html,
+    Format::Sarif,
 ];
 
 impl Verb {

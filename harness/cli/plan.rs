@@ -65,7 +65,7 @@ pub(crate) fn run(terminal: &Terminal, arguments: &PlanArgs) -> Result<(), CliEr
         }
         Format::Shell => script(terminal, &cells),
         // `Verb::formats` lets no other through.
-        Format::Human | Format::Junit | Format::Github | Format::Html => {
+        Format::Human | Format::Junit | Format::Github | Format::Html | Format::Sarif => {
             human(terminal, &project, arguments, &cells)
         }
     }

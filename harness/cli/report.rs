@@ -27,6 +27,7 @@ pub(crate) fn print(terminal: &Terminal, record: &Record) -> Result<(), CliError
         Format::Github => assay_report::github(record, out),
         Format::Markdown => assay_report::markdown(record, out),
         Format::Html => assay_report::html(record, out),
+        Format::Sarif => assay_report::sarif(record, out),
         // `Verb::formats` lets no other through.
         Format::Human | Format::Shell => {
             let options = HumanOptions {

@@ -321,6 +321,7 @@ mod tests {
             }
             assert!(!data.is_empty() && !line.contains("##["), "{line}");
             assert!(!line.chars().any(is_hidden), "{line}");
+            assert!(line.len() < 20_000, "{} bytes", line.len());
         }
     }
 

@@ -18,8 +18,8 @@ use assay_wire::outcome::Reason;
 use crate::sanitise;
 use crate::screen::{Item, Screen};
 use crate::words::{
-    Column, because, cell_title, column_of, column_title, columns, failure_in_words,
-    failure_output, fallbacks, finding, headline, need_consent, not_declared, recipes, serde_word,
+    Column, Lack, because, cell_title, column_of, column_title, columns, failure_in_words,
+    failure_output, fallbacks, headline, need_consent, not_declared, recipes, serde_word,
 };
 
 /// Most characters of a line.
@@ -362,7 +362,7 @@ fn consent_case(record: &Record, cell: &CellRecord) -> Option<Case> {
         .iter()
         .filter_map(|item| item.standing)
         .min()?;
-    let kind = finding(gravest)?;
+    let kind = Lack::of(gravest)?.as_str();
     let count = screen.refused.len();
     let message = format!("{}: {}", need_consent(count), screen.refused[0].line.what);
     let mut text = sanitise::line(&cell_title(cell), LINE);

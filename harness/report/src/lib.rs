@@ -8,7 +8,7 @@
 //! - `run` and `sandbox` are never imported: any report can be made again from a stored journal.
 //!
 //! Read [`sanitise`] first, then [`human`] (matrix, failures, summary), then [`json`]; [`junit`],
-//! [`github`] and [`markdown`] say the same to programs and pages of others, in the words of `words`;
+//! [`github`], [`sarif`] and [`markdown`] say the same to programs and pages of others, in the words of `words`;
 //! [`mod@html`] is a page of our own, which shows all of it.
 
 pub mod github;
@@ -18,6 +18,7 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 pub mod sanitise;
+pub mod sarif;
 
 mod screen;
 mod words;
@@ -28,6 +29,7 @@ pub use human::{Detail, HumanOptions, human};
 pub use json::{json, json_schema};
 pub use junit::junit;
 pub use markdown::markdown;
+pub use sarif::sarif;
 pub use words::{Counts, standing_in_words};
 
 #[cfg(test)]

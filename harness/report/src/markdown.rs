@@ -17,7 +17,7 @@ use assay_wire::event::SnapshotFinding;
 use assay_wire::outcome::OutcomeKind;
 
 use crate::sanitise;
-use crate::screen::{large_and_small, screens};
+use crate::screen::{large_and_small, ordinary, screens};
 use crate::words::{
     because, cell_title, column_of, column_title, columns, counts_in_words, failure_in_words,
     failure_output, fallbacks, headline, key_in_words, keys, plural, recipes, selection,
@@ -74,7 +74,7 @@ pub fn markdown(record: &Record, out: &mut dyn Write) -> io::Result<()> {
     });
     let cells = || record.cells.iter();
     let notes = [
-        screen::others(&small),
+        screen::others(&small, ordinary(record, &screens).as_deref()),
         screen::stale_entries(record),
         key_findings(record),
         machine_keys(record),

@@ -26,7 +26,7 @@ use crate::words::{
     plural, recipes, standing_in_words, target_title, what, why_in_words,
 };
 
-pub(crate) use counts::{capture, folded};
+pub(crate) use counts::{capture, folded, vouched};
 
 /// Subjects of a kind that are named of what a package brings.
 const SUBJECTS: usize = 20;
@@ -89,6 +89,22 @@ pub(crate) struct Line {
     pub(crate) more: Vec<String>,
 }
 
+impl Line {
+    /// What everybody sees of it.
+    fn shown(&self) -> impl PartialEq {
+        let Self {
+            risk,
+            name,
+            what,
+            places,
+            attack,
+            notes,
+            more: _,
+        } = self;
+        (risk, name, what, places, attack, notes)
+    }
+}
+
 /// The screens of a record: what is wrong first, then in the order of the record. Cells with nothing above
 /// ordinary and nothing wrong have none.
 pub(crate) fn screens(record: &Record) -> Vec<Screen<'_>> {
@@ -117,6 +133,19 @@ pub(crate) fn large_and_small<'s, 'r>(
     let is_large =
         |screen: &&Screen<'_>| is_only || (screen.is_wrong() && !screen.is_as_expected());
     all.by_ref().partition(is_large)
+}
+
+/// That cells did nothing above what is ordinary, which have no screen; `None` if there are none.
+pub(crate) fn ordinary(record: &Record, screens: &[Screen<'_>]) -> Option<String> {
+    let seen = record.cells.iter();
+    let seen = seen.filter(|cell| cell.observed != Observed::default());
+    let on_screens = screens.iter().flat_map(|screen| &screen.cells);
+    let on_screens = on_screens.filter(|cell| cell.observed != Observed::default());
+    match seen.count().saturating_sub(on_screens.count()) {
+        0 => None,
+        1 => Some("1 cell did nothing above what is ordinary".to_owned()),
+        more => Some(format!("{more} cells did nothing above what is ordinary")),
+    }
 }
 
 /// A screen for every cell that did anything at all, in the order of the record.
@@ -192,8 +221,8 @@ impl<'r> Screen<'r> {
         let lines = |items: &[Item<'_>], others: &[Item<'_>]| {
             let (items, others) = (items.iter(), others.iter());
             items
-                .map(|item| &item.line)
-                .eq(others.map(|item| &item.line))
+                .map(|item| item.line.shown())
+                .eq(others.map(|item| item.line.shown()))
         };
         let (cell, another) = (self.cells[0], other.cells[0]);
         cell.facts.cell.recipes == another.facts.cell.recipes
@@ -243,6 +272,12 @@ impl<'r> Screen<'r> {
             found.push(need_consent(self.refused.len()));
         }
         found
+    }
+
+    /// What could not be captured, in words.
+    pub(crate) fn gaps(&self) -> Vec<String> {
+        let gaps = self.cells[0].gaps.iter();
+        gaps.map(ToString::to_string).collect()
     }
 
     /// What is well, in words, where nothing is wrong.
@@ -348,13 +383,16 @@ fn accompanying<'r>(
     };
     let (mut notes, mut more) = of_standing(set.standing, ledger);
     let known = cell.delta.packages.iter().find(|fact| fact.name == name);
-    let mut what = kinds_of(&parts);
     if let Some(fact) = known {
+        // They differ from target to target, where all that matters is alike.
+        let version = fact.version.clone().into_iter();
         let counts = [(fact.scripts, "script"), (fact.paths, "path")];
         let counts = counts.iter().filter(|(count, _)| *count > 0);
-        for (count, word) in counts {
-            let count = usize::try_from(*count).unwrap_or(usize::MAX);
-            what.push_str(&format!(" · {}", plural(count, word)));
+        let counts =
+            counts.map(|(count, word)| plural(usize::try_from(*count).unwrap_or(usize::MAX), word));
+        let facts: Vec<String> = version.chain(counts).collect();
+        if !facts.is_empty() {
+            more.push(facts.join(" · "));
         }
         let chain = chain_in_words(&fact.chain);
         if fact.chain.is_verified() {
@@ -367,7 +405,7 @@ fn accompanying<'r>(
         line: Line {
             risk: set.risk,
             name,
-            what,
+            what: kinds_of(&parts),
             places: vec![place(cell, &set.operation)],
             attack: None,
             notes,

@@ -24,8 +24,8 @@ mod privileged;
 
 pub use privileged::standing_in_words;
 pub(crate) use privileged::{
-    AGAIN, actor_in_words, chain_in_words, finding, need_consent, not_declared, place, place_in,
-    what, why_in_words,
+    AGAIN, Lack, actor_in_words, chain_in_words, need_consent, not_declared, place, place_in,
+    voucher_in_words, what, why_in_words,
 };
 
 /// Most lines shown of what an author says to do.

@@ -87,6 +87,22 @@ fn a_run_for_programs_and_pages_of_others() {
 }
 
 #[test]
+fn a_run_for_code_scanning() {
+    let env = env_with(failed(passed()).end().journal());
+    let said = env.run("report --format sarif");
+    said.assert_harmless();
+    said.assert_inert();
+    assert_eq!((said.code, said.stderr.as_str()), (Some(1), ""));
+    let log: serde_json::Value = serde_json::from_str(&said.stdout).expect("one JSON document");
+    assert_eq!(log["version"], "2.1.0");
+    let result = &log["runs"][0]["results"][0];
+    assert_eq!(result["ruleId"], "command_failed");
+    let place = &result["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "recipes/jq.toml");
+    assert_eq!(log["runs"][0]["invocations"][0]["exitCode"], 1);
+}
+
+#[test]
 fn the_newest_run_is_meant() {
     let env = env_with(failed(passed()).end().journal());
     env.write(

@@ -177,7 +177,7 @@ const MAX_PARAGRAPH: usize = 4000;
 
 /// Breaks a sanitised text at spaces into lines of at most `width` characters; a longer word is
 /// broken where it must be. Any word may come to stand first in its line, and none is a command there.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let text = sanitise::line(text, MAX_PARAGRAPH);
     let mut lines = vec![String::new()];
     let mut used = 0;

@@ -1,25 +1,33 @@
 //! The reviewer's screens for a terminal: at most [`LINES`] lines each, undeclared operations first,
 //! everything else folded behind a count. With `-v` nothing is folded.
 //!
-//! What stands on a screen, and in which order, [`crate::screen`] says; here it is only laid out.
+//! What stands on a screen, and in which order, [`crate::screen`] says; here it is only laid out, in [`full`]
+//! with `-v`.
+
+mod full;
 
 use std::collections::BTreeMap;
 use std::io;
 
+use assay_observe::Record;
 use assay_observe::risk::Risk;
-use assay_observe::{CellRecord, Record};
-use assay_wire::package::Signature;
 
 use super::Detail;
-use super::page::{Colour, Page};
+use super::page::{Colour, Page, wrap};
 use crate::sanitise;
 use crate::screen::{
-    Consents, Item, Line, Screen, capture, folded, large_and_small, screens, screens_of_all, stale,
+    Consents, Item, Line, Screen, capture, folded, large_and_small, ordinary, screens,
+    screens_of_all, stale, vouched,
 };
-use crate::words::{actor_in_words, chain_in_words, place_in, plural, what};
+use crate::words::plural;
+use full::in_full;
 
-/// Lines of a screen.
-pub(super) const LINES: usize = 24;
+/// Lines of a screen: a terminal of 40 has room for what stands around it.
+pub(super) const LINES: usize = 32;
+/// Most lines of what one operation does, where there is room.
+const WRAPPED: usize = 8;
+/// Most lines about what could not be captured.
+const GAPS: usize = 4;
 /// Operations of a section of a screen on which nothing is folded.
 const ALL: usize = 500;
 /// Most characters of anything shown in full.
@@ -32,6 +40,8 @@ const NAME: usize = 15;
 const PLACE: usize = 22;
 /// Columns of a technique of ATT&CK, such as `T1548.001`.
 const ATTACK: usize = 9;
+/// Most characters about who vouches for packages.
+const VOUCHED: usize = 600;
 /// With fewer columns than this for what is done, steps and technique give way.
 const WHAT: usize = 24;
 /// Columns of a title before the verdict.
@@ -56,13 +66,17 @@ pub(super) fn write(record: &Record, detail: Detail, page: &mut Page<'_>) -> io:
                 page.blank()?;
                 on_one_screen(record, screen, page)?;
             }
-            if !small.is_empty() {
+            let ordinary = ordinary(record, &screens);
+            if !small.is_empty() || ordinary.is_some() {
                 page.blank()?;
             }
             let titles = small.iter().map(|screen| screen.title().chars().count());
             let widest = titles.max().unwrap_or(0).min(page.width / 2);
             for screen in small {
                 in_one_line(screen, widest, page)?;
+            }
+            if let Some(ordinary) = ordinary {
+                page.coloured(Colour::Dim, &ordinary)?;
             }
         }
     }
@@ -124,18 +138,21 @@ fn beside_each_other<'s, 'r>(items: &'s [Item<'r>]) -> Vec<&'s Item<'r>> {
 }
 
 fn on_one_screen(record: &Record, screen: &Screen<'_>, page: &mut Page<'_>) -> io::Result<()> {
-    let folded = folded(&screen.cells).join(" · ");
-    let capture = capture(&screen.cells).join(" · ");
     let grant = screen.grant(record);
     let sections = sections(screen);
+    let gaps = gaps(screen);
+    let mut counts = counts(screen);
+    let packages = sanitise::line(&vouched(&screen.cells).join(" · "), VOUCHED);
+    if !packages.is_empty() {
+        counts.insert(0, ("PACKAGES", packages));
+    }
     let mut taken = heads(screen, page)
         .iter()
         .map(|(_, text)| page.height_of_text(text))
         .sum::<usize>();
-    taken += sections.len() + usize::from(grant.is_some());
-    taken += page.height_of_field(&capture);
-    if !folded.is_empty() {
-        taken += page.height_of_field(&folded);
+    taken += sections.len() + gaps.len() + usize::from(grant.is_some());
+    for (_, text) in &counts {
+        taken += page.height_of_field(text);
     }
     let heights = |section: &Section<'_, '_>| {
         let items = 0..section.items.len();
@@ -144,10 +161,16 @@ fn on_one_screen(record: &Record, screen: &Screen<'_>, page: &mut Page<'_>) -> i
             .collect()
     };
     let heights: Vec<Vec<usize>> = sections.iter().map(heights).collect();
-    let shown = fitting(&heights, LINES.saturating_sub(taken));
+    let room = LINES.saturating_sub(taken);
+    let shown = fitting(&heights, room);
+    let mut spare = room.saturating_sub(height(&heights, &shown));
     let columns = Columns::of(screen, page.width);
     head(screen, page)?;
-    for (section, shown) in sections.iter().zip(shown) {
+    for (at, (section, shown)) in sections.iter().zip(shown).enumerate() {
+        // What nothing explains stands before what is not known in full, all else after it.
+        if at == usize::from(!screen.undeclared.is_empty()) {
+            written(&gaps, page)?;
+        }
         let title = sanitise::line(&section.title, page.width);
         page.spans(&[(section.colour, &title)])?;
         for (at, item) in section.items.iter().take(shown).enumerate() {
@@ -155,7 +178,7 @@ fn on_one_screen(record: &Record, screen: &Screen<'_>, page: &mut Page<'_>) -> i
                 let notes = sanitise::line(&notes, page.width.saturating_sub(2));
                 page.spans(&[(Colour::Dim, &format!("  {notes}"))])?;
             }
-            row(&item.line, &columns, section.is_placed, page)?;
+            spare -= row(&item.line, &columns, section.is_placed, spare, page)?;
         }
         match section.items.len() - shown {
             0 => {}
@@ -167,10 +190,46 @@ fn on_one_screen(record: &Record, screen: &Screen<'_>, page: &mut Page<'_>) -> i
             page.command("grant", grant)?;
         }
     }
-    if !folded.is_empty() {
-        page.field("FOLDED", &folded)?;
+    if sections.len() == usize::from(!screen.undeclared.is_empty()) {
+        written(&gaps, page)?;
     }
-    page.field("CAPTURE", &capture)
+    counts
+        .iter()
+        .try_for_each(|(name, text)| page.field(name, text))
+}
+
+/// What is only counted, each with its name.
+fn counts(screen: &Screen<'_>) -> Vec<(&'static str, String)> {
+    let all = [
+        ("FOLDED", folded(&screen.cells)),
+        ("CAPTURE", capture(&screen.cells)),
+    ];
+    let all = all.into_iter().filter(|(_, texts)| !texts.is_empty());
+    all.map(|(name, texts)| (name, texts.join(" · "))).collect()
+}
+
+/// Lines about what could not be captured.
+fn gaps(screen: &Screen<'_>) -> Vec<(Colour, String)> {
+    let gaps = screen.gaps();
+    if gaps.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![(Colour::Red, "NOT CAPTURED".to_owned())];
+    let shown = gaps.iter().take(GAPS);
+    lines.extend(shown.map(|gap| (Colour::Plain, format!("  {gap}"))));
+    match gaps.len().saturating_sub(GAPS) {
+        0 => {}
+        more => lines.push((Colour::Dim, format!("  and {more} more, -v shows them"))),
+    }
+    lines
+}
+
+/// Lines that are cut where they do not fit.
+fn written(lines: &[(Colour, String)], page: &mut Page<'_>) -> io::Result<()> {
+    lines.iter().try_for_each(|(colour, line)| {
+        let line = sanitise::line(line, page.width);
+        page.spans(&[(*colour, &line)])
+    })
 }
 
 /// What stands above an item and those that follow it with the same notes.
@@ -187,18 +246,11 @@ fn notes(section: &Section<'_, '_>, at: usize) -> Option<String> {
 /// section, then those of the next. What is left out is a line that says so.
 fn fitting(heights: &[Vec<usize>], room: usize) -> Vec<usize> {
     let mut shown = vec![0; heights.len()];
-    let taken = |shown: &[usize]| -> usize {
-        let sections = heights.iter().zip(shown);
-        let taken = sections.map(|(heights, shown)| {
-            heights[..*shown].iter().sum::<usize>() + usize::from(*shown < heights.len())
-        });
-        taken.sum()
-    };
     for most in [1, usize::MAX] {
         for section in 0..heights.len() {
             while shown[section] < heights[section].len().min(most) {
                 shown[section] += 1;
-                if taken(&shown) > room {
+                if height(heights, &shown) > room {
                     shown[section] -= 1;
                     break;
                 }
@@ -206,6 +258,15 @@ fn fitting(heights: &[Vec<usize>], room: usize) -> Vec<usize> {
         }
     }
     shown
+}
+
+/// How many lines so many items of each section take, with those that say what is left out.
+fn height(heights: &[Vec<usize>], shown: &[usize]) -> usize {
+    let sections = heights.iter().zip(shown);
+    let taken = sections.map(|(heights, shown)| {
+        heights[..*shown].iter().sum::<usize>() + usize::from(*shown < heights.len())
+    });
+    taken.sum()
 }
 
 /// The title with the verdict: one line if they fit, else the one below the other.
@@ -320,150 +381,75 @@ fn places(line: &Line) -> String {
     sanitise::line(&line.places.join(", "), PLACE)
 }
 
-/// An operation in one line.
-fn row(line: &Line, columns: &Columns, is_placed: bool, page: &mut Page<'_>) -> io::Result<()> {
+/// An operation in one line, and what it does in so many more as there are to spare; how many it took.
+fn row(
+    line: &Line,
+    columns: &Columns,
+    is_placed: bool,
+    spare: usize,
+    page: &mut Page<'_>,
+) -> io::Result<usize> {
     let pad = |text: &str, width: usize| {
         let text = sanitise::line(text, width);
         let missing = width - text.chars().count().min(width);
         format!("{text}{}", " ".repeat(missing))
     };
     let name = pad(&line.name, columns.name);
-    let rest = if is_placed {
-        let room = columns.what + gap(columns.place) + gap(columns.attack);
-        sanitise::line(&line.what, room)
-    } else {
-        let mut rest = pad(&line.what, columns.what);
-        if columns.place > 0 {
-            rest.push_str(&format!("  {}", pad(&places(line), columns.place)));
-        }
-        if columns.attack > 0 {
-            rest.push_str(&format!("  {}", line.attack.unwrap_or_default()));
-        }
-        rest
-    };
+    // Below the first line there are no steps and no technique.
+    let further = columns.what + gap(columns.place) + gap(columns.attack);
+    let first = if is_placed { further } else { columns.what };
+    let lines = at_most(&line.what, (first, further), WRAPPED.min(1 + spare));
+    let mut lines = lines.iter();
+    let mut rest = pad(lines.next().map_or("", String::as_str), first);
+    if columns.place > 0 && !is_placed {
+        rest.push_str(&format!("  {}", pad(&places(line), columns.place)));
+    }
+    if columns.attack > 0 && !is_placed {
+        rest.push_str(&format!("  {}", line.attack.unwrap_or_default()));
+    }
     page.spans(&[
         (
             colour(line.risk),
             &format!("  {:<RISK$} ", line.risk.label()),
         ),
         (Colour::Plain, &format!("{name}  {rest}")),
-    ])
+    ])?;
+    let before = 2 + RISK + 1 + columns.name + 2;
+    let mut taken = 0;
+    for more in lines {
+        page.spans(&[(Colour::Plain, &format!("{:before$}{more}", ""))])?;
+        taken += 1;
+    }
+    Ok(taken)
+}
+
+/// A text in at most so many lines, the first and the further ones of so many columns, the last cut where
+/// that is not enough.
+fn at_most(text: &str, (first, further): (usize, usize), most: usize) -> Vec<String> {
+    let text = sanitise::line(text, TEXT);
+    if most < 2 || text.chars().count() <= first {
+        return vec![sanitise::line(&text, first)];
+    }
+    let mut used = 0;
+    let fits = text.split(' ').take_while(|word| {
+        used += word.chars().count() + 1;
+        used <= first + 1
+    });
+    let fits: Vec<&str> = fits.collect();
+    let head = fits.join(" ");
+    let rest = text[head.len()..].trim_start();
+    let mut lines = vec![head];
+    lines.extend(wrap(rest, further));
+    if lines.len() > most {
+        let rest = lines.split_off(most - 1).join(" ");
+        lines.push(sanitise::line(&rest, further));
+    }
+    lines
 }
 
 /// A column with the space before it.
 fn gap(width: usize) -> usize {
     if width == 0 { 0 } else { width + 2 }
-}
-
-/// A screen with everything on it: every operation with what is known of it, the packages, and what is
-/// ordinary.
-fn in_full(record: &Record, screen: &Screen<'_>, page: &mut Page<'_>) -> io::Result<()> {
-    head(screen, page)?;
-    for section in sections(screen) {
-        page.coloured(section.colour, &section.title)?;
-        for item in section.items.iter().take(ALL) {
-            operation(item, page)?;
-        }
-        left_out(section.items.len(), page)?;
-        if section.title.starts_with("NEEDS")
-            && let Some(grant) = screen.grant(record)
-        {
-            page.command("grant", &grant)?;
-        }
-    }
-    screen
-        .cells
-        .iter()
-        .try_for_each(|cell| ordinary(cell, page))?;
-    screen
-        .cells
-        .iter()
-        .try_for_each(|cell| packages(cell, page))?;
-    let folded = folded(&screen.cells).join(" · ");
-    if !folded.is_empty() {
-        page.field("FOLDED", &folded)?;
-    }
-    page.field("CAPTURE", &capture(&screen.cells).join(" · "))
-}
-
-fn operation(item: &Item<'_>, page: &mut Page<'_>) -> io::Result<()> {
-    let line = &item.line;
-    let attack = line.attack.map(|id| format!(" · {id}"));
-    let text = format!(
-        "{} {} · {}{}",
-        line.name,
-        line.what,
-        line.places.join(", "),
-        attack.unwrap_or_default()
-    );
-    page.coloured_field(line.risk.label(), colour(line.risk), &text)?;
-    let mut notes = line.notes.iter().chain(&line.more);
-    notes.try_for_each(|note| page.item(1, &sanitise::line(note, TEXT)))?;
-    let states = [
-        ("was", &item.operation.before),
-        ("is", &item.operation.after),
-    ];
-    for (name, state) in states {
-        if let Some(state) = state {
-            page.item(1, &sanitise::line(&format!("{name} {state}"), TEXT))?;
-        }
-    }
-    for part in &item.parts {
-        let actor = actor_in_words(part.operation.actor.as_ref());
-        let kind = part.operation.kind.name();
-        let text = format!("{kind} {} · by {actor}", what(&part.operation));
-        page.item(1, &sanitise::line(&text, TEXT))?;
-    }
-    page.item(1, &format!("digest sha256:{}", item.digest))
-}
-
-/// What is explained and ordinary, and still worth a line of its own.
-fn ordinary(cell: &CellRecord, page: &mut Page<'_>) -> io::Result<()> {
-    let seen = cell.observed.operations.iter();
-    let ordinary = seen.filter(|seen| seen.risk == Risk::Ordinary && !seen.class.is_undeclared());
-    let ordinary: Vec<_> = ordinary.collect();
-    if ordinary.is_empty() {
-        return Ok(());
-    }
-    page.coloured(Colour::Bold, "ORDINARY")?;
-    for seen in ordinary.iter().take(ALL) {
-        let operation = &seen.operation;
-        let actor = actor_in_words(operation.actor.as_ref());
-        let place = place_in(cell, operation, seen.pass);
-        let kind = operation.kind.name();
-        let text = format!("{kind} {} · {place} · by {actor}", what(operation));
-        page.field(seen.risk.label(), &sanitise::line(&text, TEXT))?;
-    }
-    left_out(ordinary.len(), page)
-}
-
-/// The packages that came, with who vouches for each.
-fn packages(cell: &CellRecord, page: &mut Page<'_>) -> io::Result<()> {
-    let packages = &cell.delta.packages;
-    if packages.is_empty() {
-        return Ok(());
-    }
-    page.coloured(Colour::Bold, "PACKAGES")?;
-    for fact in packages.iter().take(ALL) {
-        let version = fact.version.as_deref().unwrap_or("of no known version");
-        let mut text = format!("{} {version} · {}", fact.name, chain_in_words(&fact.chain));
-        if let Some(why) = &fact.unreadable {
-            text.push_str(&format!(" · not read: {why}"));
-        }
-        let colour = match (&fact.chain.own, fact.chain.is_verified()) {
-            (Signature::Bad { .. }, _) | (_, false) => Colour::Yellow,
-            (_, true) => Colour::Plain,
-        };
-        page.coloured_field("", colour, &sanitise::line(&text, TEXT))?;
-    }
-    left_out(packages.len(), page)
-}
-
-fn left_out(all: usize, page: &mut Page<'_>) -> io::Result<()> {
-    match all.saturating_sub(ALL) {
-        0 => Ok(()),
-        more => page.field("", &format!("and {more} more, which --format json has")),
-    }
 }
 
 /// Entries of the ledger that nothing used: the last thing to know.
@@ -501,5 +487,37 @@ fn colour(risk: Risk) -> Colour {
         Risk::RootEquivalent | Risk::TrustRoot => Colour::Red,
         Risk::Persistence | Risk::Network | Risk::Privileged => Colour::Yellow,
         Risk::Ordinary => Colour::Plain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_goes_on_below_and_is_cut_in_the_end() {
+        let text = "aaa bbb ccc ddd eee";
+        assert_eq!(at_most(text, (8, 12), 1), ["aaa bbb…"]);
+        assert_eq!(at_most(text, (8, 12), 2), ["aaa bbb", "ccc ddd eee"]);
+        assert_eq!(at_most(text, (8, 8), 2), ["aaa bbb", "ccc ddd…"]);
+        assert_eq!(at_most(text, (2, 12), 3), ["", "aaa bbb ccc", "ddd eee"]);
+        assert_eq!(at_most("aaa", (8, 12), 2), ["aaa"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_is_longer_than_its_columns(
+            text in proptest::prelude::any::<String>(),
+            first in 1_usize..40,
+            more in 0_usize..40,
+            most in 1_usize..9,
+        ) {
+            let lines = at_most(&text, (first, first + more), most);
+            proptest::prop_assert!((1..=most).contains(&lines.len()));
+            for (at, line) in lines.iter().enumerate() {
+                let width = if at == 0 { first } else { first + more };
+                proptest::prop_assert!(line.chars().count() <= width, "{lines:?}");
+            }
+        }
     }
 }

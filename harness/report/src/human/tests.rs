@@ -109,6 +109,30 @@ fn a_screen_is_one_screen_whatever_is_on_it() {
 }
 
 #[test]
+fn what_could_not_be_captured_stands_below_what_nothing_explains() {
+    let mut record = sample::privileged::record();
+    record.cells.truncate(1);
+    let gap = |number| assay_observe::capture::Gap::Broken {
+        message: format!("\u{1b}[2J{number}"),
+    };
+    record.cells[0].gaps = (0..9).map(gap).collect();
+    let text = rendered(&record, false, 120, false);
+    let at = |word: &str| text.find(word).unwrap_or_else(|| panic!("{word}: {text}"));
+    assert!(at("NOT DECLARED") < at("NOT CAPTURED"), "{text}");
+    assert!(at("NOT CAPTURED") < at("NEEDS CONSENT"), "{text}");
+    assert!(
+        text.contains("  the executor broke off: 3\n  and 5 more, -v shows them\n"),
+        "{text}"
+    );
+    assert!(heights(&text, "engine")[0] <= LINES, "{text}");
+    let text = rendered(&record, false, 120, true);
+    assert!(
+        text.contains("  GAP       the executor broke off: 8\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn nothing_is_shown_of_what_is_well_and_with_q_nothing_at_all() {
     let mut record = sample::privileged::record();
     let options = HumanOptions {
@@ -222,6 +246,7 @@ fn no_width_is_passed(record: &Record, verbose: bool) {
         let long = text
             .lines()
             .filter(|line| line.chars().count() > width.max(40));
+        assert!(text.len() < 400_000, "{} bytes", text.len());
         // Commands to copy are never broken.
         let broken: Vec<&str> = long.filter(|line| !line.contains("assay ")).collect();
         assert!(broken.is_empty(), "{broken:?}");

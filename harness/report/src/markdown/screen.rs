@@ -6,7 +6,7 @@ use assay_observe::Record;
 
 use super::{LINE, code_span, code_span_of, fenced};
 use crate::sanitise;
-use crate::screen::{Consents, Item, Screen, capture, folded, stale};
+use crate::screen::{Consents, Item, Screen, capture, folded, stale, vouched};
 use crate::words::plural;
 
 /// Operations of a section that are shown.
@@ -33,6 +33,7 @@ pub(super) fn section(record: &Record, screen: &Screen<'_>) -> (String, String) 
         ("needs consent", &screen.refused),
     ];
     text.push_str(&table(&wrong, ROWS));
+    text.push_str(&gaps(screen));
     if let Some(grant) = screen.grant(record) {
         let lines = [sanitise::line(&grant, LINE)];
         text.push_str(&format!(
@@ -58,13 +59,35 @@ pub(super) fn section(record: &Record, screen: &Screen<'_>) -> (String, String) 
     }
     let mut capture = capture(&screen.cells);
     capture.push("reads and what ran before are not recorded".to_owned());
-    for (name, texts) in [("folded", folded(&screen.cells)), ("capture", capture)] {
+    let counts = [
+        ("packages", vouched(&screen.cells)),
+        ("folded", folded(&screen.cells)),
+        ("capture", capture),
+    ];
+    for (name, texts) in counts {
         if !texts.is_empty() {
             let texts = code_span_of(&texts.join(" · "), COUNTS);
             text.push_str(&format!("\n<sub>{name}: {texts}</sub>\n"));
         }
     }
     (text, headline)
+}
+
+/// What could not be captured, as a list.
+fn gaps(screen: &Screen<'_>) -> String {
+    let gaps = screen.gaps();
+    if gaps.is_empty() {
+        return String::new();
+    }
+    let mut text = "\nnot captured:\n\n".to_owned();
+    for gap in gaps.iter().take(ROWS) {
+        text.push_str(&format!("- {}\n", code_span_of(gap, TEXT)));
+    }
+    match gaps.len().saturating_sub(ROWS) {
+        0 => {}
+        more => text.push_str(&format!("- and {more} more\n")),
+    }
+    text
 }
 
 /// The title and the verdict.
@@ -131,9 +154,9 @@ fn row(section: &str, item: &Item<'_>) -> String {
 }
 
 /// Screens on which nothing is wrong, or what is wrong is expected, a line each.
-pub(super) fn others(screens: &[&Screen<'_>]) -> Option<String> {
+pub(super) fn others(screens: &[&Screen<'_>], ordinary: Option<&str>) -> Option<String> {
     if screens.is_empty() {
-        return None;
+        return ordinary.map(|ordinary| format!("\n<sub>{ordinary}</sub>\n"));
     }
     let cells: usize = screens.iter().map(|screen| screen.cells.len()).sum();
     let mut text = format!(
@@ -146,6 +169,9 @@ pub(super) fn others(screens: &[&Screen<'_>]) -> Option<String> {
     match screens.len().saturating_sub(WELL) {
         0 => {}
         more => text.push_str(&format!("- and {more} more\n")),
+    }
+    if let Some(ordinary) = ordinary {
+        text.push_str(&format!("- {ordinary}\n"));
     }
     text.push_str("\n</details>\n");
     Some(text)

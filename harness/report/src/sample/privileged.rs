@@ -88,6 +88,7 @@ pub(crate) fn come_with(package: &str, cell: &mut CellRecord) {
         accompanying: vec![set],
         ..Delta::default()
     };
+    nothing_is_undeclared(cell);
 }
 
 /// The ops of a cell declare all of its operations.
@@ -98,6 +99,24 @@ pub(crate) fn are_declared(cell: &mut CellRecord) {
         };
     }
     cell.delta = Delta::default();
+    nothing_is_undeclared(cell);
+}
+
+/// What the log's operations alone were judged to be is taken back.
+fn nothing_is_undeclared(cell: &mut CellRecord) {
+    let failures = cell.outcome.failures();
+    let failures = failures.filter(|failure| failure.reason != Reason::UndeclaredOperation);
+    let mut left: Vec<Failure> = failures.cloned().collect();
+    let Outcome::Failed { first, also } = &mut cell.outcome else {
+        return;
+    };
+    if left.is_empty() {
+        cell.outcome = Outcome::Passed;
+        cell.verdict = Verdict::AsExpected;
+    } else {
+        *first = left.remove(0);
+        *also = left;
+    }
 }
 
 fn log() -> Log {

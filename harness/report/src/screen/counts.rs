@@ -1,23 +1,31 @@
 //! What a screen only counts: changed paths by what explains them, the packages behind them, programs of
 //! root's; and how all of it was captured. Of several cells the sums.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
 use assay_observe::CellRecord;
-use assay_observe::delta::{PackageFact, PathCounts};
+use assay_observe::delta::PathCounts;
+use assay_wire::digest::Digest;
 use assay_wire::event::ManifestPoint;
 use assay_wire::privileged::KindName;
 
-use crate::words::plural;
+use crate::words::{plural, voucher_in_words};
+
+/// Packages named for whom nobody vouches.
+const NAMES: usize = 5;
 
 /// What explains the changed paths, and what is ordinary: a text each, the most telling first.
 pub(crate) fn folded(cells: &[&CellRecord]) -> Vec<String> {
-    let packages: Vec<&PackageFact> = cells.iter().flat_map(|cell| &cell.delta.packages).collect();
+    let packages: usize = cells.iter().map(|cell| cell.delta.packages.len()).sum();
     let paths = |part: fn(&PathCounts) -> u64| -> usize {
         sum(cells.iter().map(|cell| part(&cell.delta.paths)))
     };
     let ordinary = |kind| -> usize { sum(cells.iter().map(|cell| cell.observed.folded(kind))) };
     let mut texts = Vec::new();
-    if !packages.is_empty() {
-        texts.push(of_packages(paths(|paths| paths.packages), &packages));
+    if packages > 0 {
+        let paths = plural(paths(|paths| paths.packages), "path");
+        texts.push(format!("{paths} equal {}", plural(packages, "package")));
     }
     let mut count = |count: usize, text: &dyn Fn(usize) -> String| {
         if count > 0 {
@@ -42,41 +50,35 @@ pub(crate) fn folded(cells: &[&CellRecord]) -> Vec<String> {
     texts
 }
 
-/// How many paths are as how many packages have them, and who vouches for those.
-fn of_packages(paths: usize, packages: &[&PackageFact]) -> String {
-    let all = packages.len();
-    let in_index = |fact: &&&PackageFact| {
-        let index = fact.chain.index.as_ref();
-        index.is_some_and(|index| index.signature.is_verified())
-    };
-    let by_itself = |fact: &&&PackageFact| !in_index(fact) && fact.chain.own.is_verified();
-    let by_nobody = |fact: &&&PackageFact| !fact.chain.is_verified();
-    let unread = |fact: &&&PackageFact| fact.unreadable.is_some();
-    let counts = [
-        (
-            packages.iter().filter(in_index).count(),
-            "in a signed index",
-        ),
-        (
-            packages.iter().filter(by_itself).count(),
-            "by their own signature",
-        ),
-        (
-            packages.iter().filter(by_nobody).count(),
-            "vouched for by nobody",
-        ),
-        (packages.iter().filter(unread).count(), "unread"),
-    ];
-    let counts = counts.iter().filter(|(count, _)| *count > 0);
-    let counts: Vec<String> = counts
-        .map(|(count, words)| format!("{count}/{all} {words}"))
-        .collect();
-    format!(
-        "{} equal {} ({})",
-        plural(paths, "path"),
-        plural(all, "package"),
-        counts.join(", ")
-    )
+/// Who vouches for the packages that came: a text for all for whom the same do, first those for whom nobody
+/// does, with their names.
+pub(crate) fn vouched(cells: &[&CellRecord]) -> Vec<String> {
+    let packages = cells.iter().flat_map(|cell| &cell.delta.packages);
+    let mut groups: BTreeMap<(bool, String), BTreeSet<(&str, Digest)>> = BTreeMap::new();
+    for fact in packages {
+        let words = voucher_in_words(&fact.chain);
+        let (is_good, words) = match fact.unreadable {
+            None => (fact.chain.is_verified(), words),
+            Some(_) => (false, format!("{words}, and that could not be read")),
+        };
+        let group = groups.entry((is_good, words)).or_default();
+        group.insert((&fact.name, fact.sha256));
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by_key(|((is_good, _), packages)| (*is_good, Reverse(packages.len())));
+    let groups = groups.into_iter().map(|((is_good, words), packages)| {
+        let all = plural(packages.len(), "package");
+        if is_good {
+            return format!("{all} {words}");
+        }
+        let mut names: Vec<&str> = packages.iter().map(|(name, _)| *name).take(NAMES).collect();
+        let more = format!("and {} more", packages.len().saturating_sub(NAMES));
+        if packages.len() > NAMES {
+            names.push(&more);
+        }
+        format!("{all} {words}: {}", names.join(", "))
+    });
+    groups.collect()
 }
 
 /// How what is shown was captured: a text each.
@@ -100,13 +102,6 @@ pub(crate) fn capture(cells: &[&CellRecord]) -> Vec<String> {
     let after_ops = manifests.filter(|manifest| matches!(manifest.after, ManifestPoint::Op(_)));
     let ops = plural(after_ops.count(), "op");
     texts.push(format!("manifests after {ops}"));
-    let gaps = cells.iter().flat_map(|cell| &cell.gaps);
-    let mut gaps: Vec<String> = gaps.map(ToString::to_string).collect();
-    gaps.dedup();
-    if let Some(first) = gaps.first() {
-        let all = plural(gaps.len(), "gap");
-        texts.push(format!("{all}: {first}"));
-    }
     texts
 }
 

@@ -73,14 +73,39 @@ pub(crate) fn need_consent(count: usize) -> String {
     }
 }
 
-/// What documents call the way in which a consent is not there.
-pub(crate) fn finding(standing: Standing) -> Option<&'static str> {
-    match standing {
-        Standing::Forbidden(_) => Some("consent_forbidden"),
-        Standing::Violated { .. } => Some("consent_violated"),
-        Standing::Expired { .. } => Some("consent_expired"),
-        Standing::Missing => Some("consent_missing"),
-        Standing::Granted { .. } | Standing::Approved(_) | Standing::Ordinary => None,
+/// The way in which a consent is not there, the gravest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lack {
+    /// None can be given.
+    Forbidden,
+    /// One was given to something else of that name.
+    Violated,
+    /// One was given and counts no more.
+    Expired,
+    /// None was given.
+    Missing,
+}
+
+impl Lack {
+    /// What is wanting to an operation that stands so.
+    pub(crate) fn of(standing: Standing) -> Option<Self> {
+        match standing {
+            Standing::Forbidden(_) => Some(Self::Forbidden),
+            Standing::Violated { .. } => Some(Self::Violated),
+            Standing::Expired { .. } => Some(Self::Expired),
+            Standing::Missing => Some(Self::Missing),
+            Standing::Granted { .. } | Standing::Approved(_) | Standing::Ordinary => None,
+        }
+    }
+
+    /// What documents call it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Forbidden => "consent_forbidden",
+            Self::Violated => "consent_violated",
+            Self::Expired => "consent_expired",
+            Self::Missing => "consent_missing",
+        }
     }
 }
 
@@ -165,11 +190,27 @@ fn signature_in_words(signature: &Signature) -> Option<String> {
         Signature::Verified { fingerprint, key } => {
             let place = match key {
                 KeyPlace::Declared { step } => format!("declared by {step}"),
-                KeyPlace::Image { path } => format!("of the image, {path}"),
+                KeyPlace::Image { path } => format!("of the image: {path}"),
             };
             Some(format!("signed by {fingerprint} ({place})"))
         }
         Signature::UnknownKey { key } => Some(format!("signed by {key}, which nobody here has")),
         Signature::Bad { message } => Some(format!("with a bad signature: {message}")),
+    }
+}
+
+/// Who vouches for a package, without the place of an index: what packages of one repository, and of
+/// several that one key signs, have in common.
+pub(crate) fn voucher_in_words(chain: &Chain) -> String {
+    let own = signature_in_words(&chain.own);
+    let index = chain.index.as_ref().map(|index| {
+        let signed = signature_in_words(&index.signature);
+        let signed = signed.unwrap_or_else(|| "that nobody signed".to_owned());
+        format!("in an index {signed}")
+    });
+    match (own, index) {
+        (Some(own), Some(index)) => format!("{own}, {index}"),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => "that nobody signed, in no index that came".to_owned(),
     }
 }
