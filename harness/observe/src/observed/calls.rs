@@ -26,7 +26,7 @@ pub(super) struct Called {
     pub(super) operations: Vec<(Seen, u64)>,
     /// Programs that ran as root, but for those of the harness's own questions.
     pub(super) programs_of_root: u64,
-    /// How often an op's own command asked a resolver of the sandbox, which has none.
+    /// How often a program that is no package's asked a resolver of the sandbox, which has none.
     pub(super) names_asked: u64,
 }
 
@@ -55,12 +55,12 @@ pub(super) fn seen(trace: &Trace, doers: &Doers<'_>, is_booted: bool) -> Called 
         let Some(program) = programs.get(&call.program) else {
             continue;
         };
-        if call.call == Call::IoUring && program.uid != 0 {
-            // Refused, so that nothing was done unseen, and nothing of root's could have been: libuv(3) asks
-            // for it at every start and goes on without.
+        if program.uid != 0 && is_a_users_own(call) {
             continue;
         }
-        if is_resolver(&kind) && program.started_for == Some(StartedFor::Op) {
+        // What a package does is told with the package.
+        let is_script = matches!(doers.of(program.id), Doer::Script { .. });
+        if is_resolver(&kind) && !is_script {
             called.names_asked += call.count;
             continue;
         }
@@ -225,6 +225,12 @@ fn connection(call: &TracedCall) -> Option<Kind> {
 
 /// Where resolvers ask if resolv.conf(5) names nobody. A package manager does so although it was told of
 /// a proxy; for anybody else it is the beginning of a connection past it.
+/// True for what any user may ask for and was refused: io_uring, which libuv asks for at every start and goes on
+/// without, and tracing, which the kernel lets a user do to nobody else's processes (ptrace(2)).
+fn is_a_users_own(call: &TracedCall) -> bool {
+    call.call == Call::IoUring || (call.call == Call::Ptrace && call.error.is_some())
+}
+
 fn is_resolver(kind: &Kind) -> bool {
     const DNS: u16 = 53;
     matches!(kind, Kind::NetConnect { host, port: DNS } if host == "127.0.0.1" || host == "::1")
