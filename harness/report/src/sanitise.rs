@@ -15,6 +15,11 @@ use std::borrow::Cow;
 /// looked at).
 #[must_use]
 pub fn line(text: &str, max: usize) -> String {
+    // Nearly every text is one of which nothing below would change anything.
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'[';
+    if text.len() <= max && text.bytes().all(plain) {
+        return text.to_owned();
+    }
     let mut out = String::new();
     let mut room = max;
     let mut removed = 0;

@@ -66,7 +66,12 @@ impl Page {
     pub(super) fn text_up_to(&mut self, most: usize, text: impl AsRef<str>) -> &mut Self {
         // What a terminal would obey is no more welcome here: directions and invisible characters deceive
         // readers of a page just as well.
-        for character in sanitise::line(text.as_ref(), most).chars() {
+        let shown = sanitise::line(text.as_ref(), most);
+        if !shown.contains(['&', '<', '>', '"', '\'']) {
+            self.text.push_str(&shown);
+            return self;
+        }
+        for character in shown.chars() {
             match character {
                 '&' => self.text.push_str("&amp;"),
                 '<' => self.text.push_str("&lt;"),
