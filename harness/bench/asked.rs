@@ -10,6 +10,8 @@ use crate::Failure;
 pub(crate) enum Section {
     /// A cell against a bare container, and the manifests.
     Cell,
+    /// A cell against itself without capture.
+    Capture,
     /// Bytes through the tunnel.
     Tunnel,
     /// Plans per second, and the suite on twenty targets.
@@ -27,8 +29,9 @@ pub(crate) enum Section {
 }
 
 /// The word of each section, in the order they are measured.
-const SECTIONS: [(&str, Section); 8] = [
+const SECTIONS: [(&str, Section); 9] = [
     ("cell", Section::Cell),
+    ("capture", Section::Capture),
     ("tunnel", Section::Tunnel),
     ("plans", Section::Plans),
     ("check", Section::Check),
@@ -55,7 +58,8 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// Reads the words after the program's name. Without a section, everything is asked for; a cell
-    /// is one of the section `cell`, and a journal of `suite` unless `html` is asked for.
+    /// is one of the section `capture` where that is asked for, else of `cell`, and a journal one of `suite`
+    /// unless `html` is asked for.
     pub(crate) fn read(words: impl Iterator<Item = String>) -> Result<Self, Failure> {
         let mut asked = Self {
             sections: BTreeSet::new(),
@@ -80,7 +84,6 @@ impl Asked {
                 }
                 cell if cell.contains(':') => {
                     asked.cells.push(word);
-                    asked.sections.insert(Section::Cell);
                 }
                 name => match SECTIONS.iter().find(|(known, _)| *known == name) {
                     Some((_, section)) => {
@@ -89,6 +92,9 @@ impl Asked {
                     None => return Err(unknown(name).into()),
                 },
             }
+        }
+        if !asked.cells.is_empty() && !asked.sections.contains(&Section::Capture) {
+            asked.sections.insert(Section::Cell);
         }
         if asked.journal.is_some() && !asked.sections.contains(&Section::Html) {
             asked.sections.insert(Section::Suite);
@@ -126,6 +132,7 @@ mod tests {
         for (line, section) in [
             ("check", Section::Check),
             ("debian-12:tree", Section::Cell),
+            ("capture debian-12:tree", Section::Capture),
             ("--journal a.jsonl", Section::Suite),
             ("html --journal a.jsonl", Section::Html),
         ] {

@@ -2,10 +2,11 @@
 //!
 //! Comparisons are paired and of alternating order, figures are medians, and nothing is asserted
 //! of them: the machine decides absolute times. It fails only if something could not be run, or if
-//! what must be the same is not. What is compared with what: [`cell`], [`tunnel`], [`plans`],
+//! what must be the same is not. What is compared with what: [`cell`], [`mod@capture`], [`tunnel`], [`plans`],
 //! [`check`], [`mod@hash`], [`html`], [`suite`]; why through a cache: [`way_out`].
 
 mod asked;
+mod capture;
 mod cell;
 mod check;
 mod hash;
@@ -33,6 +34,9 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Cells that are compared if none is named: one over the way out, one served by the lab alone.
 const CELLS: [&str; 2] = ["debian-12:tree", "fedora-44:tree"];
+
+/// The cell whose capture is measured if none is named: a server with all it needs.
+const CAPTURED: &str = "debian-12:nginx";
 
 /// Where the download is measured.
 const TUNNEL_TARGET: &str = "debian-12";
@@ -64,6 +68,7 @@ async fn bench() -> Result<(), Failure> {
     for section in &asked.sections {
         match section {
             Section::Cell => compare(&asked, &binary, &project).await?,
+            Section::Capture => captured(&asked, &binary, &project).await?,
             Section::Tunnel => tunnel::measure(&binary, TUNNEL_TARGET, asked.repeats).await?,
             Section::Plans => plans::measure(&binary, &project, asked.repeats)?,
             Section::Check => check::measure(&binary, &project, asked.repeats)?,
@@ -99,6 +104,30 @@ async fn compare(asked: &Asked, binary: &Path, project: &Path) -> Result<(), Fai
     // This thread waits for programs; the runtime's workers serve the way out meanwhile.
     for cell in cells {
         cell::compare(&assay, &way_out, cell, asked.repeats)?;
+    }
+    Ok(())
+}
+
+/// What capture costs of the cells that are named, else of [`CAPTURED`].
+async fn captured(asked: &Asked, binary: &Path, project: &Path) -> Result<(), Failure> {
+    let lab = LabHosts {
+        repositories: lab_repositories(),
+    };
+    let way_out = WayOut::open(lab).await?;
+    let assay = Assay {
+        binary: binary.to_owned(),
+        folder: project.to_owned(),
+        cache: None,
+        way_out: &way_out,
+    };
+    let named = asked.cells.iter().map(String::as_str);
+    let cells: Vec<&str> = if asked.cells.is_empty() {
+        vec![CAPTURED]
+    } else {
+        named.collect()
+    };
+    for cell in cells {
+        capture::measure(&assay, cell, asked.repeats)?;
     }
     Ok(())
 }

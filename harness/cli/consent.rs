@@ -8,21 +8,21 @@ mod revision;
 mod revoke;
 mod run;
 pub(crate) mod show;
+mod source;
 
 use std::io::{self, Write};
 
-use assay_observe::consent::{DeclaredOn, Judged, Judgement, judge_consents};
+use assay_observe::consent::Judged;
 use assay_observe::risk::Risk;
-use assay_wire::event::ConsentBasis;
 use assay_wire::name::RecipeName;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::args::{ConsentVerb, ListArgs, Selection, Sets};
-use crate::cells::{Library, PlannedCell, select};
+use crate::args::{ConsentVerb, ListArgs, Selection};
 use crate::error::CliError;
 use crate::project::Project;
 use crate::terminal::Terminal;
+use source::Source;
 
 pub(crate) use check::Document as CheckDocument;
 pub(crate) use diff::Document as DiffDocument;
@@ -35,6 +35,10 @@ pub(crate) struct Document<'d> {
     schema: &'static str,
     version: u32,
     operations: Vec<show::Row<'d>>,
+    /// What a run showed that no step declares and no package brings.
+    undeclared: Vec<show::Row<'d>>,
+    /// Cells of a run that show less than all they do.
+    left_out: Vec<run::LeftOutRow>,
 }
 
 /// Does what is asked for.
@@ -45,71 +49,6 @@ pub(crate) fn run(terminal: &Terminal, verb: &ConsentVerb) -> Result<(), CliErro
         ConsentVerb::Revoke(arguments) => revoke::run(terminal, arguments),
         ConsentVerb::Check(arguments) => check::run(terminal, arguments),
         ConsentVerb::Diff(arguments) => diff::run(terminal, arguments),
-    }
-}
-
-/// Plans with what they are judged by.
-struct Declared {
-    library: Library,
-    cells: Vec<PlannedCell>,
-    /// Ledger, policy and day.
-    basis: ConsentBasis,
-    /// True if these are all plans of the project.
-    everything: bool,
-}
-
-impl Declared {
-    /// Plans what is selected.
-    fn plan(
-        terminal: &Terminal,
-        project: &Project,
-        selection: &Selection,
-    ) -> Result<Self, CliError> {
-        let targets = project.targets(&selection.on)?;
-        let sets = Sets { together: false };
-        let (library, cells) = select(terminal, project, selection, &sets, &targets)?;
-        Ok(Self {
-            library,
-            cells,
-            basis: project.consents(),
-            everything: selection.recipes.recipes.is_empty() && selection.on.is_empty(),
-        })
-    }
-
-    /// The same of recipes that have consents: those of a project.
-    fn plan_own(
-        terminal: &Terminal,
-        project: &Project,
-        selection: &Selection,
-    ) -> Result<Self, CliError> {
-        own(project)?;
-        let declared = Self::plan(terminal, project, selection)?;
-        let library = &declared.library;
-        let mut asked = library.asked.iter();
-        if let Some(name) = asked.find(|name| !library.is_of(project, name)) {
-            let file = library.file(name);
-            let error = format!("`{file}` is not among the recipes of this project");
-            return Err(CliError::usage(error).hint(format!(
-                "the ledger speaks of those in `{}`; `assay consent list` shows any recipe",
-                project.recipes().display()
-            )));
-        }
-        Ok(declared)
-    }
-
-    /// How everything stands.
-    fn judge(&self) -> Judgement<'_> {
-        let plans: Vec<DeclaredOn<'_>> = self
-            .cells
-            .iter()
-            .map(|cell| DeclaredOn {
-                target: &cell.target.id,
-                asked: &cell.cell.recipes,
-                recipes: &cell.plan.recipes,
-                declared: &cell.plan.declared,
-            })
-            .collect();
-        judge_consents(&plans, &self.basis, self.everything)
     }
 }
 
@@ -137,28 +76,36 @@ fn list(terminal: &Terminal, arguments: &ListArgs) -> Result<(), CliError> {
         project = checkout.project(terminal)?;
         selection.recipes.recipes = revision::files(&project, &selection.recipes.recipes)?;
     }
-    let declared = Declared::plan(terminal, &project, &selection)?;
-    let judgement = declared.judge();
-    let shown = |one: &&Judged<'_>| terminal.verbose || one.risk != Risk::Ordinary;
+    let source = Source::any(terminal, &project, &selection, arguments.from.as_deref())?;
+    let judged = source.judge();
+    let operations = &judged.judgement.operations;
     if terminal.is_json() {
-        let rows = judgement.operations.iter();
         return terminal.json(&Document {
             schema: "assay-consents",
             version: 1,
-            operations: rows.map(show::row).collect(),
+            operations: operations.iter().map(show::row).collect(),
+            undeclared: judged.undeclared.iter().map(show::undeclared_row).collect(),
+            left_out: source.left_out_rows(&judged),
         });
     }
-    let rows: Vec<&Judged<'_>> = judgement.operations.iter().filter(shown).collect();
-    let left_out = judgement.operations.len() - rows.len();
+    let shown = |one: &&Judged<'_>| terminal.verbose || one.risk != Risk::Ordinary;
+    let rows: Vec<&Judged<'_>> = operations.iter().filter(shown).collect();
+    let left_out = operations.len() - rows.len();
+    let basis = source.basis();
     terminal.result(|out| {
         grouped(out, &rows, |out, one| {
             show::operation(out, terminal, one)?;
-            let standing = show::standing(one.standing, &declared.basis.ledger);
+            let standing = show::standing(one.standing, &basis.ledger);
             show::detail(out, terminal, &standing)?;
-            show::detail(out, terminal, &show::targets(one.targets.iter().copied()))
+            show::detail(out, terminal, &show::targets(one.targets.iter().copied()))?;
+            show::parts(out, terminal, one, basis)
         })?;
-        show::folded(out, left_out)
-    })
+        show::folded(out, left_out)?;
+        let is_first = operations.is_empty();
+        show::not_declared(out, terminal, &judged.undeclared, is_first)
+    })?;
+    source.say_left_out(terminal, &judged);
+    Ok(())
 }
 
 /// Writes rows below the name of their recipe.

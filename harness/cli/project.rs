@@ -243,8 +243,7 @@ fn read<T>(
     limit: usize,
     parse: impl FnOnce(&str) -> (Option<T>, Vec<Diagnostic>),
 ) -> Result<(T, Source), CliError> {
-    let bytes =
-        read_at_most(path, limit).map_err(|fault| CliError::new(kind, fault))?;
+    let bytes = read_at_most(path, limit).map_err(|fault| CliError::new(kind, fault))?;
     let (text, fault) = assay_recipe::decode(&bytes);
     let (value, diagnostics) = match fault {
         Some(fault) => (None, vec![fault]),

@@ -16,7 +16,7 @@ use crate::terminal::plain;
 const JOURNAL: &str = "journal.jsonl";
 
 /// The word for the newest run.
-const LATEST: &str = "latest";
+pub(crate) const LATEST: &str = "latest";
 
 /// The journal of the run that is meant: an id, a folder or a file, `latest`, and without a word the newest.
 ///
@@ -43,9 +43,7 @@ pub(crate) fn named(project: &Project, text: &str) -> Result<Option<PathBuf>, Cl
         return journal_of(project, Some(text)).map(Some);
     }
     let is_path = text.contains('/') || text.ends_with(".jsonl");
-    Ok(is_path
-        .then(|| journal_at(PathBuf::from(text)))
-        .flatten())
+    Ok(is_path.then(|| journal_at(PathBuf::from(text))).flatten())
 }
 
 /// The record of a journal, judged as the run was.
@@ -67,8 +65,10 @@ pub(crate) fn read_whole(path: &Path, consents: &ConsentBasis) -> Result<Record,
         RunEnd::Interrupted => "was interrupted",
         RunEnd::Truncated => "has no end: it was killed, or is still running",
     };
-    Err(CliError::usage(format!("the run `{}` {what}", record.run.id))
-        .hint("a run that was cut short does not show all that its cells do: run it again"))
+    Err(
+        CliError::usage(format!("the run `{}` {what}", record.run.id))
+            .hint("a run that was cut short does not show all that its cells do: run it again"),
+    )
 }
 
 fn fold(
@@ -95,9 +95,9 @@ fn newest(project: &Project) -> Result<PathBuf, CliError> {
     let folders = std::fs::read_dir(project.runs()).into_iter().flatten();
     let journals = folders.filter_map(|entry| journal_at(entry.ok()?.path().join(JOURNAL)));
     // Run ids sort by time.
-    journals.max().ok_or_else(|| {
-        CliError::usage("there is no run yet").hint("`assay test` makes one")
-    })
+    journals
+        .max()
+        .ok_or_else(|| CliError::usage("there is no run yet").hint("`assay test` makes one"))
 }
 
 fn none(project: &Project, text: &str) -> CliError {
@@ -111,9 +111,8 @@ fn has_form_of_an_id(text: &str) -> bool {
     let [day, time, random] = parts.as_slice() else {
         return false;
     };
-    let decimal = |part: &str, digits| {
-        part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit())
-    };
+    let decimal =
+        |part: &str, digits| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
     let is_hex = random.len() == 6 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
     decimal(day, 8) && decimal(time, 6) && is_hex
 }

@@ -47,7 +47,7 @@ const SCHEMAS: &[Known] = &[
     Known {
         name: "assay-consent-granted",
         what: "`assay consent grant`",
-        make: SchemaGenerator::into_root_schema_for::<consent::GrantDocument>,
+        make: |generator| generator.into_root_schema_for::<consent::GrantDocument<'_>>(),
     },
     Known {
         name: "assay-consent-revoked",

@@ -173,6 +173,7 @@ async fn fresh(
         }
     };
     Ok(SandboxSpec {
+        traced: true,
         run: run.clone(),
         owner: world.owner,
         cell: cell.clone(),

@@ -154,6 +154,7 @@ async fn run(
     let recipe = RECIPE.parse().map_err(|error| broken(&error))?;
     let context: Context = world.context(Arc::new(journal), interrupted);
     let spec = SandboxSpec {
+        traced: true,
         run,
         owner: world.owner,
         cell: CellId {

@@ -32,6 +32,12 @@ pub(crate) const ARCHITECTURE: &str = match env!("ASSAY_EXECUTOR_ARCH").as_bytes
     _ => "amd64",
 };
 
+/// True for a run whose sandboxes are only driven: what `ci/bench capture` compares with. No installed `assay`
+/// can be asked for it.
+fn is_without_capture() -> bool {
+    cfg!(feature = "bench") && std::env::var_os("ASSAY_BENCH_WITHOUT_CAPTURE").is_some()
+}
+
 /// What a run needs of the world.
 pub(crate) struct World {
     /// The engine.
@@ -134,6 +140,7 @@ impl World {
             executor: Arc::clone(&self.executor),
             limits: self.limits,
             cell_time: Duration::MAX,
+            captures: !is_without_capture(),
             keep_failed: false,
             interrupted,
         }

@@ -4,18 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, IsTerminal as _, Read as _};
 
-use assay_observe::consent::{Judged, Judgement, Standing};
+use assay_observe::consent::{Judged, Judgement, Standing, forbidden, part_line, part_lines};
 use assay_recipe::consents::{read_digest, read_words, written_digest};
-use assay_recipe::expected::Date;
+use assay_recipe::expected::{Date, matches_stars};
 use assay_recipe::{add_consent, withdraw};
 use assay_wire::consent::Consent;
 use assay_wire::digest::Digest;
-use assay_wire::name::{RecipeName, TargetId};
+use assay_wire::name::TargetId;
 use assay_wire::privileged::KindName;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Declared, grouped, revision, show};
+use super::run::LeftOutRow;
+use super::source::Source;
+use super::{grouped, revision, show};
 use crate::args::GrantArgs;
 use crate::check::plural;
 use crate::error::{CliError, ErrorKind};
@@ -27,11 +29,15 @@ use crate::write::replace;
 
 /// What was granted.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct Document {
+pub(crate) struct Document<'d> {
     schema: &'static str,
     version: u32,
     file: String,
     granted: Vec<Consent>,
+    /// What a run showed that no step declares and no package brings: no entry can grant it.
+    undeclared: Vec<show::Row<'d>>,
+    /// Cells of a run that show less than all they do.
+    left_out: Vec<LeftOutRow>,
 }
 
 /// What a new ledger begins with.
@@ -47,62 +53,96 @@ const LONGEST_ANSWER: u64 = 100;
 pub(crate) fn run(terminal: &Terminal, arguments: &GrantArgs) -> Result<(), CliError> {
     let project = Project::find(terminal)?;
     let words = Words::read(arguments)?;
-    let declared = Declared::plan_own(terminal, &project, &arguments.selection())?;
-    let judgement = declared.judge();
-    let missing = missing(&declared, &judgement, &words);
-    unknown_digests(&declared, &judgement, &missing, &words)?;
+    let from = arguments.from.as_deref();
+    let source = Source::own(terminal, &project, &arguments.selection(), from)?;
+    let judged = source.judge();
+    let missing = missing(&source, &judged.judgement, &words);
+    unknown_digests(&source, &judged.judgement, &missing, &words)?;
+    words.check_subjects(&judged.judgement, &missing)?;
     if missing.is_empty() {
-        let forbidden = judgement.operations.iter().find(|one| {
-            matches!(one.standing, Standing::Forbidden(_)) && declared.asked(one.recipe)
-        });
-        if let Some(one) = forbidden {
-            let subject = plain(&one.operation.subject);
-            let why = show::standing(one.standing, &declared.basis.ledger);
-            let error = format!("{} `{subject}` is {why}", one.operation.kind.name());
-            return Err(CliError::new(ErrorKind::Consent, error));
-        }
+        refuse_forbidden(&source, &judged.judgement)?;
     }
     // Asked for first, because it can be refused before anything is shown.
     let by = decider(&project, arguments)?;
-    let consents = consents(&missing, &words, &by);
+    let consents = consents(&missing, &words, &by)?;
     if !terminal.is_json() {
+        let basis = source.basis();
         terminal.result(|out| {
             grouped(out, &missing, |out, one| {
                 show::head(out, one.risk, one.operation)?;
                 show::evidence(out, one)?;
                 show::line(out, &written_digest(&one.digest))?;
-                let standing = show::standing(one.standing, &declared.basis.ledger);
+                let standing = show::standing(one.standing, &basis.ledger);
                 show::detail(out, terminal, &standing)?;
-                show::detail(out, terminal, &show::targets(one.targets.iter().copied()))
-            })
+                show::detail(out, terminal, &show::targets(one.targets.iter().copied()))?;
+                show::parts(out, terminal, one, basis)?;
+                match words.note_for.is_empty() {
+                    true => Ok(()),
+                    false => show::detail(out, terminal, &words.shown(&one.operation.subject)),
+                }
+            })?;
+            show::not_declared(out, terminal, &judged.undeclared, missing.is_empty())
         })?;
     }
+    source.say_left_out(terminal, &judged);
     if consents.is_empty() {
         terminal.message("there is nothing to grant");
     } else {
         if !arguments.yes {
             confirm(terminal, consents.len())?;
         }
-        write(&project, &judgement, &missing, &consents)?;
+        write(&project, &judged.judgement, &missing, &consents)?;
         let entries = plural(consents.len(), "consent");
         terminal.progress(&format!("{entries} written to `{CONSENTS}`"));
     }
     if terminal.is_json() {
-        return terminal.json(&Document {
+        terminal.json(&Document {
             schema: "assay-consent-granted",
             version: 1,
             file: project.path(CONSENTS).display().to_string(),
-            granted: consents,
-        });
+            undeclared: judged.undeclared.iter().map(show::undeclared_row).collect(),
+            left_out: source.left_out_rows(&judged),
+            granted: consents.clone(),
+        })?;
+    }
+    if consents.is_empty() && !judged.undeclared.is_empty() {
+        return Err(CliError::said(ErrorKind::Undeclared));
     }
     Ok(())
+}
+
+/// Refuses if there is nothing to grant because the policy forbids it.
+fn refuse_forbidden(source: &Source, judgement: &Judgement<'_>) -> Result<(), CliError> {
+    let refused = judgement
+        .operations
+        .iter()
+        .find(|one| matches!(one.standing, Standing::Forbidden(_)) && source.asked(one.recipe));
+    let Some(one) = refused else {
+        return Ok(());
+    };
+    let subject = plain(&one.operation.subject);
+    let why = show::standing(one.standing, &source.basis().ledger);
+    let policy = &source.basis().policy;
+    let mut parts = one.parts.iter().map(|part| &part.operation);
+    let part = parts.find(|part| forbidden(&part.kind, policy).is_some());
+    let part = part.map(|part| format!(", with `{}`,", part_line(part)));
+    let error = format!(
+        "{} `{subject}`{} is {why}",
+        one.operation.kind.name(),
+        part.unwrap_or_default()
+    );
+    Err(CliError::new(ErrorKind::Consent, error))
 }
 
 /// The words of the command line, within their grammars.
 struct Words {
     kind: Option<KindName>,
     digests: BTreeSet<Digest>,
-    note: String,
+    /// Patterns of subjects; empty for all.
+    subjects: Vec<String>,
+    note: Option<String>,
+    /// Notes for what fits a pattern, in the order in which they are tried.
+    note_for: Vec<(String, String)>,
     expires: Option<String>,
 }
 
@@ -128,7 +168,13 @@ impl Words {
             digests: digests
                 .map(|text| read_digest(text).map_err(CliError::word))
                 .collect::<Result<_, _>>()?,
-            note: read_words("note", &arguments.note).map_err(CliError::word)?,
+            subjects: arguments.subject.clone(),
+            note: arguments.note.as_deref().map(read_note).transpose()?,
+            note_for: arguments
+                .note_for
+                .chunks_exact(2)
+                .map(|pair| Ok((pair[0].clone(), read_note(&pair[1])?)))
+                .collect::<Result<_, CliError>>()?,
             expires: expires.transpose()?,
         })
     }
@@ -138,31 +184,78 @@ impl Words {
         self.kind
             .is_none_or(|kind| one.operation.kind.name() == kind)
             && (self.digests.is_empty() || self.digests.contains(&one.digest))
+            && (self.subjects.is_empty() || fits_any(&self.subjects, &one.operation.subject))
+    }
+
+    /// Why a subject is right: by the first pattern it fits, else what is said of all.
+    fn note(&self, subject: &str) -> Option<&str> {
+        let mut fitting = self.note_for.iter();
+        let fitting = fitting.find(|(pattern, _)| matches_stars(pattern, subject));
+        let own = fitting.map(|(_, note)| note.as_str());
+        own.or(self.note.as_deref())
+    }
+
+    /// The same, for people.
+    fn shown(&self, subject: &str) -> String {
+        format!("note: {}", plain(self.note(subject).unwrap_or_default()))
+    }
+
+    /// Refuses a note or a pattern that nothing has to do with, and a grant without a note: each would be a
+    /// mistake.
+    fn check_subjects(
+        &self,
+        judgement: &Judgement<'_>,
+        missing: &[&Judged<'_>],
+    ) -> Result<(), CliError> {
+        let subject = |one: &Judged<'_>| one.operation.subject.clone();
+        let known: BTreeSet<String> = judgement.operations.iter().map(subject).collect();
+        let known: Vec<String> = known.into_iter().collect();
+        let notes = self.note_for.iter().map(|(pattern, _)| pattern);
+        let mut patterns = self.subjects.iter().chain(notes);
+        let fits_none = |pattern: &&String| !known.iter().any(|one| matches_stars(pattern, one));
+        if let Some(pattern) = patterns.find(fits_none) {
+            let error = format!("no operation of these recipes fits `{}`", plain(pattern));
+            let near = nearest(pattern, &known);
+            let near = near.map(|near| format!("did you mean `{}`?", plain(near)));
+            return Err(CliError::usage(error).hints(near));
+        }
+        let without: BTreeSet<String> = missing
+            .iter()
+            .filter(|one| self.note(&one.operation.subject).is_none())
+            .map(|one| format!("`{}`", plain(&one.operation.subject)))
+            .collect();
+        if without.is_empty() {
+            return Ok(());
+        }
+        let without: Vec<String> = without.into_iter().collect();
+        let error = format!("no note says why these are right: {}", without.join(", "));
+        Err(CliError::usage(error).hint("`--note` is for all that have none of their own"))
     }
 }
 
-impl Declared {
-    /// True if the command line names the recipe; others are there because it depends on them.
-    fn asked(&self, recipe: &RecipeName) -> bool {
-        self.library.asked.contains(recipe)
-    }
+fn read_note(text: &str) -> Result<String, CliError> {
+    read_words("note", text).map_err(CliError::word)
+}
+
+fn fits_any(patterns: &[String], subject: &str) -> bool {
+    let mut patterns = patterns.iter();
+    patterns.any(|pattern| matches_stars(pattern, subject))
 }
 
 fn missing<'j, 'p>(
-    declared: &Declared,
+    source: &Source,
     judgement: &'j Judgement<'p>,
     words: &Words,
 ) -> Vec<&'j Judged<'p>> {
     let operations = judgement.operations.iter();
-    let missing = operations.filter(|one| {
-        one.standing.can_be_granted() && declared.asked(one.recipe) && words.mean(one)
-    });
+    let missing = operations
+        .filter(|one| one.standing.can_be_granted() && source.asked(one.recipe) && words.mean(one));
     missing.collect()
 }
 
 /// Refuses a digest that names nothing: what was meant by it is not known.
 fn unknown_digests(
-    declared: &Declared,
+    source: &Source,
     judgement: &Judgement<'_>,
     missing: &[&Judged<'_>],
     words: &Words,
@@ -173,10 +266,10 @@ fn unknown_digests(
     };
     let written = written_digest(digest);
     let mut operations = judgement.operations.iter();
-    let known = operations.find(|one| one.digest == *digest && declared.asked(one.recipe));
+    let known = operations.find(|one| one.digest == *digest && source.asked(one.recipe));
     Err(match known {
         Some(one) => {
-            let standing = show::standing(one.standing, &declared.basis.ledger);
+            let standing = show::standing(one.standing, &source.basis().ledger);
             let error = format!("{written} cannot be granted: {standing}");
             if matches!(one.standing, Standing::Forbidden(_)) {
                 CliError::new(ErrorKind::Consent, error)
@@ -202,7 +295,10 @@ fn decider(project: &Project, arguments: &GrantArgs) -> Result<String, CliError>
 }
 
 /// An entry for each operation of each recipe, however it stands on which target.
-fn consents(missing: &[&Judged<'_>], words: &Words, by: &str) -> Vec<Consent> {
+///
+/// # Errors
+/// If what a package brings has words that no ledger can hold.
+fn consents(missing: &[&Judged<'_>], words: &Words, by: &str) -> Result<Vec<Consent>, CliError> {
     let mut found: Vec<Consent> = Vec::new();
     for one in missing {
         let targets = one.targets.iter().copied().cloned();
@@ -218,18 +314,32 @@ fn consents(missing: &[&Judged<'_>], words: &Words, by: &str) -> Vec<Consent> {
             kind: one.operation.kind.name(),
             subject: one.operation.subject.clone(),
             digest: one.digest,
-            note: words.note.clone(),
+            note: words
+                .note(&one.operation.subject)
+                .unwrap_or_default()
+                .to_owned(),
             by: by.to_owned(),
             on: time::date(time::now()),
             expires: words.expires.clone(),
-            operations: Vec::new(),
+            operations: part_lines(one.parts.iter().map(|part| &part.operation)),
         });
     }
     for consent in &mut found {
         consent.targets.sort();
         consent.targets.dedup();
     }
-    found
+    let mut entries = found.iter();
+    if let Some(consent) = entries.find(|consent| add_consent("", consent).is_none()) {
+        let subject = plain(&consent.subject);
+        let parts = plural(consent.operations.len(), "part");
+        let error = format!(
+            "no ledger can hold {} `{subject}` with {parts}",
+            consent.kind
+        );
+        return Err(CliError::new(ErrorKind::Consent, error)
+            .hint("its words or its size are not such that anybody could review it"));
+    }
+    Ok(found)
 }
 
 /// Asks whoever sits there.

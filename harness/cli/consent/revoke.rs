@@ -12,7 +12,8 @@ use assay_wire::name::TargetId;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Declared, own, show};
+use super::source::Source;
+use super::{own, show};
 use crate::args::{Recipes, RevokeArgs, Selection};
 use crate::check::plural;
 use crate::error::CliError;
@@ -37,7 +38,7 @@ pub(crate) fn run(terminal: &Terminal, arguments: &RevokeArgs) -> Result<(), Cli
     own(&project)?;
     let ledger = project.ledger.consents();
     let chosen = if arguments.stale {
-        stale(terminal, &project)?
+        stale(terminal, &project, arguments.from.as_deref())?
     } else {
         named(&ledger, arguments)?
     };
@@ -83,16 +84,16 @@ pub(crate) fn run(terminal: &Terminal, arguments: &RevokeArgs) -> Result<(), Cli
 /// Entries by position, each with the targets that are withdrawn; in the ledger's order.
 type Chosen = Vec<(usize, Vec<TargetId>)>;
 
-/// What nothing of the project uses.
-fn stale(terminal: &Terminal, project: &Project) -> Result<Chosen, CliError> {
+/// What nothing of the project uses, or what the cells of a run did not.
+fn stale(terminal: &Terminal, project: &Project, from: Option<&str>) -> Result<Chosen, CliError> {
     let all = Selection {
         recipes: Recipes {
             recipes: Vec::new(),
         },
         on: Vec::new(),
     };
-    let declared = Declared::plan_own(terminal, project, &all)?;
-    let stale = declared.judge().stale.into_iter();
+    let source = Source::own(terminal, project, &all, from)?;
+    let stale = source.judge().judgement.stale.into_iter();
     Ok(stale.map(|stale| (stale.entry, stale.targets)).collect())
 }
 

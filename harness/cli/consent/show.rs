@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use assay_observe::attack::{ATTACK_VERSION, technique};
-use assay_observe::consent::{ApprovedBy, ForbiddenBy, Judged, Standing, Undeclared, part_line};
+use assay_observe::consent::{
+    ApprovedBy, ForbiddenBy, Judged, Standing, Undeclared, forbidden, part_line,
+};
 use assay_observe::delta::{Class, Why};
 use assay_observe::observed::ObservedOperation;
 use assay_observe::risk::{Risk, risk};
-use assay_report::sanitise;
 use assay_recipe::consents::written_digest;
+use assay_report::sanitise;
 use assay_wire::consent::{Consent, Policy};
+use assay_wire::event::ConsentBasis;
 use assay_wire::name::{RecipeName, TargetId};
 use assay_wire::plan::Plan;
 use assay_wire::privileged::{KindName, PrivilegedOperation};
@@ -224,18 +227,18 @@ pub(crate) fn evidence(out: &mut dyn Write, one: &Judged<'_>) -> io::Result<()> 
     lines.iter().try_for_each(|text| line(out, text))
 }
 
-/// Writes the parts of what a package brings, with who did each. Where an entry grants what it brought
-/// before, only what differs from that: people granted the others already.
-pub(crate) fn parts(
+/// Writes the parts of what a package brings, with who did each, and `!` where the policy forbids it. Where
+/// an entry grants what it brought before, only what differs from that: people granted the others already.
+pub(super) fn parts(
     out: &mut dyn Write,
     terminal: &Terminal,
     one: &Judged<'_>,
-    ledger: &[Consent],
+    basis: &ConsentBasis,
 ) -> io::Result<()> {
     let mut parts = one.parts.clone();
     parts.sort_by_key(|part| part.risk);
     let before = match one.standing {
-        Standing::Violated { entry } => ledger.get(entry),
+        Standing::Violated { entry } => basis.ledger.get(entry),
         Standing::Forbidden(_)
         | Standing::Expired { .. }
         | Standing::Missing
@@ -244,9 +247,13 @@ pub(crate) fn parts(
         | Standing::Ordinary => None,
     };
     let Some(before) = before.filter(|_| !parts.is_empty()) else {
+        let sign = |part: &ObservedOperation| {
+            let forbidden = forbidden(&part.operation.kind, &basis.policy);
+            forbidden.map_or(" ", |_| "!")
+        };
         return parts
             .iter()
-            .try_for_each(|part| observed(out, " ", part));
+            .try_for_each(|part| observed(out, sign(part), part));
     };
     let lines: Vec<String> = parts
         .iter()
@@ -303,15 +310,15 @@ fn actor(seen: &ObservedOperation) -> String {
         let script = format!("{} of {}", script.script, script.package);
         format!(", in {}", sanitise::line(&script, COMMAND))
     });
-    format!("`{command}`, uid {}{}", actor.uid, script.unwrap_or_default())
+    format!(
+        "`{command}`, uid {}{}",
+        actor.uid,
+        script.unwrap_or_default()
+    )
 }
 
 /// Writes what nobody declared.
-pub(super) fn undeclared(
-    out: &mut dyn Write,
-    terminal: &Terminal,
-    one: &Undeclared<'_>,
-) -> io::Result<()> {
+fn undeclared(out: &mut dyn Write, terminal: &Terminal, one: &Undeclared<'_>) -> io::Result<()> {
     head(out, one.seen.risk, &one.seen.operation)?;
     line(out, &format!("by {}", actor(one.seen)))?;
     if let Some(why) = why(one.seen) {
@@ -321,12 +328,31 @@ pub(super) fn undeclared(
     detail(out, terminal, &format!("{} {targets}", one.recipe))
 }
 
+/// Writes what no entry can grant, if there is any.
+pub(super) fn not_declared(
+    out: &mut dyn Write,
+    terminal: &Terminal,
+    rows: &[Undeclared<'_>],
+    is_first: bool,
+) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let break_line = if is_first { "" } else { "\n" };
+    writeln!(out, "{break_line}NOT DECLARED: no entry can grant it")?;
+    rows.iter()
+        .try_for_each(|one| undeclared(out, terminal, one))
+}
+
 /// Why nothing explains an operation, in words.
 fn explained(why: &Why) -> String {
     match why {
         Why::Nobody => "no step declares it and no package brings it".to_owned(),
         Why::Differs { package } => {
-            format!("`{}` brings this path, and brings it otherwise", plain(package))
+            format!(
+                "`{}` brings this path, and brings it otherwise",
+                plain(package)
+            )
         }
         Why::NotItsOwn { package } => format!(
             "a script of `{}` changed what another brought, or what the image had",

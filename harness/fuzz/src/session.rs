@@ -70,6 +70,7 @@ pub fn session(bytes: &[u8]) {
         executor: b"executor".as_slice().into(),
         limits: SandboxLimits::default(),
         cell_time: Duration::from_secs(3600),
+        captures: true,
         keep_failed: false,
         interrupted,
     };

@@ -143,21 +143,6 @@ pub fn owners<'p>(
     operation.steps.iter().map(|step| &step.recipe).collect()
 }
 
-/// The positions of a ledger's entries for these recipes on this target that are not among the used ones.
-#[must_use]
-pub fn unused(
-    ledger: &[Consent],
-    recipes: &[RecipeName],
-    target: &TargetId,
-    used: &BTreeSet<usize>,
-) -> Vec<usize> {
-    let meant = |(entry, consent): (usize, &Consent)| {
-        let here = recipes.contains(&consent.recipe) && consent.targets.contains(target);
-        (here && !used.contains(&entry)).then_some(entry)
-    };
-    ledger.iter().enumerate().filter_map(meant).collect()
-}
-
 /// By recipe, then the gravest first, then by subject.
 type Row<'p> = (&'p RecipeName, Risk, &'p str, Digest, Standing);
 

@@ -26,8 +26,8 @@ pub struct Delta {
     pub packages: Vec<PackageFact>,
     /// Changed paths, by what explains them.
     pub paths: PathCounts,
-    /// Entries of the ledger for this cell's recipes and target that nothing used: their positions. Only
-    /// where everything ran.
+    /// Entries of the ledger for this cell's recipes and target that no cell of the run used: their
+    /// positions. Only where everything ran.
     pub stale: Vec<usize>,
 }
 

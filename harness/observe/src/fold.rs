@@ -15,7 +15,8 @@ use assay_wire::PROTOCOL;
 use assay_wire::event::{Body, ConsentBasis, Envelope, Origin, RunStarted};
 use assay_wire::name::{CellId, RunId};
 
-use crate::record::{Record, RunEnd, RunInfo};
+use crate::consent::run::find_stale;
+use crate::record::{CellRecord, Record, RunEnd, RunInfo};
 pub use cell::CellFolder;
 
 /// Why a journal is not the journal of one run.
@@ -248,10 +249,11 @@ impl Folder {
         };
         let cells = self.cells.into_iter();
         let cells = cells.map(|cell| cell.finish(consents.as_ref()));
-        Ok(Record {
-            run,
-            cells: cells.collect(),
-        })
+        let mut cells: Vec<CellRecord> = cells.collect();
+        if let Some(basis) = &consents {
+            find_stale(&mut cells, basis);
+        }
+        Ok(Record { run, cells })
     }
 
     fn take(&mut self, event: Envelope) -> Result<(), FoldError> {

@@ -7,6 +7,7 @@
 
 mod actors;
 mod calls;
+mod made;
 
 use std::collections::BTreeMap;
 
@@ -182,13 +183,22 @@ impl<'f> Observing<'f> {
         let last = facts.planned.plan.ops.iter().rfind(|op| !op.once);
         let of = |path: &str| op.or_else(|| actors.op_of(path)).or(last.map(|op| op.id));
         let mut explained: BTreeMap<&str, Explanation> = BTreeMap::new();
+        // Whose content is nobody's question: who changed the rest made it what it is.
+        let mut by_status: BTreeMap<&str, Actor> = BTreeMap::new();
         for change in manifest
             .paths
             .iter()
             .filter(|change| !is_new_folder(change))
         {
             let op = of(&change.path);
-            let actor = actors.of(&change.path, None);
+            let path = change.path.as_str();
+            if paths.is_only_status(change)
+                && let Some(actor) = actors.of_status(path)
+            {
+                by_status.insert(path, actor);
+            }
+            let by_status = by_status.get(path).cloned();
+            let actor = by_status.or_else(|| actors.of(path, None));
             let program = actor.and_then(|actor| actor.program);
             let explanation = paths.explain(change, op, program, &self.explainer.doers);
             explained.insert(&change.path, explanation);
@@ -196,7 +206,9 @@ impl<'f> Observing<'f> {
         for found in shown.operations {
             if let Some(op) = of(&found.path) {
                 let name = name_in(&found.kind);
-                let actor = actors.of(&found.path, name);
+                let by_status = by_status.get(found.path.as_str()).cloned();
+                let by_status = by_status.filter(|_| name.is_none());
+                let actor = by_status.or_else(|| actors.of(&found.path, name));
                 // Accounts share their files: whose an account is, is said by who made it.
                 let by_path = explained.get(found.path.as_str());
                 let by_path = by_path
@@ -220,7 +232,8 @@ impl<'f> Observing<'f> {
                 Some(Explanation::Unexplained { why }) => {
                     let why = Explanation::Unexplained { why: why.clone() };
                     let change = manifest.paths.iter().find(|change| change.path == path);
-                    let actor = actors.of(&path, None);
+                    let by_status = by_status.get(path.as_str()).cloned();
+                    let actor = by_status.or_else(|| actors.of(&path, None));
                     let seen = plain_file(&path, kind, change, users, actor);
                     self.add_many(op, pass, seen, 1, Some(why));
                 }
@@ -256,7 +269,10 @@ impl<'f> Observing<'f> {
             steps: steps.unwrap_or_default(),
             op,
             subject: subject(&seen),
-            kind: seen.kind,
+            kind: match (&by_path, &seen.evidence.path) {
+                (Some(why), Some(path)) => made::kind(seen.kind, path, why, &self.facts.packages),
+                _ => seen.kind,
+            },
             origin: seen.origin,
             before: seen.before,
             after: seen.after,

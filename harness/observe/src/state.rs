@@ -26,6 +26,7 @@ use assay_wire::privileged::Kind;
 
 pub use accounts::Accounts;
 pub(crate) use permission::capability_text;
+pub(crate) use special::with_words;
 
 /// Most characters of words that stand for a file; of one that says more its hash does.
 const WORDS: usize = 2000;

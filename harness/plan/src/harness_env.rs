@@ -89,8 +89,11 @@ fn keyrings(family: Option<Family>) -> Vec<GuestPath> {
         ],
         // dnf.conf(5), `gpgkey`
         Some(Family::Rhel | Family::Suse) => &["/etc/pki/rpm-gpg"],
-        // pacman-key(8)
-        Some(Family::Arch) => &["/usr/share/pacman/keyrings"],
+        // pacman-key(8); pacman.conf(5), `GPGDir`
+        Some(Family::Arch) => &[
+            "/etc/pacman.d/gnupg/pubring.gpg",
+            "/usr/share/pacman/keyrings",
+        ],
         Some(Family::Alpine) | None => &[],
     };
     paths.iter().copied().map(guest_path).collect()

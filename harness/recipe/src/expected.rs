@@ -86,27 +86,30 @@ impl TargetPattern {
     /// True when a target matches.
     #[must_use]
     pub fn matches(&self, target: &TargetId) -> bool {
-        // The parts between stars must stand in their order; the first and last are anchored.
-        let mut parts = self.0.split('*');
-        let (Some(first), last) = (parts.next(), parts.next_back()) else {
-            return false;
-        };
-        let Some(last) = last else {
-            return first == target.as_str();
-        };
-        let Some(rest) = target
-            .as_str()
-            .strip_prefix(first)
-            .and_then(|rest| rest.strip_suffix(last))
-        else {
-            return false;
-        };
-        parts
-            .try_fold(rest, |rest, part| {
-                rest.find(part).map(|at| &rest[at + part.len()..])
-            })
-            .is_some()
+        matches_stars(&self.0, target.as_str())
     }
+}
+
+/// True if a text fits a pattern: itself, or with `*` for any text.
+#[must_use]
+pub fn matches_stars(pattern: &str, text: &str) -> bool {
+    // The parts between stars must stand in their order; the first and last are anchored.
+    let mut parts = pattern.split('*');
+    let (Some(first), last) = (parts.next(), parts.next_back()) else {
+        return false;
+    };
+    let Some(last) = last else {
+        return first == text;
+    };
+    let rest = text.strip_prefix(first);
+    let Some(rest) = rest.and_then(|rest| rest.strip_suffix(last)) else {
+        return false;
+    };
+    parts
+        .try_fold(rest, |rest, part| {
+            rest.find(part).map(|at| &rest[at + part.len()..])
+        })
+        .is_some()
 }
 
 impl FromStr for TargetPattern {

@@ -68,6 +68,9 @@ pub struct Context {
     pub limits: SandboxLimits,
     /// What bounds each attempt.
     pub cell_time: Duration,
+    /// False to see what capture costs: nothing is traced, no manifest is taken and no package read, each of
+    /// which is a gap.
+    pub captures: bool,
     /// True if the sandbox of a failed cell is stopped and kept.
     pub keep_failed: bool,
     /// Turns true when the run is interrupted.
@@ -144,6 +147,7 @@ impl Context {
         driven: Result<AttemptEnd, Fault>,
         given: Option<Given>,
     ) -> Result<AttemptEnd, Fault> {
+        let given = given.filter(|_| self.captures);
         let (Ok(AttemptEnd::Finished), Some(given)) = (&driven, given) else {
             return driven;
         };
@@ -185,6 +189,7 @@ impl Context {
             deadline,
             channel,
         );
+        driver.captures = self.captures;
         let driven = async {
             let hello = driver.hello(Digest::of(&self.executor)).await?;
             let started = SandboxStarted {
@@ -416,6 +421,7 @@ impl Context {
                 SandboxUse::Cell
             },
             executor: Arc::clone(&self.executor),
+            traced: self.captures,
             limits: self.limits,
             created: SystemTime::now(),
         }

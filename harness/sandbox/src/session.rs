@@ -264,6 +264,9 @@ pub struct SandboxSpec {
     pub used_for: SandboxUse,
     /// The static executable that is put into it and run.
     pub executor: Arc<[u8]>,
+    /// True if it gets the capability by which its executor traces; without it the executor says what is
+    /// missing.
+    pub traced: bool,
     /// What bounds it.
     pub limits: SandboxLimits,
     /// Now, for its label.

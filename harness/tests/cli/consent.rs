@@ -57,7 +57,7 @@ fn project() -> TestEnv {
 }
 
 /// The output without the day on which the ledger was written.
-fn timeless(env: &TestEnv, said: &Said) -> String {
+pub(crate) fn timeless(env: &TestEnv, said: &Said) -> String {
     let ledger = env.read("consents.toml");
     let mut days = ledger.lines().filter_map(|line| line.strip_prefix("on = "));
     let day = days.next().expect("an entry");
@@ -92,7 +92,7 @@ fn grant(env: &TestEnv, recipe: &str) -> Said {
 }
 
 /// Runs git: whether it was content, and what it printed.
-fn git(env: &TestEnv, words: &[&str]) -> (bool, String) {
+pub(crate) fn git(env: &TestEnv, words: &[&str]) -> (bool, String) {
     let output = Command::new("git")
         .args(["-c", "user.name=Ann", "-c", "user.email=ann@example.org"])
         .args([
@@ -119,7 +119,7 @@ pub(crate) fn begin(env: &TestEnv) {
     commit(env, "begun");
 }
 
-fn commit(env: &TestEnv, message: &str) {
+pub(crate) fn commit(env: &TestEnv, message: &str) {
     assert!(git(env, &["add", "-A"]).0);
     assert!(git(env, &["commit", "-qm", message]).0);
 }
@@ -418,7 +418,7 @@ fn two_people_who_grant_in_parallel_merge() {
     branch("dan", "beta2");
     assert!(!git(&env, &["merge", "-q", "--no-edit", "cat"]).0);
     let said = env.run("consent check");
-    assert_eq!(said.code, Some(2));
+    assert_eq!(said.code, Some(3));
     assert!(said.stderr.contains("merge conflict"), "{}", said.stderr);
     // One side is taken, and what the other granted is granted again.
     assert!(git(&env, &["checkout", "-q", "--ours", "consents.toml"]).0);
@@ -512,7 +512,7 @@ fn a_ledger_that_cannot_be_read_is_no_consent() {
         ),
         (format!("{ledger}{ledger}"), "duplicate-consent"),
         (ledger.replace("on = ", "on = 20"), "syntax"),
-        (format!("<<<<<<< HEAD\n{ledger}"), "syntax"),
+        (format!("<<<<<<< HEAD\n{ledger}"), "merge-conflict"),
         (format!("{ledger}\nallow = true\n"), "unknown-key"),
         (
             format!("{ledger}\n#{}", "x".repeat(5 << 20)),
@@ -521,7 +521,7 @@ fn a_ledger_that_cannot_be_read_is_no_consent() {
     ] {
         env.write("consents.toml", bad);
         let said = env.run("consent check");
-        assert_eq!(said.code, Some(2), "{said_to_be}");
+        assert_eq!(said.code, Some(3), "{said_to_be}");
         assert!(
             said.stderr.contains(&format!("error[{said_to_be}]")),
             "{said_to_be}: {}",
@@ -534,7 +534,7 @@ fn a_ledger_that_cannot_be_read_is_no_consent() {
     );
     let said = env.run("consent list");
     said.assert_harmless();
-    assert_eq!(said.code, Some(2));
+    assert_eq!(said.code, Some(3));
 }
 
 #[test]

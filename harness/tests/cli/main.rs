@@ -3,6 +3,7 @@
 
 mod check;
 mod consent;
+mod consent_run;
 mod env;
 mod fetching;
 mod help;

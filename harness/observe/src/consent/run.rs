@@ -12,7 +12,7 @@ use assay_wire::outcome::OutcomeKind;
 use assay_wire::privileged::PrivilegedOperation;
 
 use super::standing::stand;
-use super::{Asked, Judgement, Rows, Standing, owners, standing_of};
+use super::{Asked, Judgement, Rows, Stale, Standing, owners, standing_of};
 use crate::delta::AccompanyingSet;
 use crate::observed::ObservedOperation;
 use crate::record::{CellFacts, CellRecord};
@@ -98,6 +98,22 @@ pub fn judge_run<'r>(
     };
     run.undeclared = undeclared(&whole);
     run
+}
+
+/// Says of each cell which entries for its recipes and its target no cell of the run used: a package that
+/// one cell has already may come in another.
+pub(crate) fn find_stale(cells: &mut [CellRecord], basis: &ConsentBasis) {
+    let stale = judge_run(&*cells, basis).judgement.stale;
+    for cell in cells {
+        let recipes = &cell.facts.planned.plan.recipes;
+        let is_of_cell = |stale: &&Stale| {
+            let consent = basis.ledger.get(stale.entry);
+            stale.targets.contains(&cell.facts.cell.target)
+                && consent.is_some_and(|consent| recipes.contains(&consent.recipe))
+        };
+        let entries = stale.iter().filter(is_of_cell);
+        cell.delta.stale = entries.map(|stale| stale.entry).collect();
+    }
 }
 
 /// A declared operation or what a package brought that has no consent.

@@ -2,11 +2,14 @@
 
 use assay_testkit::log::{expected, planned};
 use assay_testkit::{Log, PlanBuilder};
+use assay_wire::consent::Policy;
 use assay_wire::digest::Digest;
 use assay_wire::event::{
-    Body, CellEnded, CellPlanned, ContentRefused, Ending, InfraCause, RunStarted, SnapshotFinding,
+    Body, CellEnded, CellPlanned, ConsentBasis, ContentRefused, Ending, InfraCause, RunStarted,
+    SnapshotFinding,
 };
-use assay_wire::plan::Plan;
+use assay_wire::plan::{OpId, Plan};
+use assay_wire::privileged::{Kind, OperationEvidence, PrivilegedOperation};
 
 use super::*;
 use crate::fold;
@@ -35,6 +38,25 @@ fn cell(name: &str, adjust: impl FnOnce(&mut CellPlanned)) -> (String, CellPlann
     let mut cell = planned(plan(name));
     adjust(&mut cell);
     (format!("{name}:jq"), cell)
+}
+
+/// A run inside a project without a ledger, but for what is adjusted.
+fn run(adjust: impl FnOnce(&mut RunStarted)) -> Log {
+    let mut started = RunStarted {
+        harness: "0.1.0".to_owned(),
+        started: "2026-03-01T12:00:00Z".to_owned(),
+        arguments: Vec::new(),
+        project: Some(".".to_owned()),
+        allow_unmet_needs: false,
+        network: assay_wire::lock::Network::Live,
+        consents: Some(ConsentBasis {
+            ledger: Vec::new(),
+            policy: Policy::default(),
+            today: "2026-03-01".to_owned(),
+        }),
+    };
+    adjust(&mut started);
+    Log::started(started)
 }
 
 /// Every way a cell can end, each with the exit code a run of it alone has.
@@ -76,6 +98,11 @@ fn add(log: Log, kind: &str) -> Log {
             });
             log.body(refused).ends(CellEnded::Finished)
         }
+        "consent" => start("a-consent", joins_a_group).cleanly(),
+        "failed as expected, without consent" => failing(start("a-known-one", |cell| {
+            cell.expected = Some(expected("failed"));
+            joins_a_group(cell);
+        })),
         "snapshot" => start("a-snapshot", |cell| {
             cell.snapshot = SnapshotFinding::Missing
         })
@@ -99,7 +126,18 @@ fn failing(log: Log) -> Log {
         .ends(CellEnded::Finished)
 }
 
-const KINDS: [(&str, u8); 12] = [
+/// What it declares is granted by nobody.
+fn joins_a_group(cell: &mut CellPlanned) {
+    let kind = Kind::GroupMember {
+        user: "dev".to_owned(),
+        group: "docker".to_owned(),
+    };
+    let evidence = OperationEvidence::default();
+    let declared = PrivilegedOperation::declared(OpId(1), Vec::new(), kind, evidence);
+    cell.plan.declared.push(declared);
+}
+
+const KINDS: [(&str, u8); 14] = [
     ("passed", 0),
     ("failed", 1),
     ("failed as expected", 0),
@@ -107,6 +145,8 @@ const KINDS: [(&str, u8); 12] = [
     ("failed otherwise", 1),
     ("gap", 7),
     ("mismatch", 4),
+    ("consent", 6),
+    ("failed as expected, without consent", 6),
     ("snapshot", 5),
     ("infra", 8),
     ("not run", 8),
@@ -121,7 +161,7 @@ fn number(log: &Log) -> u8 {
 #[test]
 fn each_kind_of_cell_alone() {
     for (kind, wanted) in KINDS {
-        assert_eq!(number(&add(Log::new(), kind).end()), wanted, "{kind}");
+        assert_eq!(number(&add(run(|_| ()), kind).end()), wanted, "{kind}");
     }
 }
 
@@ -131,7 +171,7 @@ fn of_two_cells_the_worse_counts_whichever_comes_first() {
     for (first, one) in KINDS {
         for (second, two) in KINDS.into_iter().filter(|(second, _)| *second != first) {
             let wanted = if rank(one) < rank(two) { one } else { two };
-            let log = add(add(Log::new(), first), second).end();
+            let log = add(add(run(|_| ()), first), second).end();
             assert_eq!(number(&log), wanted, "{first}, then {second}");
         }
     }
@@ -139,16 +179,7 @@ fn of_two_cells_the_worse_counts_whichever_comes_first() {
 
 #[test]
 fn unmet_needs_count_unless_they_may_be_unmet() {
-    let started = RunStarted {
-        harness: "0.1.0".to_owned(),
-        started: "2026-03-01T12:00:00Z".to_owned(),
-        arguments: Vec::new(),
-        project: None,
-        allow_unmet_needs: true,
-        network: assay_wire::lock::Network::Live,
-        consents: None,
-    };
-    let allowed = Log::started(started);
+    let allowed = run(|started| started.allow_unmet_needs = true);
     assert_eq!(number(&add(allowed.clone(), "not run").end()), 0);
     assert_eq!(number(&add(allowed, "infra").end()), 8);
 }
@@ -168,4 +199,10 @@ fn a_snapshot_finding_counts_beside_an_outcome() {
     };
     let log = failing(Log::new().planned(&id, cell)).end();
     assert_eq!(number(&log), 5, "a snapshot comes before a failure");
+}
+
+#[test]
+fn outside_a_project_nothing_lacks_a_consent() {
+    let outside = run(|started| started.consents = None);
+    assert_eq!(number(&add(outside, "consent").end()), 0);
 }

@@ -132,6 +132,25 @@ impl<'f> Paths<'f> {
         explanation
     }
 
+    /// True if the content of a path is as it was, or as a package has it, and something else of it is not.
+    pub(crate) fn is_only_status(&self, change: &PathChange) -> bool {
+        let Some(after) = &change.after else {
+            return false;
+        };
+        let was = change.before.as_ref();
+        if was.is_some_and(|before| has_content_of(before, after)) {
+            return true;
+        }
+        let packaged = self.payload.get(&merged(&change.path));
+        let mut packaged = packaged.into_iter().flatten();
+        packaged.any(|(_, _, file)| {
+            file.kind == Some(after.kind)
+                && file.sha256 == after.sha256
+                && file.points_to == after.points_to
+                && !equals(file, after, &self.accounts)
+        })
+    }
+
     fn why(&mut self, change: &PathChange, op: Option<OpId>, doer: &Doer) -> Explanation {
         if let Some((by, whole)) = self.written_by(change, op) {
             return Explanation::Declared { by, whole };
@@ -339,6 +358,10 @@ fn is_manager(op: &Op) -> bool {
             .is_some_and(|program| crate::noise::manager_of(program).is_some()),
         Action::Write { .. } | Action::Extract { .. } => false,
     }
+}
+
+fn has_content_of(one: &Entry, other: &Entry) -> bool {
+    one.kind == other.kind && one.sha256 == other.sha256 && one.points_to == other.points_to
 }
 
 /// True for what belongs to a user before and after.

@@ -81,6 +81,9 @@ const SHARED_STATE: &[&str] = &[
     // pam-auth-update(8)
     "/etc/pam.d/common-*",
     "/var/lib/pam/*",
+    // machine-id(5): an empty one is filled once; fstab(5) and systemd's tmpfiles.d/debian.conf
+    "/etc/machine-id",
+    "/etc/mtab",
     // nss(5): packages of name services add themselves
     "/etc/nsswitch.conf",
     // install-info(1), update-mime-database(1), update-desktop-database(1), gtk-update-icon-cache(1),

@@ -91,7 +91,8 @@ impl CellFolder {
         take(self, body, now);
     }
 
-    /// The record of what came so far, judged; a cell without an end is cancelled.
+    /// The record of what came so far, judged; a cell without an end is cancelled. Which entries of the
+    /// ledger are stale, only all cells of a run say.
     #[must_use]
     pub fn finish(self, consents: Option<&ConsentBasis>) -> CellRecord {
         finish_cell(self.facts, consents)

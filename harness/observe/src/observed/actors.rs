@@ -113,6 +113,13 @@ impl<'t> Actors<'t> {
         Some(actor(program))
     }
 
+    /// The last program that changed the mode, the owner or attributes of a path, as far as calls show it.
+    pub(super) fn of_status(&self, path: &str) -> Option<Actor> {
+        let mut status = self.named(path)?.iter().rev();
+        let (_, id, _) = status.find(|(weight, ..)| *weight == Weight::Status)?;
+        self.programs.get(id).copied().map(actor)
+    }
+
     /// The op during which that was.
     pub(super) fn op_of(&self, path: &str) -> Option<OpId> {
         Some(self.named(path)?.last()?.2)

@@ -55,6 +55,11 @@ pub(super) fn seen(trace: &Trace, doers: &Doers<'_>, is_booted: bool) -> Called 
         let Some(program) = programs.get(&call.program) else {
             continue;
         };
+        if call.call == Call::IoUring && program.uid != 0 {
+            // Refused, so that nothing was done unseen, and nothing of root's could have been: libuv(3) asks
+            // for it at every start and goes on without.
+            continue;
+        }
         if is_resolver(&kind) && program.started_for == Some(StartedFor::Op) {
             called.names_asked += call.count;
             continue;

@@ -569,7 +569,7 @@ pub(super) fn table() -> Vec<(&'static str, &'static str, Log)> {
         ),
         (
             "what nobody declared",
-            "apply undeclared_operation",
+            "apply undeclared_operation 1",
             ends(
                 debian(|plan| plan.run(&["true"]))
                     .attempt(1)

@@ -101,7 +101,7 @@ fn special(path: &str, said: Option<&Said>) -> Kind {
 }
 
 /// The kind with these words in place of what nobody has read.
-fn with_words(mut kind: Kind, words: FileText) -> Kind {
+pub(crate) fn with_words(mut kind: Kind, words: FileText) -> Kind {
     match &mut kind {
         Kind::Sudoers { says, .. }
         | Kind::Polkit { says, .. }

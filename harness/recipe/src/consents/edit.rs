@@ -13,7 +13,8 @@ use assay_wire::name::TargetId;
 use super::{Entry, parse_consents, written_digest};
 use crate::lock::string;
 
-/// The ledger with a further entry; `None` if the text is no ledger.
+/// The ledger with a further entry; `None` if the text is no ledger, or would be none with the entry: what
+/// comes from a sandbox may have words that nobody can read.
 #[must_use]
 pub fn add_consent(text: &str, consent: &Consent) -> Option<String> {
     let ledger = parse_consents(text).value?;
@@ -21,15 +22,16 @@ pub fn add_consent(text: &str, consent: &Consent) -> Option<String> {
     let entry = render(consent, newline);
     let mut entries = ledger.entries.iter();
     let next = entries.position(|entry| order(&entry.consent) > order(consent));
-    Some(
-        match next.map(|next| block(text, &ledger.entries, next).start) {
-            Some(at) => format!("{}{entry}{newline}{newline}{}", &text[..at], &text[at..]),
-            None if text.is_empty() => format!("{entry}{newline}"),
-            None if text.ends_with('\n') => format!("{text}{newline}{entry}{newline}"),
-            // A last line without its end stays one.
-            None => format!("{text}{newline}{newline}{entry}"),
-        },
-    )
+    let added = match next.map(|next| block(text, &ledger.entries, next).start) {
+        Some(at) => format!("{}{entry}{newline}{newline}{}", &text[..at], &text[at..]),
+        None if text.is_empty() => format!("{entry}{newline}"),
+        None if text.ends_with('\n') => format!("{text}{newline}{entry}{newline}"),
+        // A last line without its end stays one.
+        None => format!("{text}{newline}{newline}{entry}"),
+    };
+    let read = parse_consents(&added).value?;
+    let at = next.unwrap_or(ledger.entries.len());
+    (read.entries.get(at)?.consent == *consent).then_some(added)
 }
 
 /// The ledger without these targets of an entry, and without the entry if none is left; `None` if the

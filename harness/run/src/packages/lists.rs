@@ -37,7 +37,10 @@ impl Lists {
 
     /// The packets of a package's signature, as any index has them.
     pub(super) fn signature(&self, package: &Digest) -> Option<&[u8]> {
-        let found = self.0.values().filter_map(|list| list.find(package.bytes()));
+        let found = self
+            .0
+            .values()
+            .filter_map(|list| list.find(package.bytes()));
         found.into_iter().find(|signature| !signature.is_empty())
     }
 }

@@ -79,7 +79,7 @@ impl PackageReader {
     pub fn keeping(store: Store) -> Keeping {
         Keeping {
             store,
-            wanted: |path| Role::of_path(path).is_some(),
+            wanted: Role::is_any,
         }
     }
 
@@ -288,4 +288,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-
+#[cfg(test)]
+mod tests;

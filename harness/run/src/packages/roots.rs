@@ -81,9 +81,7 @@ fn root<'g>(
     let (now, given) = (reading.given.now, &reading.given.arrived);
     let beside = || signature_beside(reading, arrived, certificates);
     let lists = |role: Role, indexes: &Indexes| {
-        let leads = |list: &&Arrived| {
-            list.role == role && indexes.contains(list.sha256.bytes())
-        };
+        let leads = |list: &&Arrived| list.role == role && indexes.contains(list.sha256.bytes());
         given.iter().filter(leads).collect()
     };
     let (signature, format, lists) = match arrived.role {
@@ -171,9 +169,8 @@ pub(super) fn index(roots: &[Root<'_>], lists: &Lists, package: &Digest) -> Opti
             continue;
         }
         let (this, known) = (&root.signed, found.map(|known| &known.signature));
-        let is_better = known.is_none_or(|known| {
-            better(known.clone(), this.signature.clone()) != *known
-        });
+        let is_better =
+            known.is_none_or(|known| better(known.clone(), this.signature.clone()) != *known);
         if is_better {
             found = Some(this);
         }

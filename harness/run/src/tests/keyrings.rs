@@ -34,6 +34,7 @@ async fn they_are_kept_in_memory_and_written_nowhere() {
     let cell = stage.cell(plan, [script]);
     let journal = stage.journal();
     let spec = SandboxSpec {
+        traced: true,
         run: journal.run().clone(),
         owner: OwnerId::of("m", 0, std::path::Path::new("/")),
         cell: cell.clone(),

@@ -151,6 +151,7 @@ impl Stage {
             executor: b"executor".as_slice().into(),
             limits: SandboxLimits::default(),
             cell_time: self.cell_time,
+            captures: true,
             keep_failed: self.keep_failed,
             interrupted: self.interrupt.subscribe(),
         };

@@ -92,7 +92,10 @@ async fn an_op_that_fails_is_the_last() {
         .manifest(&[new_file("/half-done")])
         .goodbye();
     let ran = play(plan, script).await;
-    assert_eq!(ran.failures(), ["apply command_failed"]);
+    assert_eq!(
+        ran.failures(),
+        ["apply undeclared_operation", "apply command_failed"]
+    );
     assert_eq!(ran.directives(0), "MCMS");
     let facts = &ran.record.cells[0].facts;
     let manifest = facts
@@ -147,9 +150,12 @@ async fn a_limit_kept_by_the_executor_is_an_end_like_any_other() {
         }]);
     let ran = play(plan, script).await;
     // What the op wrote is in a manifest, so that the engine's list is no surprise.
-    assert_eq!(ran.failures(), ["verify write_limit"]);
+    assert_eq!(
+        ran.failures(),
+        ["verify undeclared_operation", "verify write_limit"]
+    );
     assert_eq!(ran.directives(0), "MCMCMS");
-    assert_eq!(ran.code(), 1);
+    assert_eq!(ran.code(), 7);
 }
 
 #[tokio::test(start_paused = true)]
@@ -180,8 +186,11 @@ async fn what_the_second_apply_changes_is_not_idempotent_whatever_the_op_says() 
         .manifest(&[ManifestLine::Path(assay_testkit::changed("/srv/counter"))])
         .goodbye();
     let ran = play(plan, script).await;
-    assert_eq!(ran.failures(), ["apply_again not_idempotent"]);
-    let failure = ran.outcome().failures().next().expect("a failure");
+    assert_eq!(
+        ran.failures(),
+        ["apply undeclared_operation", "apply_again not_idempotent"]
+    );
+    let failure = ran.outcome().failures().nth(1).expect("a failure");
     assert!(
         failure.message.contains("changed `/srv/counter`"),
         "{}",
@@ -210,9 +219,13 @@ async fn an_op_that_fails_again_still_shows_what_it_changed() {
     let ran = play(plan, script).await;
     assert_eq!(
         ran.failures(),
-        ["apply_again command_failed", "apply_again not_idempotent"]
+        [
+            "apply_again undeclared_operation",
+            "apply_again command_failed",
+            "apply_again not_idempotent"
+        ]
     );
-    assert_eq!(ran.code(), 1);
+    assert_eq!(ran.code(), 7);
 }
 
 #[tokio::test(start_paused = true)]

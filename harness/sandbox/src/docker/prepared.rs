@@ -183,6 +183,7 @@ mod tests {
     #[test]
     fn a_name_says_which_image_and_which_executor() {
         let spec = |image: &str, executor: &[u8]| SandboxSpec {
+            traced: true,
             run: "r-1".parse().expect("a run"),
             owner: OwnerId::of("m", 0, Path::new("/c")),
             cell: "arch:jq".parse().expect("a cell"),

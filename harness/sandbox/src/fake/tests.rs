@@ -71,6 +71,7 @@ fn cell() -> CellId {
 
 fn spec() -> SandboxSpec {
     SandboxSpec {
+        traced: true,
         run: "r-1".parse().expect("a run"),
         owner: OwnerId::of("m", 0, std::path::Path::new("/c")),
         cell: cell(),

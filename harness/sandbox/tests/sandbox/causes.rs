@@ -14,6 +14,7 @@ use crate::fake_engine::{FakeEngine, Fault};
 
 pub(crate) fn spec() -> SandboxSpec {
     SandboxSpec {
+        traced: true,
         run: "r-1".parse().expect("a run"),
         owner: OwnerId::of("m", 0, std::path::Path::new("/c")),
         cell: "debian-12:jq".parse().expect("a cell"),

@@ -44,6 +44,7 @@ impl Real {
         let cache = tempfile::tempdir().expect("a temporary folder");
         let tag = format!("assay-test/{name}:{}", std::process::id());
         let spec = SandboxSpec {
+            traced: true,
             run: format!("test-{name}-{}", std::process::id())
                 .parse()
                 .expect("a run"),

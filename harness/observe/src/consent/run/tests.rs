@@ -289,3 +289,24 @@ fn findings_are_what_is_refused_the_gravest_first() {
     );
     assert_eq!(crate::exit::cell_exit_code(cell, false).number(), 6);
 }
+
+#[test]
+fn an_entry_is_stale_that_no_cell_of_the_run_used() {
+    let mut record = record();
+    // The second cell is of another set on the same target, and has the package already.
+    record.cells[1].facts.cell.target = name("debian-12");
+    bring(&mut record.cells[0], &["docker#1"], &["a.service"]);
+    let used = grants("docker", &["a.service"], &["debian-12"]);
+    let changed = grants("docker", &["b.service"], &["debian-12", "arch"]);
+    let foreign = grants("podman", &["b.service"], &["debian-12"]);
+    let basis = basis(&[used, changed, foreign], &Policy::default());
+    find_stale(&mut record.cells, &basis);
+    for cell in &record.cells {
+        assert_eq!(cell.delta.stale, [1], "{}", cell.facts.cell);
+    }
+    record.cells[0].facts.ended = Some(CellEnded::Cancelled);
+    find_stale(&mut record.cells, &basis);
+    for cell in &record.cells {
+        assert_eq!(cell.delta.stale, [] as [usize; 0], "one did not run whole");
+    }
+}

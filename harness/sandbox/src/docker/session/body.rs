@@ -44,7 +44,10 @@ const CAPABILITIES: [&str; 11] = [
 /// installs the filter at which it is traced, and PID 1 makes systemd's one mount; by `SETPCAP` all of
 /// them are given up before anything of the sandbox runs, with the system calls an engine allows
 /// because of them.
-const STARTING: [&str; 4] = ["SYS_NICE", "SYS_PTRACE", "SYS_ADMIN", "SETPCAP"];
+const STARTING: [&str; 4] = ["SYS_NICE", TRACING, "SYS_ADMIN", "SETPCAP"];
+
+/// What the executor traces by.
+const TRACING: &str = "SYS_PTRACE";
 
 /// Where systemd finds memory instead of the image's folders, and how it is mounted.
 const MEMORY: [(&str, &str); 3] = [
@@ -75,6 +78,12 @@ pub(super) fn executor_archive(executor: &[u8]) -> io::Result<Vec<u8>> {
         archive.append_data(&mut entry, format!("{folder}/{name}"), content)?;
     }
     archive.into_inner()
+}
+
+/// What a sandbox starts with.
+fn capabilities(spec: &SandboxSpec) -> Vec<&'static str> {
+    let all = CAPABILITIES.into_iter().chain(STARTING);
+    all.filter(|name| spec.traced || *name != TRACING).collect()
 }
 
 /// What every sandbox gets; `image` is a name or an id.
@@ -130,7 +139,7 @@ fn host_config(spec: &SandboxSpec) -> HostConfig {
         network_mode: Some("none".to_owned()),
         privileged: Some(false),
         cap_drop: words(&["ALL"]),
-        cap_add: words(&[&CAPABILITIES[..], &STARTING[..]].concat()),
+        cap_add: words(&capabilities(spec)),
         // The executor's standard output is the wire: an engine's copy of it would fill the disk.
         log_config: Some(HostConfigLogConfig {
             typ: Some("none".to_owned()),
@@ -229,6 +238,7 @@ mod tests {
     #[test]
     fn a_sandbox_shares_nothing_with_the_host_and_is_bounded() {
         let spec = SandboxSpec {
+            traced: true,
             run: "r-1".parse().expect("a run"),
             owner: OwnerId::of("m", 0, std::path::Path::new("/c")),
             cell: "arch:jq".parse().expect("a cell"),
