@@ -22,12 +22,14 @@ pub(crate) enum Section {
     Hash,
     /// The runner's memory.
     Memory,
+    /// The page of a hundred cells. After what makes a run of so many.
+    Html,
     /// The suite's times.
     Suite,
 }
 
 /// The word of each section, in the order they are measured.
-const SECTIONS: [(&str, Section); 8] = [
+const SECTIONS: [(&str, Section); 9] = [
     ("cell", Section::Cell),
     ("capture", Section::Capture),
     ("tunnel", Section::Tunnel),
@@ -35,6 +37,7 @@ const SECTIONS: [(&str, Section); 8] = [
     ("check", Section::Check),
     ("hash", Section::Hash),
     ("memory", Section::Memory),
+    ("html", Section::Html),
     ("suite", Section::Suite),
 ];
 
@@ -49,13 +52,14 @@ pub(crate) struct Asked {
     pub(crate) cells: Vec<String>,
     /// Targets of the runs of many cells; empty if none is named.
     pub(crate) on: Vec<String>,
-    /// The journal of a run of the suite that is over.
+    /// The journal of a run that is over: of the suite, or one whose cells the page shows.
     pub(crate) journal: Option<PathBuf>,
 }
 
 impl Asked {
     /// Reads the words after the program's name. Without a section, everything is asked for; a cell
-    /// is one of the section `capture` where that is asked for, else of `cell`, and a journal of `suite`.
+    /// is one of the section `capture` where that is asked for, else of `cell`, and a journal one of `suite`
+    /// unless `html` is asked for.
     pub(crate) fn read(words: impl Iterator<Item = String>) -> Result<Self, Failure> {
         let mut asked = Self {
             sections: BTreeSet::new(),
@@ -77,7 +81,6 @@ impl Asked {
                 "--on" => asked.on.extend(value()?.split(',').map(str::to_owned)),
                 "--journal" => {
                     asked.journal = Some(value()?.into());
-                    asked.sections.insert(Section::Suite);
                 }
                 cell if cell.contains(':') => {
                     asked.cells.push(word);
@@ -92,6 +95,9 @@ impl Asked {
         }
         if !asked.cells.is_empty() && !asked.sections.contains(&Section::Capture) {
             asked.sections.insert(Section::Cell);
+        }
+        if asked.journal.is_some() && !asked.sections.contains(&Section::Html) {
+            asked.sections.insert(Section::Suite);
         }
         if asked.sections.is_empty() {
             asked.sections = SECTIONS.iter().map(|(_, section)| *section).collect();
@@ -128,6 +134,7 @@ mod tests {
             ("debian-12:tree", Section::Cell),
             ("capture debian-12:tree", Section::Capture),
             ("--journal a.jsonl", Section::Suite),
+            ("html --journal a.jsonl", Section::Html),
         ] {
             let sections = read(line).expect("a good line").sections;
             assert_eq!(sections, BTreeSet::from([section]), "{line}");

@@ -3,13 +3,14 @@
 //! Comparisons are paired and of alternating order, figures are medians, and nothing is asserted
 //! of them: the machine decides absolute times. It fails only if something could not be run, or if
 //! what must be the same is not. What is compared with what: [`cell`], [`mod@capture`], [`tunnel`], [`plans`],
-//! [`check`], [`mod@hash`], [`suite`]; why through a cache: [`way_out`].
+//! [`check`], [`mod@hash`], [`html`], [`suite`]; why through a cache: [`way_out`].
 
 mod asked;
 mod capture;
 mod cell;
 mod check;
 mod hash;
+mod html;
 mod journal;
 mod plans;
 mod process;
@@ -73,6 +74,9 @@ async fn bench() -> Result<(), Failure> {
             Section::Check => check::measure(&binary, &project, asked.repeats)?,
             Section::Hash => hash::measure(asked.repeats)?,
             Section::Memory => suite::memory(&binary, &project, &asked.on)?,
+            Section::Html => {
+                html::measure(&binary, &project, asked.repeats, asked.journal.as_deref())?;
+            }
             Section::Suite => {
                 suite::times(&binary, &project, &asked.on, asked.journal.as_deref())?;
             }

@@ -75,10 +75,23 @@ pub(crate) struct Repeated {
 /// Runs a command that must succeed so many times, after one that is not counted: it fills caches.
 /// All must print the same bytes.
 pub(crate) fn repeat(command: &mut Command, repeats: usize) -> Result<Repeated, Failure> {
-    let mut last = run_well(command)?;
+    repeat_by(run_well, command, repeats)
+}
+
+/// The same, of a command that may end as it likes.
+pub(crate) fn repeat_any(command: &mut Command, repeats: usize) -> Result<Repeated, Failure> {
+    repeat_by(run, command.stderr(Stdio::null()), repeats)
+}
+
+fn repeat_by(
+    run: fn(&mut Command) -> Result<Ended, Failure>,
+    command: &mut Command,
+    repeats: usize,
+) -> Result<Repeated, Failure> {
+    let mut last = run(command)?;
     let (mut all, mut peak) = (Vec::new(), last.peak);
     for _ in 0..repeats {
-        let ended = run_well(command)?;
+        let ended = run(command)?;
         if ended.stdout != last.stdout {
             return Err(format!("two runs of `{command:?}` printed different bytes").into());
         }

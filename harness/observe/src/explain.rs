@@ -60,20 +60,18 @@ impl<'f> Explainer<'f> {
         match explanation {
             Explanation::Declared { by, whole: true } => Class::Declared { by: *by },
             // An archive decides what is in it, not what may run as root.
-            Explanation::Declared { by, whole: false } => match operation.kind {
-                Kind::FileWrite { .. } | Kind::FileDelete { .. } => Class::Declared { by: *by },
-                _ => nobody(),
-            },
+            Explanation::Declared { by, whole: false } if is_plain_file(operation) => {
+                Class::Declared { by: *by }
+            }
             Explanation::Payload { package } => accompanying(package),
             Explanation::Script { doer } => self.of_doer(operation, doer),
             // What managers and services note for themselves is never more than a file.
-            Explanation::Manager | Explanation::Others => match operation.kind {
-                Kind::FileWrite { .. } | Kind::FileDelete { .. } => {
-                    Class::Declared { by: operation.op }
-                }
-                _ if self.imports_a_key(operation) => Class::Declared { by: operation.op },
-                _ => nobody(),
-            },
+            Explanation::Manager | Explanation::Others
+                if is_plain_file(operation) || self.imports_a_key(operation) =>
+            {
+                Class::Declared { by: operation.op }
+            }
+            Explanation::Declared { .. } | Explanation::Manager | Explanation::Others => nobody(),
             Explanation::Unexplained { why } => Class::Undeclared { why: why.clone() },
         }
     }
@@ -95,10 +93,8 @@ impl<'f> Explainer<'f> {
         match doer {
             Doer::Script { package, .. } => accompanying(package),
             Doer::Manager { .. } | Doer::Op { .. } | Doer::User { .. } | Doer::Unknown => {
-                let why = match operation.kind.name() {
-                    KindName::CaptureGap => Why::Capture,
-                    _ => Why::Nobody,
-                };
+                let is_gap = operation.kind.name() == KindName::CaptureGap;
+                let why = if is_gap { Why::Capture } else { Why::Nobody };
                 Class::Undeclared { why }
             }
         }
@@ -123,6 +119,13 @@ fn accompanying(package: &str) -> Class {
     Class::Accompanying {
         package: package.to_owned(),
     }
+}
+
+fn is_plain_file(operation: &PrivilegedOperation) -> bool {
+    matches!(
+        operation.kind,
+        Kind::FileWrite { .. } | Kind::FileDelete { .. }
+    )
 }
 
 fn nobody() -> Class {

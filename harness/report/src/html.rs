@@ -35,11 +35,13 @@ use base64::Engine as _;
 
 use self::detail::Detail;
 use self::page::Page;
-use self::review::Review;
+use crate::screen::Screen;
 use crate::words::{counts_in_words, snapshot_differs};
 
 /// Most bytes of a page. What is beyond is left out, of the longest cells first, and counted.
 const MAX_BYTES: usize = 5_000_000;
+/// Cells of which each may take an equal share of the page; of more cells none may take more than that.
+const FEW: usize = 16;
 
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
@@ -49,16 +51,7 @@ const SCRIPT: &str = include_str!("html/page.js");
 /// # Errors
 /// If the writer fails.
 pub fn html(record: &Record, out: &mut dyn Write) -> io::Result<()> {
-    let cells: Vec<Cell<'_>> = record
-        .cells
-        .iter()
-        .enumerate()
-        .map(|(number, record)| Cell {
-            number,
-            record,
-            review: Review::of(record),
-        })
-        .collect();
+    let cells = cells(record);
     let mut page = Page::new(&Detail::LEVELS[0]);
     overview::write(record, &cells, &mut page);
     let mut notes = Page::new(&Detail::LEVELS[0]);
@@ -82,7 +75,17 @@ struct Cell<'r> {
     /// Its position in the record.
     number: usize,
     record: &'r CellRecord,
-    review: Review<'r>,
+    screen: Screen<'r>,
+}
+
+fn cells(record: &Record) -> Vec<Cell<'_>> {
+    let all = record.cells.iter().enumerate();
+    all.map(|(number, cell)| Cell {
+        number,
+        record: cell,
+        screen: Screen::of(record, cell),
+    })
+    .collect()
 }
 
 impl Cell<'_> {
@@ -91,17 +94,25 @@ impl Cell<'_> {
         self.record.facts.sandbox.is_some()
     }
 
-    /// How many things of it somebody has to look at.
-    fn findings(&self) -> usize {
-        self.review.undeclared.len() + self.review.wanting.len() + self.record.gaps.len()
+    /// True if it did something above what is ordinary, or is said to.
+    fn is_privileged(&self) -> bool {
+        let screen = &self.screen;
+        let all = [
+            &screen.undeclared,
+            &screen.refused,
+            &screen.declared,
+            &screen.accompanying,
+        ];
+        all.iter().any(|items| !items.is_empty())
     }
 
     /// How it stands at a glance: a class of the style sheet, always beside a word.
     fn state(&self) -> &'static str {
         match (self.record.verdict, self.record.outcome.kind()) {
             (Verdict::Differs, _) => "bad",
-            _ if self.findings() > 0 => "bad",
+            _ if !self.screen.undeclared.is_empty() && !self.screen.is_as_expected() => "bad",
             (Verdict::NoResult, _) => "warn",
+            _ if self.screen.is_wrong() && !self.screen.is_as_expected() => "warn",
             (Verdict::AsExpected, _) if snapshot_differs(self.record) => "warn",
             (Verdict::AsExpected, OutcomeKind::Passed) => "good",
             (
@@ -117,27 +128,35 @@ impl Cell<'_> {
     }
 }
 
-/// All cells, the longest in less detail as long as they are more than there is room for.
+/// All cells within so many bytes, the longest in less detail than the others. None takes more than its
+/// share of the room if it were one of a few: so much is written at all, whatever a cell has to say.
 fn fitting(record: &Record, cells: &[Cell<'_>], room: usize) -> Vec<Page> {
+    let most = room / cells.len().clamp(1, FEW);
+    let lowest = Detail::LEVELS.len() - 1;
     let written = |cell: &Cell<'_>, level: usize| {
         let mut page = Page::new(&Detail::LEVELS[level]);
+        page.stop_after(if level < lowest { most } else { usize::MAX });
         cell::write(record, cell, cells.len(), &mut page);
         page
     };
-    let mut pages: Vec<(usize, Page)> = cells.iter().map(|cell| (0, written(cell, 0))).collect();
     let length = |page: &Page| page.as_str().len();
+    // From this level on, the first at which it is short enough.
+    let fits = |cell: &Cell<'_>, from: usize| {
+        let mut pages = (from..lowest).map(|level| (level, written(cell, level)));
+        let found = pages.find(|(_, page)| length(page) <= most);
+        found.unwrap_or_else(|| (lowest, written(cell, lowest)))
+    };
+    let mut pages: Vec<(usize, Page)> = cells.iter().map(|cell| fits(cell, 0)).collect();
     let mut all: usize = pages.iter().map(|(_, page)| length(page)).sum();
     while all > room {
         let can_shrink = pages.iter_mut().enumerate();
-        let can_shrink = can_shrink.filter(|(_, (level, _))| level + 1 < Detail::LEVELS.len());
-        let Some((index, (level, page))) = can_shrink.max_by_key(|(_, (_, page))| length(page))
-        else {
+        let can_shrink = can_shrink.filter(|(_, (level, _))| *level < lowest);
+        let Some((index, shown)) = can_shrink.max_by_key(|(_, (_, page))| length(page)) else {
             break;
         };
-        *level += 1;
-        all -= length(page);
-        *page = written(&cells[index], *level);
-        all += length(page);
+        all -= length(&shown.1);
+        *shown = fits(&cells[index], shown.0 + 1);
+        all += length(&shown.1);
     }
     pages.into_iter().map(|(_, page)| page).collect()
 }

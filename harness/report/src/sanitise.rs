@@ -15,10 +15,16 @@ use std::borrow::Cow;
 /// looked at).
 #[must_use]
 pub fn line(text: &str, max: usize) -> String {
+    // Nearly every text is one of which nothing below would change anything.
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'[';
+    if text.len() <= max && text.bytes().all(plain) {
+        return text.to_owned();
+    }
     let mut out = String::new();
     let mut room = max;
     let mut removed = 0;
     let mut rest = text;
+    let mut buffer = [0; 4];
     while let Some(character) = rest.chars().next() {
         if let Some(after) = control_sequence(rest).filter(|_| removed < MAX_REMOVED) {
             removed += 1;
@@ -28,9 +34,9 @@ pub fn line(text: &str, max: usize) -> String {
         rest = &rest[character.len_utf8()..];
         // Looked for in what is shown: a sequence that is removed brings together what stood around it.
         let shown = if character == '[' && out.ends_with("##") {
-            "\\x5b".to_owned()
+            Cow::Borrowed("\\x5b")
         } else {
-            visible(character)
+            visible(character, &mut buffer)
         };
         let width = shown.chars().count();
         // The last column is kept for the mark, unless this is the end.
@@ -159,16 +165,16 @@ pub fn is_hidden(character: char) -> bool {
         )
 }
 
-fn visible(character: char) -> String {
+fn visible(character: char, buffer: &mut [u8; 4]) -> Cow<'_, str> {
     match character {
-        '\t' => "    ".to_owned(),
-        '\n' => "\\n".to_owned(),
-        '\r' => "\\r".to_owned(),
+        '\t' => Cow::Borrowed("    "),
+        '\n' => Cow::Borrowed("\\n"),
+        '\r' => Cow::Borrowed("\\r"),
         hidden if is_hidden(hidden) && hidden.is_ascii() => {
-            format!("\\x{:02x}", u32::from(hidden))
+            Cow::Owned(format!("\\x{:02x}", u32::from(hidden)))
         }
-        hidden if is_hidden(hidden) => format!("<U+{:04X}>", u32::from(hidden)),
-        plain => plain.to_string(),
+        hidden if is_hidden(hidden) => Cow::Owned(format!("<U+{:04X}>", u32::from(hidden))),
+        plain => Cow::Borrowed(plain.encode_utf8(buffer)),
     }
 }
 

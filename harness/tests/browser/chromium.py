@@ -31,11 +31,13 @@ class Failed(Exception):
 
 
 class Browser:
-    """A browser with one page. Whatever the page asks for and says on its console is kept."""
+    """A browser with one page. Whatever the page asks for, and says on its console, is kept."""
 
-    def __init__(self, program="chromium", seconds=30):
+    def __init__(self, program="chromium", seconds=120):
         self.seconds = seconds
         self.requests = []
+        self.urls = {}
+        self.blocked = set()
         self.console = []
         self.exceptions = []
         self.events = []
@@ -117,7 +119,10 @@ class Browser:
         message = json.loads(line)
         method, params = message.get("method"), message.get("params", {})
         if method == "Network.requestWillBeSent":
+            self.urls[params["requestId"]] = params["request"]["url"]
             self.requests.append(params["request"]["url"])
+        elif method == "Network.loadingFailed" and params.get("blockedReason"):
+            self.blocked.add(self.urls.get(params["requestId"]))
         elif method == "Runtime.consoleAPICalled":
             self.console.append(" ".join(str(one.get("value")) for one in params["args"]))
         elif method == "Log.entryAdded":
@@ -144,6 +149,10 @@ class Browser:
         """`light` or `dark`, as a person's system says."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=features)
+
+    def media(self, name):
+        """What the page is shown on: `print`, or as usual."""
+        self.call("Emulation.setEmulatedMedia", media=name, features=[])
 
     def scripts(self, allowed):
         """Whether scripts run."""

@@ -70,13 +70,13 @@ fn summary(cell: &Cell<'_>, page: &mut Page) {
     page.markup("<span class=\"meta\">");
     let counts = [
         (
-            cell.review.undeclared.len(),
+            cell.screen.undeclared.len(),
             "not declared",
             "not declared",
             "flag bad",
         ),
         (
-            cell.review.wanting.len(),
+            cell.screen.refused.len(),
             "needs consent",
             "need consent",
             "flag warn",
@@ -144,15 +144,13 @@ fn outcome(record: &Record, cell: &Cell<'_>, page: &mut Page) {
     }
     let why = because(&known.outcome);
     if known.outcome.failures().next().is_none() && !why.is_empty() {
-        page.markup("<p>").text_up_to(MESSAGE, why).markup("</p>\n");
+        page.markup("<p>").prose(why).markup("</p>\n");
     }
     if let Outcome::Infra {
         hint: Some(hint), ..
     } = &known.outcome
     {
-        page.markup("<p>")
-            .text_up_to(MESSAGE, hint)
-            .markup("</p>\n");
+        page.markup("<p>").prose(hint).markup("</p>\n");
     }
     let again = format!("assay test {}", selection(record, known));
     page.markup("<p>Again: <code class=\"copy\">")
@@ -164,8 +162,7 @@ fn failure(cell: &Cell<'_>, failure: &Failure, page: &mut Page) {
     page.markup("<dl>\n");
     for (name, text) in failure_in_words(cell.record, failure) {
         page.markup("<dt>").markup(name).markup("</dt><dd>");
-        page.text_up_to(page.detail.command.max(MESSAGE), text)
-            .markup("</dd>\n");
+        page.prose(text).markup("</dd>\n");
     }
     page.markup("</dl>\n");
     for lines in fallbacks(cell.record, failure, MESSAGE) {

@@ -79,14 +79,9 @@ fn one(cell: &Cell<'_>, lab: bool, page: &mut Page) {
         format!("{} {word}", sign(cell.record)),
     );
     let counts = [
-        (cell.review.undeclared.len(), "undeclared", "undeclared"),
-        (cell.review.wanting.len(), "needs consent", "need consent"),
+        (cell.screen.undeclared.len(), "undeclared", "undeclared"),
+        (cell.screen.refused.len(), "needs consent", "need consent"),
         (cell.record.gaps.len(), "gap", "gaps"),
-        (
-            usize::from(snapshot_differs(cell.record)),
-            "plan differs",
-            "plans differ",
-        ),
     ];
     for (count, one, many) in counts {
         if count > 0 {
@@ -94,6 +89,9 @@ fn one(cell: &Cell<'_>, lab: bool, page: &mut Page) {
                 .counted(count as u64, one, many)
                 .markup("</small>");
         }
+    }
+    if snapshot_differs(cell.record) {
+        page.markup("<small>plan differs</small>");
     }
     page.markup("</td>");
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use assay_observe::Record;
 
 use super::page::Page;
+use crate::screen::stale;
 use crate::words::{cell_title, harness_in_words, key_in_words, keys};
 
 /// Most notes of one kind.
@@ -31,7 +32,7 @@ pub(super) fn write(record: &Record, page: &mut Page) {
         ("Attempts that broke off", broken_off(record)),
         ("Images", lab),
         ("Added by the harness", added(record)),
-        ("Consents that nothing used", stale(record)),
+        ("Consents that nothing used", unused(record)),
     ] {
         list(title, notes, page);
     }
@@ -128,29 +129,16 @@ fn of_images(record: &Record) -> Notes {
 }
 
 /// Entries of the ledger for what ran here that nothing used.
-fn stale(record: &Record) -> Notes {
-    let mut notes = Notes::new();
-    let Some(basis) = &record.run.start.consents else {
-        return notes;
-    };
-    for cell in &record.cells {
-        for consent in cell
-            .delta
-            .stale
-            .iter()
-            .filter_map(|entry| basis.ledger.get(*entry))
-        {
-            let says = format!(
-                "{}: {} {}, granted by {} on {}",
-                consent.recipe, consent.kind, consent.subject, consent.by, consent.on
-            );
-            notes
-                .entry(says)
-                .or_default()
-                .insert(cell.facts.cell.target.to_string());
-        }
-    }
-    notes
+fn unused(record: &Record) -> Notes {
+    let all = stale(record).into_iter();
+    all.map(|(consent, targets)| {
+        let says = format!(
+            "{}: {} {}, granted by {} on {}",
+            consent.recipe, consent.kind, consent.subject, consent.by, consent.on
+        );
+        (says, targets.iter().map(ToString::to_string).collect())
+    })
+    .collect()
 }
 
 fn added(record: &Record) -> Notes {

@@ -1,98 +1,96 @@
 //! Privileged operations as rows of a table: how grave, what, where, by whom.
 
-use assay_observe::delta::{Class, Why};
+use assay_observe::delta::Class;
 use assay_observe::observed::ObservedOperation;
 use assay_observe::risk::Risk;
-use assay_wire::privileged::{Actor, KindName, PrivilegedOperation};
+use assay_wire::privileged::{Actor, PrivilegedOperation};
 use assay_wire::program::Pass;
 
 use super::page::{Anchor, Page};
 use super::{Cell, ops};
 use crate::sanitise;
+use crate::words::{what, why_in_words};
 
-/// How many columns [`HEAD`] has.
-pub(super) const COLUMNS: &str = "5";
-
-/// The head of a table of operations.
-pub(super) const HEAD: &str = "<thead><tr><th scope=\"col\">Risk</th><th scope=\"col\">Operation</th><th scope=\"col\">Step</th><th scope=\"col\">By</th><th scope=\"col\"><abbr title=\"MITRE ATT&amp;CK: what the kind can be used for, not that it was\">ATT&amp;CK</abbr></th></tr></thead>\n";
+/// How many columns a table of operations has.
+pub(super) const COLUMNS: &str = "4";
 
 /// Most characters of what a program is called by in a table.
 const WHO: usize = 80;
 /// Most characters of what was and is.
 const STATE: usize = 200;
 
-/// One operation, with what is said of it here.
-pub(super) struct Row<'r> {
-    pub(super) risk: Risk,
-    pub(super) operation: &'r PrivilegedOperation,
-    pub(super) attack: Option<&'static str>,
-    /// Names and texts.
-    pub(super) says: Vec<(&'static str, String)>,
-    /// What it is made of, by kind.
-    pub(super) set: Option<Vec<(KindName, String)>>,
+/// What stands beside an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// The steps it belongs to, where there are several.
+    Step,
+    /// Who did it, where the step is known.
+    By,
 }
 
-impl Row<'_> {
-    /// Writes it as a row.
-    pub(super) fn write(&self, cell: &Cell<'_>, page: &mut Page) {
-        let operation = self.operation;
-        page.markup("<tr><td>");
-        risk(self.risk, page);
-        page.markup("</td><td class=\"what\">");
-        what(operation, page);
-        for (kind, names) in self.set.iter().flatten() {
-            field(kind.as_str(), names, page);
-        }
-        let states = [("was", &operation.before), ("is", &operation.after)];
-        for (name, state) in states {
-            if let Some(state) = state {
-                field(name, state, page);
-            }
-        }
-        for (name, text) in &self.says {
-            field(name, text, page);
-        }
-        evidence(operation, page);
-        page.markup("</td><td class=\"step\">");
-        place(cell, operation, page);
-        page.markup("</td><td class=\"by\">");
-        who(operation, page);
-        page.markup("</td><td>");
-        page.markup(self.attack.unwrap_or("–"))
-            .markup("</td></tr>\n");
-    }
+/// The head of a table of operations.
+pub(super) fn head(beside: Beside, page: &mut Page) {
+    page.markup("<thead><tr><th scope=\"col\">Risk</th><th scope=\"col\">Operation</th><th scope=\"col\">")
+        .markup(match beside {
+            Beside::Step => "Step",
+            Beside::By => "By",
+        })
+        .markup("</th><th scope=\"col\"><abbr title=\"MITRE ATT&amp;CK: what the kind can be used for, not that it was\">ATT&amp;CK</abbr></th></tr></thead>\n");
 }
 
-/// One that was seen.
-pub(super) fn seen(cell: &Cell<'_>, seen: &ObservedOperation, page: &mut Page) {
-    let mut says = Vec::new();
+/// One that was seen, as a row of its op.
+pub(super) fn seen(seen: &ObservedOperation, page: &mut Page) {
+    let operation = &seen.operation;
+    page.markup("<tr><td>");
+    risk(seen.risk, page);
+    page.markup("</td><td class=\"what\">");
+    page.element("b", "kind", operation.kind.name().as_str())
+        .markup(" ");
+    page.element("code", "subject", what(operation));
     match &seen.class {
-        Class::Declared { by } => says.push(("declared", format!("by op {by}"))),
-        Class::Accompanying { package } => says.push(("comes with", package.clone())),
-        Class::Undeclared { why } => says.push(("why", why_in_words(why))),
+        Class::Declared { by } => field("declared", &format!("by op {by}"), page),
+        Class::Accompanying { package } => field("comes with", package, page),
+        Class::Undeclared { why } => {
+            page.markup("<span class=\"field undeclared\"><b>not declared</b> ")
+                .prose(why_in_words(why))
+                .markup("</span>");
+        }
     }
-    if seen.count > 1 {
-        says.push(("seen", format!("{} times", seen.count)));
+    states(operation, page);
+    let evidence = &operation.evidence;
+    if !evidence.argv.is_empty() {
+        page.markup("<span class=\"field\"><i>runs</i> ")
+            .command(&evidence.argv)
+            .markup("</span>");
     }
-    match seen.pass {
-        Pass::First => {}
-        Pass::Second => says.push(("when", "in the second apply".to_owned())),
+    let path = evidence.path.as_ref();
+    if let Some(path) = path.filter(|path| !operation.subject.contains(path.as_str())) {
+        field("file", path, page);
     }
-    Row {
-        risk: seen.risk,
-        operation: &seen.operation,
-        attack: seen.attack,
-        says,
-        set: None,
+    if let Some(url) = &evidence.url {
+        field("from", url, page);
     }
-    .write(cell, page);
+    let pass = match seen.pass {
+        Pass::First => None,
+        Pass::Second => Some("in the second apply"),
+    };
+    let times = (seen.count > 1).then(|| format!("{} times", seen.count));
+    let times = times.as_deref();
+    for says in pass.into_iter().chain(times) {
+        field("seen", says, page);
+    }
+    page.markup("</td><td class=\"by\">");
+    who(operation, page);
+    page.markup("</td>");
+    attack(seen.attack, page);
+    page.markup("</tr>\n");
 }
 
 /// How many rows are left out.
 pub(super) fn more(left_out: usize, page: &mut Page) {
     page.more(
         left_out,
-        "<tr><td></td><td class=\"line\" colspan=\"4\">",
+        "<tr><td></td><td class=\"line\" colspan=\"3\">",
         "</td></tr>\n",
     );
 }
@@ -124,23 +122,36 @@ pub(super) fn risk(risk: Risk, page: &mut Page) {
         .markup("</span>");
 }
 
-/// Kind and subject.
-pub(super) fn what(operation: &PrivilegedOperation, page: &mut Page) {
-    page.element("b", "kind", operation.kind.name().as_str());
-    page.markup(" <code class=\"subject\">")
-        .text(&operation.subject)
-        .markup("</code>");
+/// What it changed from and to.
+pub(super) fn states(operation: &PrivilegedOperation, page: &mut Page) {
+    let states = [("was", &operation.before), ("is", &operation.after)];
+    for (name, state) in states {
+        if let Some(state) = state {
+            field(name, state, page);
+        }
+    }
 }
 
-/// Why nothing explains it.
-pub(super) fn why_in_words(why: &Why) -> String {
-    match why {
-        Why::Nobody => "no step declares it and no package brings it".to_owned(),
-        Why::Differs { package } => format!("the package {package} has it otherwise"),
-        Why::NotItsOwn { package } => {
-            format!("a script of {package} changed what is not its own")
-        }
-        Why::Capture => "it could not be captured, or would keep others from being".to_owned(),
+/// What attackers' use of the kind is called, as the last cell of a row.
+pub(super) fn attack(technique: Option<&'static str>, page: &mut Page) {
+    match technique {
+        Some(technique) => page.markup("<td>").markup(technique),
+        None => page.markup("<td class=\"none\">–"),
+    };
+    page.markup("</td>");
+}
+
+/// Where an operation belongs, as the way to its op.
+pub(super) fn place(
+    cell: &Cell<'_>,
+    operation: &PrivilegedOperation,
+    words: &str,
+    page: &mut Page,
+) {
+    if ops::is_shown(cell, operation.op, page) {
+        page.link(Anchor::Op(cell.number, operation.op), words);
+    } else {
+        page.text(words);
     }
 }
 
@@ -151,40 +162,6 @@ fn field(name: &'static str, text: &str, page: &mut Page) {
     page.text_up_to(STATE, text).markup("</span>");
 }
 
-fn evidence(operation: &PrivilegedOperation, page: &mut Page) {
-    let shown = &operation.evidence;
-    if !shown.argv.is_empty() {
-        page.markup("<span class=\"field\"><i>runs</i> ")
-            .command(&shown.argv)
-            .markup("</span>");
-    }
-    let path = shown
-        .path
-        .as_ref()
-        .filter(|path| !operation.subject.contains(path.as_str()));
-    if let Some(path) = path {
-        field("file", path, page);
-    }
-    if let Some(url) = &shown.url {
-        field("from", url, page);
-    }
-}
-
-/// The steps, and the way to the op.
-fn place(cell: &Cell<'_>, operation: &PrivilegedOperation, page: &mut Page) {
-    let steps = operation.steps.iter().map(ToString::to_string);
-    let steps = steps.collect::<Vec<_>>().join(", ");
-    let place = match steps.is_empty() {
-        true => format!("op {}", operation.op),
-        false => steps,
-    };
-    if ops::is_shown(cell, operation.op, page) {
-        page.link(Anchor::Op(cell.number, operation.op), place);
-    } else {
-        page.text(place);
-    }
-}
-
 /// The script of a package, else the program, else nobody that was traced.
 fn who(operation: &PrivilegedOperation, page: &mut Page) {
     match &operation.actor {
@@ -193,11 +170,13 @@ fn who(operation: &PrivilegedOperation, page: &mut Page) {
             argv,
             ..
         }) => {
-            page.text(format!("{} {}", script.package, script.script));
-            let command = sanitise::command(argv, WHO);
-            page.markup("<span class=\"field\"><code>")
-                .text_up_to(WHO, command)
-                .markup("</code></span>");
+            page.text(format!("{} of {}", script.script, script.package));
+            if !argv.is_empty() {
+                let command = sanitise::command(argv, WHO);
+                page.markup("<span class=\"field\"><code>")
+                    .text_up_to(WHO, command)
+                    .markup("</code></span>");
+            }
         }
         Some(actor) => {
             let command = sanitise::command(&actor.argv, WHO);

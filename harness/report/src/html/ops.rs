@@ -9,8 +9,9 @@ use assay_wire::event::{Ending, ManifestPoint};
 use assay_wire::plan::{Action, Disposition, Expects, Guard, Op, PlannedStep, Privilege};
 use assay_wire::program::{Pass, USER};
 
+use super::operations::{self, Beside};
 use super::page::{Anchor, Page};
-use super::{Cell, files, operations, processes};
+use super::{Cell, files, processes};
 use crate::words::{ending_in_words, last_lines, seconds};
 
 /// Most characters of a line of output.
@@ -130,11 +131,9 @@ fn class_of(op: &Op, ending: &Ending) -> &'static str {
 }
 
 fn meta(cell: &Cell<'_>, op: &Op, known: Option<&OpFacts>, page: &mut Page) {
-    let undeclared = cell
-        .review
-        .undeclared
-        .iter()
-        .filter(|seen| seen.operation.op == op.id)
+    let seen = cell.record.observed.operations.iter();
+    let undeclared = seen
+        .filter(|seen| seen.operation.op == op.id && seen.class.is_undeclared())
         .count();
     if undeclared > 0 {
         page.markup("<span class=\"flag bad\">")
@@ -246,10 +245,10 @@ fn output(performance: &Performance, page: &mut Page) {
         page.markup("<details class=\"output\"><summary>")
             .markup(name)
             .markup(" <span class=\"n\">");
-        page.number(captured.bytes)
-            .markup(" bytes, the last ")
-            .count(lines.len());
-        page.markup(" lines</span></summary>\n<pre>")
+        page.counted(captured.bytes, "byte", "bytes")
+            .markup(", the last ")
+            .counted(lines.len() as u64, "line", "lines")
+            .markup("</span></summary>\n<pre>")
             .lines(&lines)
             .markup("</pre></details>\n");
     }
@@ -269,14 +268,18 @@ fn seen(cell: &Cell<'_>, op: &Op, page: &mut Page) {
     if all.is_empty() && folded.is_empty() {
         return;
     }
-    page.markup("<details class=\"seen\"><summary>Operations <span class=\"n\">")
-        .count(all.len());
+    page.markup("<details class=\"seen\"><summary>Operations <span class=\"n\">");
+    match all.is_empty() {
+        true => page.markup("ordinary ones"),
+        false => page.count(all.len()),
+    };
     page.markup("</span></summary>\n");
     if !all.is_empty() {
         page.markup("<table class=\"operations\">\n<caption>What only root may do, as it was seen</caption>\n");
-        page.markup(operations::HEAD).markup("<tbody>\n");
+        operations::head(Beside::By, page);
+        page.markup("<tbody>\n");
         let left = page.each(&all, page.detail.operations, |page, seen| {
-            operations::seen(cell, seen, page)
+            operations::seen(seen, page);
         });
         operations::more(left, page);
         page.markup("</tbody>\n</table>\n");

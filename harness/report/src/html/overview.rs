@@ -12,9 +12,11 @@ use assay_wire::lock::Network;
 use assay_wire::privileged::KindName;
 
 use super::page::{Anchor, Page};
-use super::{Cell, matrix, operations, review, timeline};
+use super::{Cell, matrix, operations, timeline};
+use crate::screen::ledger;
 use crate::words::{
     Counts, because, cell_title, counts_in_words, headline, plural, snapshot_differs,
+    standing_in_words, why_in_words,
 };
 
 /// Cells named beside one finding.
@@ -118,8 +120,8 @@ fn stand_ins(record: &Record, page: &mut Page) {
 
 fn tiles(record: &Record, cells: &[Cell<'_>], page: &mut Page) {
     let counts = Counts::of(record);
-    let undeclared: usize = cells.iter().map(|cell| cell.review.undeclared.len()).sum();
-    let wanting: usize = cells.iter().map(|cell| cell.review.wanting.len()).sum();
+    let undeclared: usize = cells.iter().map(|cell| cell.screen.undeclared.len()).sum();
+    let refused: usize = cells.iter().map(|cell| cell.screen.refused.len()).sum();
     let gaps: usize = record.cells.iter().map(|cell| cell.gaps.len()).sum();
     let failed = counts.failed + counts.unexpected;
     let no_result = counts.infra + counts.not_run + counts.cancelled;
@@ -131,7 +133,7 @@ fn tiles(record: &Record, cells: &[Cell<'_>], page: &mut Page) {
             "operations not declared",
             "bad",
         ),
-        (wanting, "needs consent", "need consent", "warn"),
+        (refused, "needs consent", "need consent", "warn"),
         (gaps, "gap in capture", "gaps in capture", "bad"),
         (
             failed,
@@ -166,7 +168,7 @@ fn findings(record: &Record, cells: &[Cell<'_>], page: &mut Page) {
     page.markup("<section id=\"findings\">\n<h2>What to look at</h2>\n");
     let before = page.as_str().len();
     undeclared(cells, page);
-    wanting(record, cells, page);
+    refused(record, cells, page);
     not_as_expected(record, page);
     if page.as_str().len() == before {
         page.markup("<p class=\"nothing good\"><b>✓ Nothing.</b> Every cell ended as expected; nothing was seen that is not declared or does not come with a package, and nothing lacks a consent.</p>\n");
@@ -183,48 +185,51 @@ type Subjects<'r> = BTreeMap<&'r str, BTreeSet<usize>>;
 fn undeclared(cells: &[Cell<'_>], page: &mut Page) {
     let mut all: BTreeMap<Alike, Subjects<'_>> = BTreeMap::new();
     for cell in cells {
-        for seen in &cell.review.undeclared {
-            let why = match &seen.class {
-                Class::Undeclared { why } => operations::why_in_words(why),
-                Class::Declared { .. } | Class::Accompanying { .. } => String::new(),
+        for seen in &cell.record.observed.operations {
+            let Class::Undeclared { why } = &seen.class else {
+                continue;
             };
-            let alike = (seen.risk, seen.operation.kind.name(), why);
+            let alike = (seen.risk, seen.operation.kind.name(), why_in_words(why));
             let subjects = all.entry(alike).or_default();
-            subjects
-                .entry(&seen.operation.subject)
-                .or_default()
-                .insert(cell.number);
+            let seen_in = subjects.entry(&seen.operation.subject).or_default();
+            seen_in.insert(cell.number);
         }
     }
     table("bad", "Not declared", all, cells, page);
 }
 
-fn wanting(record: &Record, cells: &[Cell<'_>], page: &mut Page) {
+fn refused(record: &Record, cells: &[Cell<'_>], page: &mut Page) {
     let mut all: BTreeMap<Alike, Subjects<'_>> = BTreeMap::new();
-    let mut recipes: BTreeSet<&str> = BTreeSet::new();
     for cell in cells {
-        for one in &cell.review.wanting {
-            let says = review::standing_in_words(one.standing, review::ledger(record));
-            let alike = (one.risk, one.operation.kind.name(), says);
+        for item in &cell.screen.refused {
+            let says = item
+                .standing
+                .map(|standing| standing_in_words(standing, ledger(record)));
+            let kind = item.operation.kind.name();
+            let alike = (item.line.risk, kind, says.unwrap_or_default());
             let subjects = all.entry(alike).or_default();
-            subjects
-                .entry(&one.operation.subject)
-                .or_default()
-                .insert(cell.number);
-            if one.standing.can_be_granted() {
-                recipes.extend(one.recipes(cell));
-            }
+            let seen_in = subjects.entry(&item.operation.subject).or_default();
+            seen_in.insert(cell.number);
         }
     }
     table("warn", "Needs consent", all, cells, page);
-    if !recipes.is_empty() {
-        page.markup("<p>To grant it, after it has shown what that is: <code class=\"copy\">assay consent grant ");
-        for recipe in recipes.iter().take(FINDINGS) {
-            page.text(recipe).markup(" ");
+    let mut grants: Vec<String> = Vec::new();
+    for grant in cells.iter().filter_map(|cell| cell.screen.grant(record)) {
+        if !grants.contains(&grant) {
+            grants.push(grant);
         }
-        page.markup("--from ").text(record.run.id.as_str());
-        page.markup(" --note &#39;why it is right&#39;</code></p>\n");
     }
+    if grants.is_empty() {
+        return;
+    }
+    page.markup("<p>Each shows what that is, then grants it:</p>\n<ul class=\"grants\">\n");
+    let left = page.each(&grants, FINDINGS, |page, grant| {
+        page.markup("<li><code class=\"copy\">")
+            .text(grant)
+            .markup("</code></li>\n");
+    });
+    page.more(left, "<li>", "</li>\n");
+    page.markup("</ul>\n");
 }
 
 fn table(
@@ -269,8 +274,9 @@ fn table(
             page.markup("</td><td class=\"what\">")
                 .element("b", "kind", kind.as_str());
             some_then_all(subjects, page);
-            page.element("span", "field", says)
-                .markup("</td><td class=\"cells\">");
+            page.markup("<span class=\"field\">")
+                .prose(says)
+                .markup("</span></td><td class=\"cells\">");
             let seen_in: Vec<usize> = seen_in.iter().copied().collect();
             let left = page.each(&seen_in, CELLS, |page, cell| {
                 let name = cells[*cell].record.facts.cell.to_string();

@@ -124,18 +124,17 @@ fn signature(what: &'static str, signature: &Signature, page: &mut Page) {
 
 fn table(packages: &[&PackageFact], room: &mut usize, page: &mut Page) {
     page.markup("<table>\n<caption>What it covers</caption>\n<thead><tr>");
-    for name in [
-        "Package",
-        "Version",
-        "Step",
-        "Paths as it has them",
-        "Scripts that ran",
-        "sha256",
-    ] {
+    for name in ["Package", "Version", "Step"] {
         page.markup("<th scope=\"col\">")
             .markup(name)
             .markup("</th>");
     }
+    for name in ["Paths as it has them", "Scripts that ran"] {
+        page.markup("<th scope=\"col\" class=\"number\">")
+            .markup(name)
+            .markup("</th>");
+    }
+    page.markup("<th scope=\"col\">sha256</th>");
     page.markup("</tr></thead>\n<tbody>\n");
     let most = *room;
     let left = page.each(packages, most, |page, package| row(package, page));

@@ -128,10 +128,10 @@
     act();
   });
 
-  // On paper every cell shows what the style sheet leaves of it, also where it cannot unfold anything.
+  // On paper what needs a look is open, also where the style sheet cannot unfold anything.
   let folded = [];
   addEventListener("beforeprint", () => {
-    folded = cells.filter((cell) => !cell.open);
+    folded = cells.filter((cell) => !cell.open && cell.matches(".bad, .warn"));
     for (const cell of folded) cell.open = true;
   });
   addEventListener("afterprint", () => { for (const cell of folded) cell.open = false; });

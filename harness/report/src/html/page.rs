@@ -14,6 +14,8 @@ use crate::sanitise;
 
 /// Most characters of a line, unless somebody asks for another bound.
 const LINE: usize = 300;
+/// Most characters of a sentence.
+const PROSE: usize = 1000;
 
 /// A place of the page that something leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub(super) struct Page {
     text: String,
     /// How much of everything is shown.
     pub(super) detail: &'static Detail,
+    /// Bytes after which no further row is written.
+    most: usize,
 }
 
 impl Page {
@@ -38,7 +42,13 @@ impl Page {
         Self {
             text: String::new(),
             detail,
+            most: usize::MAX,
         }
+    }
+
+    /// Spares whoever throws away what is longer than this the work: no list goes on beyond it.
+    pub(super) fn stop_after(&mut self, bytes: usize) {
+        self.most = bytes;
     }
 
     /// Markup of ours.
@@ -56,7 +66,12 @@ impl Page {
     pub(super) fn text_up_to(&mut self, most: usize, text: impl AsRef<str>) -> &mut Self {
         // What a terminal would obey is no more welcome here: directions and invisible characters deceive
         // readers of a page just as well.
-        for character in sanitise::line(text.as_ref(), most).chars() {
+        let shown = sanitise::line(text.as_ref(), most);
+        if !shown.contains(['&', '<', '>', '"', '\'']) {
+            self.text.push_str(&shown);
+            return self;
+        }
+        for character in shown.chars() {
             match character {
                 '&' => self.text.push_str("&amp;"),
                 '<' => self.text.push_str("&lt;"),
@@ -65,6 +80,27 @@ impl Page {
                 '\'' => self.text.push_str("&#39;"),
                 plain => self.text.push(plain),
             }
+        }
+        self
+    }
+
+    /// A sentence in which names stand between backticks, which become code. Backticks of others change what
+    /// is code and nothing else.
+    pub(super) fn prose(&mut self, text: impl AsRef<str>) -> &mut Self {
+        let shown = sanitise::line(text.as_ref(), PROSE);
+        let mut parts = shown.split('`').peekable();
+        let mut is_code = false;
+        while let Some(part) = parts.next() {
+            // The last part is behind every backtick: what one opened and none closed is no code.
+            match is_code && parts.peek().is_some() {
+                true => self
+                    .markup("<code>")
+                    .text_up_to(PROSE, part)
+                    .markup("</code>"),
+                false if is_code => self.markup("`").text_up_to(PROSE, part),
+                false => self.text_up_to(PROSE, part),
+            };
+            is_code = !is_code;
         }
         self
     }
@@ -160,10 +196,15 @@ impl Page {
         most: usize,
         mut write: impl FnMut(&mut Self, &T),
     ) -> usize {
+        let mut written = 0;
         for one in all.iter().take(most) {
+            if self.text.len() > self.most {
+                break;
+            }
             write(self, one);
+            written += 1;
         }
-        all.len().saturating_sub(most)
+        all.len() - written
     }
 
     /// Says how many are left out, if any are, between these.
@@ -231,12 +272,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_stands_between_backticks_is_code() {
+        for (text, markup) in [
+            (
+                "by `sh -c <x>`, again",
+                "by <code>sh -c &lt;x&gt;</code>, again",
+            ),
+            ("`a` `b`", "<code>a</code> <code>b</code>"),
+            ("one ` alone", "one ` alone"),
+            ("`a` and `b", "<code>a</code> and `b"),
+        ] {
+            let mut page = Page::new(&Detail::LEVELS[0]);
+            assert_eq!(page.prose(text).as_str(), markup);
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_is_markup(text in any::<String>(), tricky in "[<>&\"'`= /\u{0}\u{1b}\u{202e}a-z]{0,60}") {
             for text in [text, tricky] {
                 let mut page = Page::new(&Detail::LEVELS[0]);
-                page.text(&text).command(&[&text]).lines(std::slice::from_ref(&text));
+                page.text(&text).prose(&text).command(&[&text]).lines(std::slice::from_ref(&text));
                 let ours = page.as_str().replace("<code>", "").replace("</code>", "");
                 prop_assert!(!ours.contains(['<', '>', '"', '\'']), "{ours}");
                 prop_assert!(!ours.chars().any(|c| c != '\n' && is_hidden(c)), "{ours}");
