@@ -120,12 +120,10 @@ fn of_entry(entry: &Entry) -> Vec<Notable> {
 #[cfg(test)]
 mod tests {
     use assay_testkit::log::file;
-    use assay_testkit::{Log, PlanBuilder, added, changed, removed};
+    use assay_testkit::{added, changed, removed};
     use assay_wire::digest::Digest;
-    use assay_wire::event::{CellEnded, ManifestPoint};
 
     use super::*;
-    use crate::fold;
     use Notable::{Capabilities, Configuration, Setgid, Setuid, WorldWritable};
 
     fn new(path: &str, kind: EntryKind, mode: u32) -> PathChange {

@@ -123,9 +123,11 @@ impl<'r> Finding<'r> {
 }
 
 fn undeclared<'r>(cell: &'r CellRecord, item: &Item<'r>) -> Finding<'r> {
-    let (rule, what) = match item.operation.kind.name() {
-        KindName::CaptureGap => (Rule::Gap, GAP.to_owned()),
-        kind => (Rule::Undeclared(kind), format!("{kind} is not declared")),
+    let kind = item.operation.kind.name();
+    let (rule, what) = if kind == KindName::CaptureGap {
+        (Rule::Gap, GAP.to_owned())
+    } else {
+        (Rule::Undeclared(kind), format!("{kind} is not declared"))
     };
     let expected = expected(cell);
     // Not even what is ordinary is a trifle where nothing explains it.
