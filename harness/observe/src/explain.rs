@@ -21,7 +21,7 @@ mod sets;
 use std::collections::BTreeMap;
 
 use assay_wire::plan::OpId;
-use assay_wire::privileged::{Kind, KindName, PrivilegedOperation};
+use assay_wire::privileged::{Kind, PrivilegedOperation};
 use assay_wire::trace::TracedProgram;
 
 use crate::delta::{Class, Why};
@@ -91,16 +91,14 @@ impl<'f> Explainer<'f> {
         self.of_doer(operation, &doer)
     }
 
+    /// What bears on the capture itself is nobody's to do, whoever does it.
     fn of_doer(&self, operation: &PrivilegedOperation, doer: &Doer) -> Class {
+        if let Kind::CaptureGap { .. } | Kind::Ptrace { .. } = operation.kind {
+            return Class::Undeclared { why: Why::Capture };
+        }
         match doer {
             Doer::Script { package, .. } => accompanying(package),
-            Doer::Manager { .. } | Doer::Op { .. } | Doer::User { .. } | Doer::Unknown => {
-                let why = match operation.kind.name() {
-                    KindName::CaptureGap => Why::Capture,
-                    _ => Why::Nobody,
-                };
-                Class::Undeclared { why }
-            }
+            Doer::Manager { .. } | Doer::Op { .. } | Doer::User { .. } | Doer::Unknown => nobody(),
         }
     }
 
