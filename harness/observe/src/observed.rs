@@ -7,8 +7,9 @@
 
 mod actors;
 mod calls;
+mod passing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use assay_wire::consent::Policy;
 use assay_wire::digest::Digest;
@@ -115,6 +116,12 @@ pub fn observed(facts: &CellFacts, consents: Option<&ConsentBasis>) -> (Observed
         let seen = calls::seen(trace, &observing.explainer.doers, facts.booted.is_some());
         for (seen, count) in seen.operations {
             observing.add_many(trace.op, trace.pass, seen, count, None);
+        }
+        if let Some(changed) = changed_after(facts, trace) {
+            let passed = passing::seen(trace, &changed, &observing.explainer.doers, &paths);
+            for (seen, count, by_path) in passed {
+                observing.add_many(trace.op, trace.pass, seen, count, by_path);
+            }
         }
         observing.fold(trace.op, KindName::ExecRoot, seen.programs_of_root);
         observing.fold(trace.op, KindName::NetConnect, seen.names_asked);
@@ -382,6 +389,18 @@ impl<'f> Observing<'f> {
                 .collect(),
         }
     }
+}
+
+/// The paths that the first manifest after a trace shows; `None` where none was taken.
+fn changed_after(facts: &CellFacts, trace: &Trace) -> Option<BTreeSet<String>> {
+    let is_after = |manifest: &&ManifestFacts| match (&manifest.after, trace.pass) {
+        (ManifestPoint::Op(op), Pass::First) => *op >= trace.op,
+        (ManifestPoint::SecondApply, Pass::Second) => true,
+        (ManifestPoint::Baseline | ManifestPoint::Op(_) | ManifestPoint::SecondApply, _) => false,
+    };
+    let manifest = facts.manifests.iter().find(is_after)?;
+    let paths = manifest.paths.iter();
+    Some(paths.map(|change| merged(&change.path)).collect())
 }
 
 /// A folder that came or went: it follows from what lies in it.

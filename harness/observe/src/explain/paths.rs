@@ -56,6 +56,17 @@ pub(crate) enum Explanation {
     },
 }
 
+impl Explanation {
+    /// A package's script did it to what is not its package's.
+    pub(crate) fn not_its_own(package: &str) -> Self {
+        Self::Unexplained {
+            why: Why::NotItsOwn {
+                package: package.to_owned(),
+            },
+        }
+    }
+}
+
 /// Whose a path was last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Owner {
@@ -236,6 +247,22 @@ impl<'f> Paths<'f> {
             None if change.before.is_some() => of(package),
             None => packaged.is_none() || of(package),
         }
+    }
+
+    /// True for a path that packages share.
+    pub(crate) fn is_shared(path: &str) -> bool {
+        is_shared_state(path)
+    }
+
+    /// True for a path that is a package's own, or that packages share.
+    pub(crate) fn is_own(&self, path: &str, package: &str) -> bool {
+        let name = merged(path);
+        let packaged = self.payload.get(&name);
+        let is_of =
+            matches!(self.owners.get(&name), Some(Owner::Package(owner)) if owner == package);
+        is_of
+            || is_shared_state(path)
+            || packaged.is_some_and(|all| all.iter().any(|(_, read, _)| read.name == package))
     }
 
     /// Files of accounts and of units, by the tools of ops that declare what they do there: whatever of it

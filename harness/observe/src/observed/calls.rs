@@ -71,7 +71,7 @@ pub(super) fn seen(trace: &Trace, doers: &Doers<'_>, is_booted: bool) -> Called 
     called
 }
 
-fn seen_of(kind: Kind, program: &TracedProgram, after: Option<String>) -> Seen {
+pub(super) fn seen_of(kind: Kind, program: &TracedProgram, after: Option<String>) -> Seen {
     Seen {
         kind,
         origin: Origin::Trace,
@@ -164,6 +164,8 @@ fn of_call(call: &TracedCall) -> Option<Kind> {
         Call::Kill => Kind::Ptrace {
             target: format!("kill {}", call.subject),
         },
+        // What is open there is the supervisor's, its memory and its stream of events.
+        Call::Open if is_of_the_first(call) => Kind::Ptrace { target: subject() },
         Call::Bpf => Kind::Bpf { command: subject() },
         Call::Perf => Kind::Bpf {
             command: "perf_event_open".to_owned(),
@@ -206,6 +208,13 @@ fn of_call(call: &TracedCall) -> Option<Kind> {
         | Call::Bind
         | Call::Memfd => return None,
     })
+}
+
+/// True for a file of the first process that is opened for writing, or was meant to be.
+fn is_of_the_first(call: &TracedCall) -> bool {
+    const REFUSED: [i32; 2] = [1, 13];
+    let is_asked_for = call.error.is_none_or(|error| REFUSED.contains(&error));
+    is_asked_for && call.subject.starts_with("/proc/1/")
 }
 
 /// A connection that was made, or would have been made where there is a network. Port 0 is of no
