@@ -171,7 +171,7 @@ pub(super) const SCRIPTS: &[Case] = &[
         "calls that no filter sees, which are refused",
         Script("/usr/lib/evil/helper uring"),
         (KindName::CaptureGap, "* io_uring, which was refused"),
-        Accompanying,
+        Undeclared,
     ),
     case(
         "32-bit-script",
@@ -181,7 +181,7 @@ pub(super) const SCRIPTS: &[Case] = &[
             KindName::CaptureGap,
             "* call 20 of another architecture, which was refused",
         ),
-        Accompanying,
+        Undeclared,
     ),
     case(
         "attach-script",
