@@ -6,6 +6,7 @@ use assay_wire::digest::Digest;
 use assay_wire::manifest::{Entry, EntryKind, PathChange};
 use assay_wire::package::{PackageContent, PackageRead, PackagedPath};
 use assay_wire::plan::{Action, FileContent, Op, OpId, Privilege};
+use assay_wire::privileged::says_who_is_who;
 
 use super::doers::{Doer, Doers};
 use super::payload::{Accounts, equals};
@@ -233,7 +234,7 @@ impl<'f> Paths<'f> {
 
     /// True if a package's script may change a path: it is new, the package's own, or shared.
     fn is_for(&self, change: &PathChange, package: &str) -> bool {
-        if is_shared_state(&change.path) {
+        if is_shared_state(&change.path) && !opens_accounts(change) {
             return true;
         }
         let path = merged(&change.path);
@@ -366,6 +367,13 @@ fn is_manager(op: &Op) -> bool {
             .is_some_and(|program| crate::noise::manager_of(program).is_some()),
         Action::Write { .. } | Action::Extract { .. } => false,
     }
+}
+
+/// True for a file that says who is who, and that others may read or write now, or that is another's.
+fn opens_accounts(change: &PathChange) -> bool {
+    let may = |entry: &Entry| (entry.mode, entry.uid, entry.gid);
+    let before = change.before.as_ref().map(may);
+    before.is_some() && says_who_is_who(&change.path) && before != change.after.as_ref().map(may)
 }
 
 /// True for what belongs to a user before and after.
