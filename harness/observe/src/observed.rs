@@ -355,11 +355,17 @@ impl<'f> Observing<'f> {
                         origin: Origin::Trace,
                         before: None,
                         after: Some(format!("refused: {reason}")),
-                        actor: request.asker.as_ref().map(|asker| Actor {
-                            argv: asker.program.iter().cloned().collect(),
-                            uid: asker.uid,
-                            program: None,
-                            script: None,
+                        actor: request.asker.as_ref().map(|asker| {
+                            let traces = self.facts.traces.iter();
+                            let during = traces.filter(|trace| trace.op == op);
+                            let programs = self.explainer.doers.programs();
+                            let known = calls::asks(asker, during, programs);
+                            known.unwrap_or_else(|| Actor {
+                                argv: asker.program.iter().cloned().collect(),
+                                uid: asker.uid,
+                                program: None,
+                                script: None,
+                            })
                         }),
                         evidence: OperationEvidence {
                             url: Some(request.url.clone()),

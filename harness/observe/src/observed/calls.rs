@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use assay_wire::event::Trace;
-use assay_wire::privileged::{FileText, Kind, OperationEvidence, Origin};
+use assay_wire::event::{Asker, Trace};
+use assay_wire::privileged::{Actor, FileText, Kind, OperationEvidence, Origin};
 use assay_wire::program::PROXY_PORT;
 use assay_wire::trace::{Call, StartedFor, TracedCall, TracedProgram};
 
@@ -225,6 +225,31 @@ fn connection(call: &TracedCall) -> Option<Kind> {
     let is_proxy = host == "127.0.0.1" && port == PROXY_PORT;
     let is_counted = call.error.is_none_or(counts) && port != 0 && !is_proxy;
     is_counted.then_some(Kind::NetConnect { host, port })
+}
+
+/// Who a request to the proxy is from: the one program of its name and user that connects there. `None`
+/// where several do, or none.
+pub(super) fn asks<'t>(
+    asker: &Asker,
+    traces: impl Iterator<Item = &'t Trace>,
+    programs: &BTreeMap<u32, &TracedProgram>,
+) -> Option<Actor> {
+    let name = asker.program.as_deref().filter(|name| !name.is_empty())?;
+    let proxy = format!("127.0.0.1:{PROXY_PORT}");
+    let to_proxy = |call: &&TracedCall| call.call == Call::Connect && call.subject == proxy;
+    let is_it = |program: &&TracedProgram| {
+        let own = program.exe.rsplit('/').next().unwrap_or_default();
+        // Of a longer name proc(5) tells the first 15 bytes.
+        program.uid == asker.uid && (own == name || (name.len() == 15 && own.starts_with(name)))
+    };
+    let calls = traces.flat_map(|trace| &trace.calls).filter(to_proxy);
+    let mut of_name = calls
+        .filter_map(|call| programs.get(&call.program).copied())
+        .filter(is_it);
+    let first = of_name.next()?;
+    of_name
+        .all(|other| other.id == first.id)
+        .then(|| actor(first))
 }
 
 /// Where resolvers ask if resolv.conf(5) names nobody. A package manager does so although it was told of

@@ -469,14 +469,14 @@ fn what_came_and_went_is_told() {
             "one that the manifest shows",
             vec![open(cron)],
             Some(text(cron, "* * * * * root x\n")),
-            "cron /etc/cron.d/x: nobody's",
+            "cron /etc/cron.d/x: accompanies web",
             "cron /etc/cron.d/x: accompanies web",
         ),
         (
             "what was written under a name of its own and moved over another",
             vec![open("/etc/cron.d/new"), rename(1, "/etc/cron.d/new", cron)],
             Some(text(cron, "* * * * * root x\n")),
-            "cron /etc/cron.d/x: nobody's",
+            "cron /etc/cron.d/x: accompanies web",
             "cron /etc/cron.d/x: accompanies web",
         ),
         (
@@ -543,6 +543,7 @@ fn what_came_and_went_is_told() {
                 all.filter(|seen| !matches!(seen.operation.kind, Kind::MaintscriptRun { .. }));
             let line = all.map(|seen| {
                 let class = match &seen.class {
+                    // A log of tests brings a package that has what its manifests show.
                     Class::Accompanying { .. } => "accompanies web",
                     Class::Undeclared {
                         why: Why::NotItsOwn { .. },

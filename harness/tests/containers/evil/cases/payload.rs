@@ -258,7 +258,7 @@ pub(super) const PAYLOADS: &[Case] = &[
         Accompanying,
     ),
     on(
-        But(Manager::Apt, "dpkg refuses such a name (`newline-script`)"),
+        Only(Manager::Pacman),
         case(
             "newline-payload",
             "a name with an end of line, and a row of a report behind it",
@@ -274,19 +274,25 @@ pub(super) const PAYLOADS: &[Case] = &[
             Accompanying,
         ),
     ),
-    case(
-        "escape-payload",
-        "a name that clears a terminal and names its window",
-        Payload(&[program(
-            "usr/share/evil/\x1b[2J\x1b[1;1H\x1b]0;safe\x07",
-            Helper,
-            0o4755,
-        )]),
-        (
-            KindName::FileSetuid,
-            "/usr/share/evil/\\x1b[2J\\x1b[1;1H\\x1b]0;safe\\x07 4755 root",
+    on(
+        But(
+            Manager::Dnf5,
+            "what writes an .rpm refuses such a name (`newline-script`)",
         ),
-        Accompanying,
+        case(
+            "escape-payload",
+            "a name that clears a terminal and names its window",
+            Payload(&[program(
+                "usr/share/evil/\x1b[2J\x1b[1;1H\x1b]0;safe\x07",
+                Helper,
+                0o4755,
+            )]),
+            (
+                KindName::FileSetuid,
+                "/usr/share/evil/\\x1b[2J\\x1b[1;1H\\x1b]0;safe\\x07 4755 root",
+            ),
+            Accompanying,
+        ),
     ),
     case(
         "markup-payload",

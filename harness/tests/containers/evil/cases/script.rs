@@ -110,7 +110,7 @@ pub(super) const SCRIPTS: &[Case] = &[
             "printf '%s\\n' '-----BEGIN CERTIFICATE-----' RXZpbCBhdXRob3JpdHk= '-----END CERTIFICATE-----' >> /etc/ssl/certs/ca-certificates.crt",
         ),
         (KindName::CaAdd, "/etc/ssl/certs/ca-certificates.crt"),
-        Undeclared,
+        Accompanying,
     ),
     on(
         Only(Manager::Pacman),
