@@ -162,7 +162,9 @@ impl<'f> Paths<'f> {
                 }),
             },
             Doer::Manager { hook, .. } => self.by_manager(change, doer, *hook),
-            Doer::Op { .. } if self.is_by_declared_tool(change) => Explanation::Others,
+            Doer::Op { .. } if self.is_by_declared_tool(change) && !opens_accounts(change) => {
+                Explanation::Others
+            }
             Doer::Unknown if self.facts.booted.is_some() && is_of_services(&change.path) => {
                 Explanation::Others
             }
