@@ -90,8 +90,7 @@ fn not_at_its_step(manager: Manager, case: &Case, seen: &Value) -> Option<String
         // libalpm looks for hooks when a transaction is over, the others when they start.
         Deed::Hook(..) if manager == Manager::Pacman => Some("install"),
         Deed::Hook(..) => Some("again"),
-        // A check is no step.
-        Deed::Check(..) => None,
+        Deed::Check(..) => Some("check-1"),
     };
     let steps = list(&seen["operation"]["steps"]);
     let steps: Vec<&str> = steps.iter().map(|step| text(&step["step"])).collect();

@@ -230,7 +230,9 @@ pub(super) const SCRIPTS: &[Case] = &[
     case(
         "race-script",
         "a path that changes between the look at it and its use",
-        Script("/usr/lib/evil/helper race /var/tmp/evil-xy /etc/cron.d/evil '* * * * * root true'"),
+        Script(
+            "mkdir -p /etc/cron.d\n/usr/lib/evil/helper race /var/tmp/evil-xy /etc/cron.d/evil '* * * * * root true'",
+        ),
         (KindName::Cron, "/etc/cron.d/evil"),
         Accompanying,
     ),
