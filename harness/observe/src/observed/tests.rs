@@ -507,8 +507,8 @@ fn what_came_and_went_is_told() {
             "another name of a file that says who is who",
             vec![with(Call::Link, "/etc/shadow", "/opt/x"), gone("/opt/x")],
             None,
-            "file.write /etc/shadow: nobody's",
-            "file.write /etc/shadow: not web's",
+            "file.write /etc/shadow: given another name: nobody's",
+            "file.write /etc/shadow: given another name: not web's",
         ),
         (
             "a call that was refused",
