@@ -89,11 +89,18 @@ impl<'f> Explainer<'f> {
         self.of_doer(operation, &doer)
     }
 
+    /// What bears on the capture itself is nobody's to do, whoever does it. A call that was refused because it
+    /// cannot be looked into left nothing unseen: a package's script that made it (mariadbd asks for io_uring)
+    /// answers for it as for all it does.
     fn of_doer(&self, operation: &PrivilegedOperation, doer: &Doer) -> Class {
+        let kind = operation.kind.name();
+        if kind == KindName::Ptrace {
+            return Class::Undeclared { why: Why::Capture };
+        }
         match doer {
             Doer::Script { package, .. } => accompanying(package),
             Doer::Manager { .. } | Doer::Op { .. } | Doer::User { .. } | Doer::Unknown => {
-                let is_gap = operation.kind.name() == KindName::CaptureGap;
+                let is_gap = kind == KindName::CaptureGap;
                 let why = if is_gap { Why::Capture } else { Why::Nobody };
                 Class::Undeclared { why }
             }

@@ -8,8 +8,9 @@
 mod actors;
 mod calls;
 mod made;
+mod passing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use assay_wire::consent::Policy;
 use assay_wire::digest::Digest;
@@ -116,6 +117,12 @@ pub fn observed(facts: &CellFacts, consents: Option<&ConsentBasis>) -> (Observed
         let seen = calls::seen(trace, &observing.explainer.doers, facts.booted.is_some());
         for (seen, count) in seen.operations {
             observing.add_many(trace.op, trace.pass, seen, count, None);
+        }
+        if let Some(changed) = changed_after(facts, trace) {
+            let passed = passing::seen(trace, &changed, &observing.explainer.doers, &paths);
+            for (seen, count, by_path) in passed {
+                observing.add_many(trace.op, trace.pass, seen, count, by_path);
+            }
         }
         observing.fold(trace.op, KindName::ExecRoot, seen.programs_of_root);
         observing.fold(trace.op, KindName::NetConnect, seen.names_asked);
@@ -364,11 +371,17 @@ impl<'f> Observing<'f> {
                         origin: Origin::Trace,
                         before: None,
                         after: Some(format!("refused: {reason}")),
-                        actor: request.asker.as_ref().map(|asker| Actor {
-                            argv: asker.program.iter().cloned().collect(),
-                            uid: asker.uid,
-                            program: None,
-                            script: None,
+                        actor: request.asker.as_ref().map(|asker| {
+                            let traces = self.facts.traces.iter();
+                            let during = traces.filter(|trace| trace.op == op);
+                            let programs = self.explainer.doers.programs();
+                            let known = calls::asks(asker, during, programs);
+                            known.unwrap_or_else(|| Actor {
+                                argv: asker.program.iter().cloned().collect(),
+                                uid: asker.uid,
+                                program: None,
+                                script: None,
+                            })
                         }),
                         evidence: OperationEvidence {
                             url: Some(request.url.clone()),
@@ -398,6 +411,18 @@ impl<'f> Observing<'f> {
                 .collect(),
         }
     }
+}
+
+/// The paths that the first manifest after a trace shows; `None` where none was taken.
+fn changed_after(facts: &CellFacts, trace: &Trace) -> Option<BTreeSet<String>> {
+    let is_after = |manifest: &&ManifestFacts| match (&manifest.after, trace.pass) {
+        (ManifestPoint::Op(op), Pass::First) => *op >= trace.op,
+        (ManifestPoint::SecondApply, Pass::Second) => true,
+        (ManifestPoint::Baseline | ManifestPoint::Op(_) | ManifestPoint::SecondApply, _) => false,
+    };
+    let manifest = facts.manifests.iter().find(is_after)?;
+    let paths = manifest.paths.iter();
+    Some(paths.map(|change| merged(&change.path)).collect())
 }
 
 /// A folder that came or went: it follows from what lies in it.

@@ -6,6 +6,7 @@ use assay_wire::digest::Digest;
 use assay_wire::manifest::{Entry, EntryKind, PathChange};
 use assay_wire::package::{PackageContent, PackageRead, PackagedPath};
 use assay_wire::plan::{Action, FileContent, Op, OpId, Privilege};
+use assay_wire::privileged::says_who_is_who;
 
 use super::doers::{Doer, Doers};
 use super::payload::{Accounts, equals};
@@ -54,6 +55,17 @@ pub(crate) enum Explanation {
         /// Why not.
         why: Why,
     },
+}
+
+impl Explanation {
+    /// A package's script did it to what is not its package's.
+    pub(crate) fn not_its_own(package: &str) -> Self {
+        Self::Unexplained {
+            why: Why::NotItsOwn {
+                package: package.to_owned(),
+            },
+        }
+    }
 }
 
 /// Whose a path was last.
@@ -169,7 +181,9 @@ impl<'f> Paths<'f> {
                 }),
             },
             Doer::Manager { hook, .. } => self.by_manager(change, doer, *hook),
-            Doer::Op { .. } if self.is_by_declared_tool(change) => Explanation::Others,
+            Doer::Op { .. } if self.is_by_declared_tool(change) && !opens_accounts(change) => {
+                Explanation::Others
+            }
             Doer::Unknown if self.facts.booted.is_some() && is_of_services(&change.path) => {
                 Explanation::Others
             }
@@ -241,7 +255,7 @@ impl<'f> Paths<'f> {
 
     /// True if a package's script may change a path: it is new, the package's own, or shared.
     fn is_for(&self, change: &PathChange, package: &str) -> bool {
-        if is_shared_state(&change.path) {
+        if is_shared_state(&change.path) && !opens_accounts(change) {
             return true;
         }
         let path = merged(&change.path);
@@ -255,6 +269,22 @@ impl<'f> Paths<'f> {
             None if change.before.is_some() => of(package),
             None => packaged.is_none() || of(package),
         }
+    }
+
+    /// True for a path that packages share.
+    pub(crate) fn is_shared(path: &str) -> bool {
+        is_shared_state(path)
+    }
+
+    /// True for a path that is a package's own, or that packages share.
+    pub(crate) fn is_own(&self, path: &str, package: &str) -> bool {
+        let name = merged(path);
+        let packaged = self.payload.get(&name);
+        let is_of =
+            matches!(self.owners.get(&name), Some(Owner::Package(owner)) if owner == package);
+        is_of
+            || is_shared_state(path)
+            || packaged.is_some_and(|all| all.iter().any(|(_, read, _)| read.name == package))
     }
 
     /// Files of accounts and of units, by the tools of ops that declare what they do there: whatever of it
@@ -362,6 +392,13 @@ fn is_manager(op: &Op) -> bool {
 
 fn has_content_of(one: &Entry, other: &Entry) -> bool {
     one.kind == other.kind && one.sha256 == other.sha256 && one.points_to == other.points_to
+}
+
+/// True for a file that says who is who, and that others may read or write now, or that is another's.
+fn opens_accounts(change: &PathChange) -> bool {
+    let may = |entry: &Entry| (entry.mode, entry.uid, entry.gid);
+    let before = change.before.as_ref().map(may);
+    before.is_some() && says_who_is_who(&change.path) && before != change.after.as_ref().map(may)
 }
 
 /// True for what belongs to a user before and after.

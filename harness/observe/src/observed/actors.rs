@@ -70,7 +70,11 @@ impl<'t> Actors<'t> {
                         name(&call.subject, Weight::Content);
                         detail.into_iter().for_each(|to| name(to, Weight::Put));
                     }
-                    Call::Link => detail.into_iter().for_each(|to| name(to, Weight::Put)),
+                    Call::Link => {
+                        // Whatever is done by the new name is done to the old one.
+                        name(&call.subject, Weight::Status);
+                        detail.into_iter().for_each(|to| name(to, Weight::Put));
+                    }
                     Call::Setuid
                     | Call::Capset
                     | Call::Connect

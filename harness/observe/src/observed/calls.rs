@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use assay_wire::event::Trace;
-use assay_wire::privileged::{FileText, Kind, OperationEvidence, Origin};
+use assay_wire::event::{Asker, Trace};
+use assay_wire::privileged::{Actor, FileText, Kind, OperationEvidence, Origin};
 use assay_wire::program::PROXY_PORT;
 use assay_wire::trace::{Call, StartedFor, TracedCall, TracedProgram};
 
@@ -76,7 +76,7 @@ pub(super) fn seen(trace: &Trace, doers: &Doers<'_>, is_booted: bool) -> Called 
     called
 }
 
-fn seen_of(kind: Kind, program: &TracedProgram, after: Option<String>) -> Seen {
+pub(super) fn seen_of(kind: Kind, program: &TracedProgram, after: Option<String>) -> Seen {
     Seen {
         kind,
         origin: Origin::Trace,
@@ -169,6 +169,8 @@ fn of_call(call: &TracedCall) -> Option<Kind> {
         Call::Kill => Kind::Ptrace {
             target: format!("kill {}", call.subject),
         },
+        // What is open there is the supervisor's, its memory and its stream of events.
+        Call::Open if is_of_the_first(call) => Kind::Ptrace { target: subject() },
         Call::Bpf => Kind::Bpf { command: subject() },
         Call::Perf => Kind::Bpf {
             command: "perf_event_open".to_owned(),
@@ -213,6 +215,13 @@ fn of_call(call: &TracedCall) -> Option<Kind> {
     })
 }
 
+/// True for a file of the first process that is opened for writing, or was meant to be.
+fn is_of_the_first(call: &TracedCall) -> bool {
+    const REFUSED: [i32; 2] = [1, 13];
+    let is_asked_for = call.error.is_none_or(|error| REFUSED.contains(&error));
+    is_asked_for && call.subject.starts_with("/proc/1/")
+}
+
 /// A connection that was made, or would have been made where there is a network. Port 0 is of no
 /// connection: the resolver asks the kernel by it which address it would come from (getaddrinfo(3)).
 fn connection(call: &TracedCall) -> Option<Kind> {
@@ -221,6 +230,31 @@ fn connection(call: &TracedCall) -> Option<Kind> {
     let is_proxy = host == "127.0.0.1" && port == PROXY_PORT;
     let is_counted = call.error.is_none_or(counts) && port != 0 && !is_proxy;
     is_counted.then_some(Kind::NetConnect { host, port })
+}
+
+/// Who a request to the proxy is from: the one program of its name and user that connects there. `None`
+/// where several do, or none.
+pub(super) fn asks<'t>(
+    asker: &Asker,
+    traces: impl Iterator<Item = &'t Trace>,
+    programs: &BTreeMap<u32, &TracedProgram>,
+) -> Option<Actor> {
+    let name = asker.program.as_deref().filter(|name| !name.is_empty())?;
+    let proxy = format!("127.0.0.1:{PROXY_PORT}");
+    let to_proxy = |call: &&TracedCall| call.call == Call::Connect && call.subject == proxy;
+    let is_it = |program: &&TracedProgram| {
+        let own = program.exe.rsplit('/').next().unwrap_or_default();
+        // Of a longer name proc(5) tells the first 15 bytes.
+        program.uid == asker.uid && (own == name || (name.len() == 15 && own.starts_with(name)))
+    };
+    let calls = traces.flat_map(|trace| &trace.calls).filter(to_proxy);
+    let mut of_name = calls
+        .filter_map(|call| programs.get(&call.program).copied())
+        .filter(is_it);
+    let first = of_name.next()?;
+    of_name
+        .all(|other| other.id == first.id)
+        .then(|| actor(first))
 }
 
 /// Where resolvers ask if resolv.conf(5) names nobody. A package manager does so although it was told of

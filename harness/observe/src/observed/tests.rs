@@ -7,6 +7,7 @@ use assay_wire::manifest::{Content, PathChange};
 use assay_wire::trace::{Call, ScriptText, StartedFor, TracedCall, TracedProgram};
 
 use super::*;
+use crate::delta::Why;
 use crate::fold;
 
 /// A program: its number, its maker's, its words.
@@ -434,4 +435,134 @@ fn a_host_that_nobody_named_is_told_and_others_are_counted() {
         ]
     );
     assert_eq!(observed.folded(KindName::NetConnect), 1);
+}
+
+/// A call with what goes with its path.
+fn with(kind: Call, subject: &str, detail: &str) -> TracedCall {
+    TracedCall {
+        detail: Some(detail.to_owned()),
+        ..call(1, kind, subject, None)
+    }
+}
+
+#[test]
+fn what_came_and_went_is_told() {
+    let cron = "/etc/cron.d/x";
+    let open = |path: &str| call(1, Call::Open, path, None);
+    let gone = |path: &str| call(1, Call::Unlink, path, None);
+    for (what, calls, changed, by_op, by_script) in [
+        (
+            "a special file that is gone again",
+            vec![open(cron), gone(cron)],
+            None,
+            "cron /etc/cron.d/x: nobody's",
+            "cron /etc/cron.d/x: accompanies web",
+        ),
+        (
+            "one that is as it was",
+            vec![open("/etc/pam.d/su")],
+            None,
+            "pam /etc/pam.d/su: nobody's",
+            "pam /etc/pam.d/su: not web's",
+        ),
+        (
+            "one that the manifest shows",
+            vec![open(cron)],
+            Some(text(cron, "* * * * * root x\n")),
+            "cron /etc/cron.d/x: accompanies web",
+            "cron /etc/cron.d/x: accompanies web",
+        ),
+        (
+            "what was written under a name of its own and moved over another",
+            vec![open("/etc/cron.d/new"), rename(1, "/etc/cron.d/new", cron)],
+            Some(text(cron, "* * * * * root x\n")),
+            "cron /etc/cron.d/x: accompanies web",
+            "cron /etc/cron.d/x: accompanies web",
+        ),
+        (
+            "what was moved there, and is gone again",
+            vec![open("/opt/x"), rename(1, "/opt/x", cron), gone(cron)],
+            None,
+            "cron /etc/cron.d/x: nobody's",
+            "cron /etc/cron.d/x: accompanies web",
+        ),
+        (
+            "a program that ran as root",
+            vec![with(Call::Chmod, "/opt/x", "4755"), gone("/opt/x")],
+            None,
+            "file.setuid /opt/x 4755 root: nobody's",
+            "file.setuid /opt/x 4755 root: accompanies web",
+        ),
+        (
+            "a program with a capability",
+            vec![
+                with(Call::Setxattr, "/opt/x", "security.capability"),
+                gone("/opt/x"),
+            ],
+            None,
+            "file.capability /opt/x unread: nobody's",
+            "file.capability /opt/x unread: accompanies web",
+        ),
+        (
+            "another name of a file that says who is who",
+            vec![with(Call::Link, "/etc/shadow", "/opt/x"), gone("/opt/x")],
+            None,
+            "file.write /etc/shadow: given another name: nobody's",
+            "file.write /etc/shadow: given another name: not web's",
+        ),
+        (
+            "a call that was refused",
+            vec![call(1, Call::Open, cron, Some(13))],
+            None,
+            "",
+            "",
+        ),
+        (
+            "what the packages share, as it was",
+            vec![open("/etc/ssl/certs/ca-certificates.crt")],
+            None,
+            "",
+            "",
+        ),
+        (
+            "a folder of a group that is as it was",
+            vec![with(Call::Chmod, "/var/log/journal", "2755")],
+            None,
+            "",
+            "",
+        ),
+    ] {
+        let seen = |program: TracedProgram| {
+            let observed = seen(
+                vec![program],
+                calls.clone(),
+                changed.iter().cloned().collect(),
+            );
+            let all = observed.operations.iter();
+            let all =
+                all.filter(|seen| !matches!(seen.operation.kind, Kind::MaintscriptRun { .. }));
+            let line = all.map(|seen| {
+                let class = match &seen.class {
+                    // A log of tests brings a package that has what its manifests show.
+                    Class::Accompanying { .. } => "accompanies web",
+                    Class::Undeclared {
+                        why: Why::NotItsOwn { .. },
+                    } => "not web's",
+                    Class::Undeclared { .. } | Class::Declared { .. } => "nobody's",
+                };
+                let operation = &seen.operation;
+                format!("{} {}: {class}", operation.kind.name(), operation.subject)
+            });
+            line.collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(seen(program(1, 0, &["one"])), by_op, "{what}");
+        assert_eq!(
+            seen(of_script(program(1, 0, &["one"]), "web")),
+            by_script,
+            "{what}"
+        );
+    }
+    let by_tool = program(1, 0, &["/usr/sbin/usermod"]);
+    let calls = vec![open("/etc/passwd"), open("/etc/shadow")];
+    assert_eq!(lines(&seen(vec![by_tool], calls, Vec::new())), [""; 0]);
 }

@@ -11,16 +11,12 @@ use super::{Case, Class, Deed};
 use crate::stand::Manager;
 use crate::world::Ran;
 
-/// Whether `assay test` judges what it sees: what explains it, whose script it was, and the exit code that
-/// follows.
-const JUDGED: bool = false;
-
 /// Most words of an operation that are shown where a case fails.
 const SHOWN: usize = 600;
 
 /// What is wrong with the run of cases of one class as a whole.
 pub(super) fn judged_run(ran: &Ran, class: Class) -> Option<String> {
-    let wanted = if JUDGED { class.exit() } else { 0 };
+    let wanted = class.exit();
     (ran.code != Some(wanted)).then(|| {
         format!(
             "the run of what is {class:?} ended with {:?}, not with {wanted}: {}",
@@ -69,6 +65,7 @@ pub(super) fn wrong(ran: &Ran, manager: Manager, case: &Case) -> Option<String> 
         faults.extend(of_each.into_iter().min_by_key(Vec::len).unwrap_or_default());
     }
     faults.extend(others_undeclared(case, operations));
+    faults.extend(not_by_this(ran, case, &cell));
     if faults.is_empty() {
         return None;
     }
@@ -93,8 +90,7 @@ fn not_at_its_step(manager: Manager, case: &Case, seen: &Value) -> Option<String
         // libalpm looks for hooks when a transaction is over, the others when they start.
         Deed::Hook(..) if manager == Manager::Pacman => Some("install"),
         Deed::Hook(..) => Some("again"),
-        // A check is no step.
-        Deed::Check(..) => None,
+        Deed::Check(..) => Some("check-1"),
     };
     let steps = list(&seen["operation"]["steps"]);
     let steps: Vec<&str> = steps.iter().map(|step| text(&step["step"])).collect();
@@ -141,8 +137,7 @@ fn is_named(manager: Manager, case: &Case, actor: &Value) -> bool {
         (Manager::Pacman, _) => "post_install",
     };
     let script = &actor["script"];
-    let is_it = script["package"] == format!("evil-{}", case.name) && script["script"] == phase;
-    is_it || (!JUDGED && script.is_null())
+    script["package"] == format!("evil-{}", case.name) && script["script"] == phase
 }
 
 /// Among the programs that led to it is one that the manager runs scripts by.
@@ -176,11 +171,8 @@ fn lineage(cell: &Value, actor: &Value) -> Vec<Vec<String>> {
     lineage
 }
 
-/// Its class, where that is judged.
+/// Its class.
 fn not_judged(case: &Case, seen: &Value) -> Option<String> {
-    if !JUDGED {
-        return None;
-    }
     let class = &seen["class"];
     let is_right = match case.class {
         Class::Accompanying => {
@@ -193,7 +185,7 @@ fn not_judged(case: &Case, seen: &Value) -> Option<String> {
 
 /// Where the package does it by itself nothing else may be nobody's: the exit code would be of that.
 fn others_undeclared(case: &Case, operations: &[Value]) -> Vec<String> {
-    if !JUDGED || case.class == Class::Undeclared {
+    if case.class == Class::Undeclared {
         return Vec::new();
     }
     let others = operations
@@ -202,6 +194,27 @@ fn others_undeclared(case: &Case, operations: &[Value]) -> Vec<String> {
     others
         .map(|seen| format!("beside it: {}", seen["operation"]["subject"]))
         .collect()
+}
+
+/// Several cells share a run: that its exit code is of this one, too, is told by the cell alone.
+fn not_by_this(ran: &Ran, case: &Case, cell: &Value) -> Option<String> {
+    let detail = ran.detail(case.name);
+    match case.class {
+        Class::Undeclared => {
+            let is_failed = detail.contains("\"undeclared_operation\"");
+            (!is_failed).then(|| format!("its cell is {detail}"))
+        }
+        Class::Accompanying => {
+            let package = format!("evil-{}", case.name);
+            let is_asked = |set: &&Value| set["operation"]["subject"] == package.as_str();
+            let mut sets = list(&cell["delta"]["accompanying"]).iter();
+            let standing = sets.find(is_asked).map(|set| &set["standing"]);
+            let is_passed = cell["outcome"] == "passed";
+            let is_missing = standing.is_some_and(|standing| standing == "missing");
+            (!is_passed || !is_missing)
+                .then(|| format!("its cell is {detail}, and what accompanies it {standing:?}"))
+        }
+    }
 }
 
 fn list(value: &Value) -> &[Value] {

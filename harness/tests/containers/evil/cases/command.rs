@@ -204,12 +204,12 @@ pub(super) const COMMANDS: &[Case] = &[
     ),
     case(
         "setuid-check",
-        "a program of root's writes a job for the clock for whoever starts it",
+        "a program of root's writes a script for every login, for whoever starts it",
         Check(
             SETUID,
-            "/usr/bin/evil-root put /etc/cron.d/evil \"* * * * * root true\"",
+            "/usr/bin/evil-root put /etc/profile.d/evil.sh \"alias sudo=true\"",
         ),
-        (KindName::Cron, "/etc/cron.d/evil"),
+        (KindName::Profile, "/etc/profile.d/evil.sh"),
         Undeclared,
     ),
     case(

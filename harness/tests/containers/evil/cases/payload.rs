@@ -37,7 +37,7 @@ const SERVICE: File = file(
 );
 
 /// What the hooks of the corpus do when they are run.
-const HOOK_DOES: &str = "echo '* * * * * root true' > /etc/cron.d/evil";
+const HOOK_DOES: &str = "mkdir -p /etc/cron.d\necho '* * * * * root true' > /etc/cron.d/evil";
 
 const APT_HOOK: File = file(
     "etc/apt/apt.conf.d/99evil",
@@ -55,6 +55,14 @@ const ALPM_HOOK: File = file(
     "usr/share/libalpm/hooks/evil.hook",
     Is(
         "[Trigger]\nOperation = Install\nType = Package\nTarget = *\n\n[Action]\nWhen = PostTransaction\nExec = /usr/lib/evil/hook\n",
+    ),
+);
+
+/// The same for a package that nobody installs: the file alone is looked at.
+const ALPM_HOOK_ASLEEP: File = file(
+    "usr/share/libalpm/hooks/evil.hook",
+    Is(
+        "[Trigger]\nOperation = Install\nType = Package\nTarget = nothing\n\n[Action]\nWhen = PostTransaction\nExec = /usr/lib/evil/hook\n",
     ),
 );
 
@@ -258,7 +266,7 @@ pub(super) const PAYLOADS: &[Case] = &[
         Accompanying,
     ),
     on(
-        But(Manager::Apt, "dpkg refuses such a name (`newline-script`)"),
+        Only(Manager::Pacman),
         case(
             "newline-payload",
             "a name with an end of line, and a row of a report behind it",
@@ -274,19 +282,25 @@ pub(super) const PAYLOADS: &[Case] = &[
             Accompanying,
         ),
     ),
-    case(
-        "escape-payload",
-        "a name that clears a terminal and names its window",
-        Payload(&[program(
-            "usr/share/evil/\x1b[2J\x1b[1;1H\x1b]0;safe\x07",
-            Helper,
-            0o4755,
-        )]),
-        (
-            KindName::FileSetuid,
-            "/usr/share/evil/\\x1b[2J\\x1b[1;1H\\x1b]0;safe\\x07 4755 root",
+    on(
+        But(
+            Manager::Dnf5,
+            "what writes an .rpm refuses such a name (`newline-script`)",
         ),
-        Accompanying,
+        case(
+            "escape-payload",
+            "a name that clears a terminal and names its window",
+            Payload(&[program(
+                "usr/share/evil/\x1b[2J\x1b[1;1H\x1b]0;safe\x07",
+                Helper,
+                0o4755,
+            )]),
+            (
+                KindName::FileSetuid,
+                "/usr/share/evil/\\x1b[2J\\x1b[1;1H\\x1b]0;safe\\x07 4755 root",
+            ),
+            Accompanying,
+        ),
     ),
     case(
         "markup-payload",
@@ -344,7 +358,7 @@ pub(super) const PAYLOADS: &[Case] = &[
         case(
             "alpm-hook-payload",
             "a hook for every transaction",
-            Payload(&[ALPM_HOOK]),
+            Payload(&[ALPM_HOOK_ASLEEP]),
             (KindName::PkgHook, "/usr/share/libalpm/hooks/evil.hook"),
             Accompanying,
         ),

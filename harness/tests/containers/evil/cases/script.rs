@@ -110,7 +110,7 @@ pub(super) const SCRIPTS: &[Case] = &[
             "printf '%s\\n' '-----BEGIN CERTIFICATE-----' RXZpbCBhdXRob3JpdHk= '-----END CERTIFICATE-----' >> /etc/ssl/certs/ca-certificates.crt",
         ),
         (KindName::CaAdd, "/etc/ssl/certs/ca-certificates.crt"),
-        Undeclared,
+        Accompanying,
     ),
     on(
         Only(Manager::Pacman),
@@ -230,7 +230,9 @@ pub(super) const SCRIPTS: &[Case] = &[
     case(
         "race-script",
         "a path that changes between the look at it and its use",
-        Script("/usr/lib/evil/helper race /var/tmp/evil-xy /etc/cron.d/evil '* * * * * root true'"),
+        Script(
+            "mkdir -p /etc/cron.d\n/usr/lib/evil/helper race /var/tmp/evil-xy /etc/cron.d/evil '* * * * * root true'",
+        ),
         (KindName::Cron, "/etc/cron.d/evil"),
         Accompanying,
     ),
