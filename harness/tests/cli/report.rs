@@ -177,7 +177,7 @@ fn journals_that_are_none() {
         ("binary", binary),
         (
             "other-version",
-            good.replace("{\"v\":1,", "{\"v\":99,").into_bytes(),
+            good.replace("{\"v\":2,", "{\"v\":99,").into_bytes(),
         ),
         (
             "gap",
@@ -186,7 +186,7 @@ fn journals_that_are_none() {
         (
             "huge-line",
             format!(
-                "{first}\n{{\"v\":1,\"x\":\"{}\"}}\n",
+                "{first}\n{{\"v\":2,\"x\":\"{}\"}}\n",
                 "y".repeat(20_000_000)
             )
             .into_bytes(),
