@@ -42,15 +42,18 @@ fn both(manager: Manager, b_signed_by: TestKey) -> Option<(Stand, Digest, Digest
     Some((stand, a_key, b_key))
 }
 
+/// The exit code: nobody has granted these recipes their repositories and keys.
+const UNGRANTED: i32 = 6;
+
 fn passed(ran: &Ran, recipe: &str) {
     assert_eq!(ran.outcome(recipe), "passed", "{}", ran.told(recipe));
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(ran.code, Some(UNGRANTED), "{}", ran.stderr);
 }
 
 fn refused(ran: &Ran, recipe: &str, words: &str) {
     let told = ran.told(recipe);
     assert_eq!(ran.outcome(recipe), "failed apply command_failed", "{told}");
-    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.code, Some(UNGRANTED));
     assert!(told.contains(words), "no `{words}` in {told}");
 }
 
@@ -92,7 +95,7 @@ fn the_keyring_holds_the_verified_bytes_and_the_repository_names_it() {
         let ran = stand
             .world
             .test(&["one", "two"], &["--together", "--on", &stand.target]);
-        assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+        assert_eq!(ran.code, Some(UNGRANTED), "{}{}", ran.stdout, ran.stderr);
         let cell = ran.record()["cells"][0].clone();
         let writes = |path: &str| {
             let ops = cell["facts"]["planned"]["plan"]["ops"].as_array();
