@@ -185,7 +185,7 @@ fn only_hosts_that_were_named_are_asked_and_none_without_a_network() {
         .expect("a reason");
     assert!(reason.contains("names `packages.assay.test`"), "{reason}");
     let ran = run(&world, "asks", "none");
-    assert_eq!(ran.outcome("asks"), "failed verify check_failed");
+    assert_eq!(ran.outcome("asks"), "failed verify undeclared_operation");
     let request = &ran.cell("asks")["facts"]["requests"][0];
     assert_eq!(
         request["decision"]["refused"]["reason"],
