@@ -15,7 +15,6 @@ use assay_wire::plan::{Action, Op};
 
 use crate::journal::{self, Manifests, PARTS};
 use crate::tools::{Assay, Timed, docker, finish, median, settle};
-use crate::way_out::WayOut;
 use crate::{Failure, report};
 
 /// Goal: the cell's time, in times of the bare container's.
@@ -32,12 +31,8 @@ const PROXY_PAIRS: usize = 4;
 const GOAL_MANIFEST: (f64, f64) = (150.0, 40.0);
 
 /// Compares one cell, `TARGET:RECIPE`.
-pub(crate) fn compare(
-    assay: &Assay<'_>,
-    way_out: &WayOut,
-    cell: &str,
-    pairs: usize,
-) -> Result<(), Failure> {
+pub(crate) fn compare(assay: &Assay<'_>, cell: &str, pairs: usize) -> Result<(), Failure> {
+    let way_out = assay.way_out;
     let (target, recipe) = cell
         .split_once(':')
         .ok_or_else(|| format!("`{cell}` is not TARGET:RECIPE"))?;

@@ -67,8 +67,10 @@ async fn bench() -> Result<(), Failure> {
     )?;
     for section in &asked.sections {
         match section {
-            Section::Cell => compare(&asked, &binary, &project).await?,
-            Section::Capture => captured(&asked, &binary, &project).await?,
+            Section::Cell => each_cell(&asked, (&binary, &project), &CELLS, cell::compare).await?,
+            Section::Capture => {
+                each_cell(&asked, (&binary, &project), &[CAPTURED], capture::measure).await?;
+            }
             Section::Tunnel => tunnel::measure(&binary, TUNNEL_TARGET, asked.repeats).await?,
             Section::Plans => plans::measure(&binary, &project, asked.repeats)?,
             Section::Check => check::measure(&binary, &project, asked.repeats)?,
@@ -85,8 +87,13 @@ async fn bench() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Compares the cells that are named, else [`CELLS`].
-async fn compare(asked: &Asked, binary: &Path, project: &Path) -> Result<(), Failure> {
+/// Measures the cells that are named, else the usual ones.
+async fn each_cell(
+    asked: &Asked,
+    (binary, project): (&Path, &Path),
+    usual: &[&str],
+    measure: impl Fn(&Assay<'_>, &str, usize) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let lab = LabHosts {
         repositories: lab_repositories(),
     };
@@ -99,35 +106,11 @@ async fn compare(asked: &Asked, binary: &Path, project: &Path) -> Result<(), Fai
     };
     let mut cells: Vec<&str> = asked.cells.iter().map(String::as_str).collect();
     if cells.is_empty() {
-        cells = CELLS.into();
+        cells = usual.into();
     }
     // This thread waits for programs; the runtime's workers serve the way out meanwhile.
     for cell in cells {
-        cell::compare(&assay, &way_out, cell, asked.repeats)?;
-    }
-    Ok(())
-}
-
-/// What capture costs of the cells that are named, else of [`CAPTURED`].
-async fn captured(asked: &Asked, binary: &Path, project: &Path) -> Result<(), Failure> {
-    let lab = LabHosts {
-        repositories: lab_repositories(),
-    };
-    let way_out = WayOut::open(lab).await?;
-    let assay = Assay {
-        binary: binary.to_owned(),
-        folder: project.to_owned(),
-        cache: None,
-        way_out: &way_out,
-    };
-    let named = asked.cells.iter().map(String::as_str);
-    let cells: Vec<&str> = if asked.cells.is_empty() {
-        vec![CAPTURED]
-    } else {
-        named.collect()
-    };
-    for cell in cells {
-        capture::measure(&assay, cell, asked.repeats)?;
+        measure(&assay, cell, asked.repeats)?;
     }
     Ok(())
 }
