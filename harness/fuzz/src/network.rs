@@ -238,7 +238,9 @@ pub fn proxy(bytes: &[u8]) {
 fn assert_request(record: &Request) {
     let said = match &record.decision {
         RequestDecision::Served => "",
-        RequestDecision::Refused { reason } | RequestDecision::Failed { reason } => reason,
+        RequestDecision::Refused { reason }
+        | RequestDecision::AnswerRefused { reason }
+        | RequestDecision::Failed { reason } => reason,
         RequestDecision::Forwarded
         | RequestDecision::Replayed
         | RequestDecision::Tunnelled

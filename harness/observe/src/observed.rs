@@ -394,6 +394,7 @@ impl<'f> Observing<'f> {
                 | RequestDecision::Forwarded
                 | RequestDecision::Replayed
                 | RequestDecision::Tunnelled
+                | RequestDecision::AnswerRefused { .. }
                 | RequestDecision::Failed { .. }
                 | RequestDecision::Missed { .. } => self.fold(op, KindName::NetConnect, 1),
             }

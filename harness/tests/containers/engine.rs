@@ -125,8 +125,8 @@ impl Engine {
     }
 
     /// An image of another with these files (folder, name, content, mode) and labels beside its own.
-    /// A file that is replaced stays beside its new self as `NAME.real`. It has a name, because an
-    /// engine does not list nameless images that others are made of. Returns its id.
+    /// It has a name, because an engine does not list nameless images that others are made of. Returns
+    /// its id.
     pub(crate) fn commit(
         &self,
         from: &str,
@@ -137,17 +137,10 @@ impl Engine {
         let made = self.json("POST", "/containers/create", &made);
         let container = made["Id"].as_str().expect("an id").to_owned();
         for (folder, name, content, mode) in files {
-            let kept = format!("/containers/{container}/archive?path={folder}/{name}");
-            let (status, real) = self.request("GET", &kept, "text/plain", b"");
-            let mut tars = vec![tar_of(name, content.as_bytes(), *mode)];
-            if status == 200 {
-                tars.push(renamed(&real, &format!("{name}.real")));
-            }
-            for tar in tars {
-                let path = format!("/containers/{container}/archive?path={folder}");
-                let (status, said) = self.request("PUT", &path, "application/x-tar", &tar);
-                assert_eq!(status, 200, "{}", String::from_utf8_lossy(&said));
-            }
+            let tar = tar_of(name, content.as_bytes(), *mode);
+            let path = format!("/containers/{container}/archive?path={folder}");
+            let (status, said) = self.request("PUT", &path, "application/x-tar", &tar);
+            assert_eq!(status, 200, "{}", String::from_utf8_lossy(&said));
         }
         let tag: String = container.chars().take(12).collect();
         // Instructions, because not every engine reads labels in the body.
@@ -275,16 +268,6 @@ fn tar_of(name: &str, bytes: &[u8], mode: u32) -> Vec<u8> {
         .append_data(&mut header, name, bytes)
         .expect("an entry");
     builder.into_inner().expect("a tar")
-}
-
-/// The one file of a tar, under another name.
-fn renamed(tar: &[u8], name: &str) -> Vec<u8> {
-    let mut archive = tar::Archive::new(tar);
-    let entry = archive.entries().expect("a tar").next();
-    let mut entry = entry.expect("an entry").expect("an entry");
-    let mut bytes = Vec::new();
-    std::io::copy(&mut entry, &mut bytes).expect("readable");
-    tar_of(name, &bytes, 0o755)
 }
 
 /// A file system in memory over a folder, until it is dropped.

@@ -42,22 +42,15 @@ fn both(manager: Manager, b_signed_by: TestKey) -> Option<(Stand, Digest, Digest
     Some((stand, a_key, b_key))
 }
 
-/// The exit code: a project grants these recipes nothing, and without one consents are not judged.
-fn code(ran: &Ran, otherwise: i32) -> Option<i32> {
-    const UNGRANTED: i32 = 6;
-    let is_judged = !ran.record()["run"]["start"]["consents"].is_null();
-    Some(if is_judged { UNGRANTED } else { otherwise })
-}
-
-fn passed(ran: &Ran, recipe: &str) {
+fn passed(manager: Manager, ran: &Ran, recipe: &str) {
     assert_eq!(ran.outcome(recipe), "passed", "{}", ran.told(recipe));
-    assert_eq!(ran.code, code(ran, 0), "{}", ran.stderr);
+    assert_eq!(ran.code, manager.ungranted(0), "{}", ran.stderr);
 }
 
-fn refused(ran: &Ran, recipe: &str, words: &str) {
+fn refused(manager: Manager, ran: &Ran, recipe: &str, words: &str) {
     let told = ran.told(recipe);
     assert_eq!(ran.outcome(recipe), "failed apply command_failed", "{told}");
-    assert_eq!(ran.code, code(ran, 1));
+    assert_eq!(ran.code, manager.ungranted(1));
     assert!(told.contains(words), "no `{words}` in {told}");
 }
 
@@ -99,7 +92,13 @@ fn the_keyring_holds_the_verified_bytes_and_the_repository_names_it() {
         let ran = stand
             .world
             .test(&["one", "two"], &["--together", "--on", &stand.target]);
-        assert_eq!(ran.code, code(&ran, 0), "{}{}", ran.stdout, ran.stderr);
+        assert_eq!(
+            ran.code,
+            manager.ungranted(0),
+            "{}{}",
+            ran.stdout,
+            ran.stderr
+        );
         let cell = ran.record()["cells"][0].clone();
         let writes = |path: &str| {
             let ops = cell["facts"]["planned"]["plan"]["ops"].as_array();
@@ -148,7 +147,7 @@ fn a_repository_that_another_key_signed_is_refused() {
             Manager::Dnf4 => "Public key for assay-hello-3.0-1.noarch.rpm is not installed",
             Manager::Dnf5 | Manager::Pacman => "OpenPGP check for package",
         };
-        refused(&stand.test(&["b"]), "b", words);
+        refused(manager, &stand.test(&["b"]), "b", words);
         stand.world.assert_clean();
     });
 }
@@ -164,7 +163,7 @@ fn on_apt_the_key_of_one_repository_makes_nothing_of_another_acceptable() {
     let hello = manager.installs("\"assay-hello\"");
     stand.world.recipe("b", &(a + &b + &hello));
     let ran = stand.test(&["b"]);
-    refused(&ran, "b", "NO_PUBKEY 944505BC517292C6");
+    refused(manager, &ran, "b", "NO_PUBKEY 944505BC517292C6");
     assert_eq!(scopes(&ran, "b"), ["repository", "repository"]);
     stand.world.assert_clean();
 }
@@ -191,7 +190,7 @@ fn on_dnf_the_key_of_one_repository_is_trusted_for_any_and_the_report_says_so() 
             + &prints("assay-hello", "evil assay-hello 3.0");
         stand.world.recipe("b", &(a + &from_a + &b + &hello));
         let ran = stand.test(&["b"]);
-        passed(&ran, "b");
+        passed(manager, &ran, "b");
         assert_eq!(scopes(&ran, "b"), ["machine", "machine"]);
         let report = stand.world.assay(&["report"]).output().expect("a report");
         let report = String::from_utf8_lossy(&report.stdout).into_owned();
@@ -219,7 +218,7 @@ fn of_two_proper_repositories_apt_and_dnf_take_the_higher_version_whosever_it_is
         let hello =
             manager.installs("\"assay-hello\"") + &prints("assay-hello", "evil assay-hello 3.0");
         stand.world.recipe("newest", &(repositories + &hello));
-        passed(&stand.test(&["newest"]), "newest");
+        passed(manager, &stand.test(&["newest"]), "newest");
         stand.world.assert_clean();
     });
 }
@@ -254,6 +253,7 @@ fn on_pacman_one_keyring_serves_every_section_and_the_first_section_wins() {
     serve_a(Some(&[("assay-provider", "2.0")]));
     serve_b(TestKey::Evil);
     refused(
+        Manager::Pacman,
         &stand.test(&["strange"]),
         "strange",
         "required key missing from keyring",
@@ -262,12 +262,12 @@ fn on_pacman_one_keyring_serves_every_section_and_the_first_section_wins() {
     let recipe = install.clone() + &prints("assay-hello", "evil assay-hello 3.0");
     stand.world.recipe("trusted", &recipe);
     serve_b(TestKey::Arch);
-    passed(&stand.test(&["trusted"]), "trusted");
+    passed(Manager::Pacman, &stand.test(&["trusted"]), "trusted");
 
     let recipe = install + &prints("assay-hello", "assay-hello 2.0");
     stand.world.recipe("first", &recipe);
     serve_a(None);
-    passed(&stand.test(&["first"]), "first");
+    passed(Manager::Pacman, &stand.test(&["first"]), "first");
     stand.world.assert_clean();
 }
 
@@ -288,7 +288,7 @@ fn on_pacman_an_https_repository_is_recorded_and_replayed() {
     stand.world.recipe("secure", &recipe);
     let run = |network| {
         let ran = stand.test_with(&["secure"], &["--network", network]);
-        passed(&ran, "secure");
+        passed(Manager::Pacman, &ran, "secure");
         let cell = ran.cell("secure");
         let requests = cell["facts"]["requests"].as_array().cloned();
         let told = requests.unwrap_or_default().into_iter().map(|request| {

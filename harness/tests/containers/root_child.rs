@@ -1,4 +1,4 @@
-//! Hostile root: an image whose `groupadd` and `usermod` do what the group's name says. Nothing else
+//! Hostile root: an image whose `groupadd` and `usermod` do first what the group's name says. Nothing else
 //! of a recipe of checks and groups runs as root, and an image may hold anything.
 
 use std::time::Duration;
@@ -20,21 +20,38 @@ printer) exec head -c 1000000000 /dev/zero ;;
 opener) cp /usr/bin/id /usr/local/bin/rootid; chmod 4755 /usr/local/bin/rootid; chmod 666 /etc/shadow ;;
 forker) exec perl -e 'while (1) { fork }' ;;
 esac 2> /dev/null
-exec /usr/sbin/groupadd.real "$@"
+exec /usr/sbin/groupadd "$@"
 "#;
 
 /// `usermod -aG GROUP dev` of the image: one group it makes the user's first, where the guard does not
 /// look for it, and counts how often it was run.
 const USERMOD: &str = r#"#!/bin/sh
 case $2 in
-counter) echo x >> /srv/counter; exec /usr/sbin/usermod.real -g counter dev ;;
+counter) echo x >> /srv/counter; exec /usr/sbin/usermod -g counter dev ;;
 esac
-exec /usr/sbin/usermod.real "$@"
+exec /usr/sbin/usermod "$@"
 "#;
 
 /// Looks whether `dev` is in a group that was made.
 const JOINED: &str =
     "[[check]]\nname = \"joined\"\nargv = ['id', '-nG']\nexpect = { stdout_contains = \" \" }\n";
+
+/// Exit code of a run in which something was asked for that the project grants nobody: every recipe here
+/// asks for a group. What nobody declared is graver.
+const UNGRANTED: i32 = 6;
+const UNDECLARED: i32 = 7;
+
+/// The cell failed because root did what nobody declared, and this is said of it.
+fn undeclared(ran: &Ran, recipe: &str, words: &str) {
+    let detail = ran.detail(recipe);
+    assert_eq!(
+        ran.outcome(recipe),
+        "failed apply undeclared_operation",
+        "{detail}"
+    );
+    assert!(detail.contains(words), "no `{words}` in {detail}");
+    assert_eq!(ran.code, Some(UNDECLARED), "{}", ran.stderr);
+}
 
 /// A world whose project has a target with the hostile image.
 struct Hostile {
@@ -50,8 +67,8 @@ impl Hostile {
         let target = crate::world::target_of_its_own("hostile");
         let from = engine.image_of(TARGET);
         let files = [
-            ("/usr/sbin", "groupadd", GROUPADD, 0o755),
-            ("/usr/sbin", "usermod", USERMOD, 0o755),
+            ("/usr/local/sbin", "groupadd", GROUPADD, 0o755),
+            ("/usr/local/sbin", "usermod", USERMOD, 0o755),
         ];
         let labels = json!({ "assay.target": target, "assay.kind": "tarball" });
         let image = engine.commit(&from, &files, &labels);
@@ -93,12 +110,12 @@ impl Drop for Hostile {
 }
 
 #[test]
-fn one_that_sends_every_signal_to_the_executor_changes_nothing() {
+fn one_that_sends_every_signal_to_the_executor_is_told_and_ends_nothing() {
     let Some(hostile) = Hostile::start() else {
         return;
     };
     let ran = hostile.test("killer", JOINED);
-    assert_eq!(ran.outcome("killer"), "passed", "{}", ran.detail("killer"));
+    undeclared(&ran, "killer", "ptrace kill 1 1, and 63 more");
     assert_eq!(
         ran.cell("killer")["facts"]["attempts"]
             .as_array()
@@ -108,12 +125,12 @@ fn one_that_sends_every_signal_to_the_executor_changes_nothing() {
 }
 
 #[test]
-fn one_that_forges_the_executors_stream_changes_nothing() {
+fn one_that_forges_the_executors_stream_is_told_and_changes_nothing() {
     let Some(hostile) = Hostile::start() else {
         return;
     };
     let ran = hostile.test("forger", JOINED);
-    assert_eq!(ran.outcome("forger"), "passed", "{}", ran.detail("forger"));
+    undeclared(&ran, "forger", "ptrace /proc/1/fd/0, and 5 more");
     assert!(
         !ran.stdout.contains("forged"),
         "no word of it is in the record"
@@ -138,7 +155,7 @@ fn one_that_prints_a_gigabyte_is_cut_at_its_limit_in_bounded_memory() {
         "{}",
         ran.detail("printer")
     );
-    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.code, Some(UNGRANTED));
     let cell = ran.cell("printer");
     assert_eq!(cell["facts"]["ops"][0]["first"]["stdout"]["bytes"], 4 << 20);
     assert!(ran.peak_kib < 200 << 10, "{} KiB", ran.peak_kib);
@@ -165,7 +182,11 @@ fn what_only_root_can_change_is_in_the_report() {
     };
     assert_eq!(change("/usr/local/bin/rootid")["after"]["mode"], 0o4755);
     assert_eq!(change("/etc/shadow")["after"]["mode"], 0o666);
-    assert_eq!(ran.outcome("opener"), "passed", "{}", ran.detail("opener"));
+    undeclared(
+        &ran,
+        "opener",
+        "file.write /etc/shadow: 0666 0:42, and 1 more",
+    );
 }
 
 #[test]
@@ -174,13 +195,12 @@ fn one_that_does_more_the_second_time_is_not_idempotent() {
         return;
     };
     let ran = hostile.test("counter", "");
+    // Nobody said that the user's home becomes another group's, either.
+    undeclared(&ran, "counter", "file.write /home/dev, and 2 more");
     assert_eq!(
-        ran.outcome("counter"),
-        "failed apply_again not_idempotent",
-        "{}",
-        ran.detail("counter")
+        ran.cell("counter")["outcome"]["failed"]["also"][0]["reason"],
+        "not_idempotent"
     );
-    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(
         ran.detail("counter").contains("changed `/srv/counter`"),
         "{}",
@@ -204,7 +224,7 @@ fn one_that_forks_without_end_as_root_ends_with_its_cells_time() {
         "{}",
         ran.detail("forker")
     );
-    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert_eq!(ran.code, Some(UNGRANTED), "{}", ran.stderr);
     assert!(ran.time < Duration::from_secs(60), "{:?}", ran.time);
     hostile.world.assert_clean();
 }

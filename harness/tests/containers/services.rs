@@ -42,7 +42,7 @@ forger)
     mount -o remount,bind,rw /sys/fs/cgroup && touch /srv/administers
     for group in cpu memory pids devices; do mkdir /sys/fs/cgroup/$group/x && touch /srv/administers; done ;;
 esac 2> /dev/null
-exec /usr/sbin/groupadd.real "$@"
+exec /usr/sbin/groupadd "$@"
 "#;
 
 /// Starts the idle service.
@@ -79,7 +79,7 @@ impl Services {
         let mut files = vec![
             ("/etc/systemd/system", "idle.service", IDLE, 0o644),
             ("/etc/systemd/system", "broken.service", BROKEN, 0o644),
-            ("/usr/sbin", "groupadd", GROUPADD, 0o755),
+            ("/usr/local/sbin", "groupadd", GROUPADD, 0o755),
         ];
         files.extend(systemd.map(|script| ("/usr/lib/systemd", "systemd", script, 0o755)));
         let derived = engine.commit(

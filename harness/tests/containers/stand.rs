@@ -59,6 +59,17 @@ impl Manager {
         }
     }
 
+    /// The exit code of a run that adds a repository, where it would be this one if that were consented to.
+    /// Only apt's stand is a project that adds some, and it consents to nothing.
+    pub(crate) fn ungranted(self, code: i32) -> Option<i32> {
+        const UNGRANTED: i32 = 6;
+        let is_graver = code == 0 || code == 1;
+        Some(match self {
+            Self::Apt if is_graver => UNGRANTED,
+            Self::Apt | Self::Dnf4 | Self::Dnf5 | Self::Pacman => code,
+        })
+    }
+
     /// The step that adds a repository with a key, known by a hash; nothing where no action does so.
     pub(crate) fn adds(self, url: &str, key_url: &str, key_sha256: &Digest) -> String {
         let (action, rest) = match self {

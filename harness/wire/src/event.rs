@@ -601,6 +601,11 @@ pub enum RequestDecision {
         /// Why.
         reason: String,
     },
+    /// The request was passed on, and what came back was refused: it leads from https down to http.
+    AnswerRefused {
+        /// Why.
+        reason: String,
+    },
     /// The other side could not be reached.
     Failed {
         /// Why.

@@ -11,7 +11,8 @@
 //! | anything else | refused |
 //!
 //! A run that records, and one that replays, answers out of [`recording`] alone; one without a
-//! network refuses everything. A redirect from https down to http is refused wherever it comes from. A refused address is never connected to, whatever name led there.
+//! network refuses everything. An answer that leads from https down to http is refused wherever it comes
+//! from. A refused address is never connected to, whatever name led there.
 //! Every request is told to the peer's sink once it is over. The other side is hostile: heads,
 //! bodies, connections and times are bounded, and a request that could be read in two ways is
 //! refused and its connection closed (RFC 9112 11.2).
@@ -488,6 +489,7 @@ fn text_response(
 ) -> Response<ProxyBody> {
     let text = match &decision {
         RequestDecision::Refused { reason } => format!("refused: {reason}"),
+        RequestDecision::AnswerRefused { reason } => format!("answer refused: {reason}"),
         RequestDecision::Failed { reason } => format!("failed: {reason}"),
         RequestDecision::Missed { reason } => format!("not recorded: {reason}"),
         RequestDecision::Served
@@ -510,7 +512,9 @@ fn redirect(
     mut recorder: Recorder,
 ) -> Response<ProxyBody> {
     if let Some(reason) = leads_down(url, location) {
-        return refused(StatusCode::FORBIDDEN, &reason, recorder);
+        let reason = printable(&reason, 300);
+        let decision = RequestDecision::AnswerRefused { reason };
+        return text_response(StatusCode::FORBIDDEN, decision, recorder);
     }
     recorder.decide(decided, status);
     let mut response = Response::new(ProxyBody::empty(recorder));

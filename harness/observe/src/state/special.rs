@@ -38,11 +38,20 @@ pub(super) fn found(change: &PathChange, users: &Users) -> Vec<Found> {
     {
         return Vec::new();
     }
-    let is_new_folder = |entry: &Option<Entry>| {
+    // A socket cannot be opened (open(2), `ENXIO`): nobody reads a key or a setting in it.
+    let has_no_words = |entry: &Option<Entry>| {
         let entry = entry.as_ref();
-        entry.is_none_or(|entry| entry.kind == EntryKind::Folder && !is_open(&change.path, entry))
+        entry.is_none_or(|entry| match entry.kind {
+            EntryKind::Folder => !is_open(&change.path, entry),
+            EntryKind::Socket => true,
+            EntryKind::File
+            | EntryKind::Symlink
+            | EntryKind::Fifo
+            | EntryKind::CharDevice
+            | EntryKind::BlockDevice => false,
+        })
     };
-    if is_new_folder(&change.before) && is_new_folder(&change.after) {
+    if has_no_words(&change.before) && has_no_words(&change.after) {
         return Vec::new();
     }
     if name == KindName::PkgSource

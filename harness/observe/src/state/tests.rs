@@ -117,25 +117,29 @@ fn every_kind_that_a_manifest_shows_has_a_row() {
 }
 
 #[test]
-fn files_that_are_just_files_are_listed_and_folders_are_not() {
-    let folder = |path: &str| {
+fn files_that_are_just_files_and_sockets_are_listed_and_folders_are_not() {
+    let one = |path: &str, kind: EntryKind| {
         let mut change = added(path);
-        change.after = change.after.map(|entry| Entry {
-            kind: EntryKind::Folder,
-            ..entry
-        });
+        change.after = change.after.map(|entry| Entry { kind, ..entry });
         change
     };
     let shown = show(&[
         added("/opt/a"),
         removed("/opt/b"),
-        folder("/opt/c"),
-        folder("/etc/cron.d"),
+        one("/opt/c", EntryKind::Folder),
+        one("/etc/cron.d", EntryKind::Folder),
+        one("/etc/pacman.d/gnupg/S.dirmngr", EntryKind::Socket),
     ]);
     assert_eq!(shown.operations, []);
     assert_eq!(
         (shown.written, shown.deleted),
-        (vec!["/opt/a".to_owned()], vec!["/opt/b".to_owned()])
+        (
+            vec![
+                "/opt/a".to_owned(),
+                "/etc/pacman.d/gnupg/S.dirmngr".to_owned()
+            ],
+            vec!["/opt/b".to_owned()]
+        )
     );
 }
 

@@ -58,12 +58,49 @@ const SYSUSERS_FOLDER: &[u8] = b"/usr/lib/sysusers.d/";
 /// How the names begin of what such a package provides (rpm's `rpmdsIsSysuser`).
 const SYSUSERS_PROVIDES: [&[u8]; 3] = [b"user(", b"group(", b"groupmember("];
 
-/// Scripts that run when other packages, or files of them, come and go: the texts' tag, the tag of what
-/// runs them.
-const TRIGGERS: [(&str, u32, u32); 3] = [
-    ("%trigger", 1065, 1092),
-    ("%filetrigger", 5066, 5067),
-    ("%transfiletrigger", 5076, 5077),
+/// Scripts that run when other packages, or files of them, come and go, by the tags of rpmtag.h.
+struct Trigger {
+    /// How the name begins of when it runs.
+    phase: &'static str,
+    texts: u32,
+    /// What runs each text.
+    programs: u32,
+    /// When each condition holds.
+    flags: u32,
+    /// Which text each condition is of.
+    indexes: u32,
+}
+
+const TRIGGERS: [Trigger; 3] = [
+    Trigger {
+        phase: "%trigger",
+        texts: 1065,
+        programs: 1092,
+        flags: 1068,
+        indexes: 1069,
+    },
+    Trigger {
+        phase: "%filetrigger",
+        texts: 5066,
+        programs: 5067,
+        flags: 5072,
+        indexes: 5070,
+    },
+    Trigger {
+        phase: "%transfiletrigger",
+        texts: 5076,
+        programs: 5077,
+        flags: 5082,
+        indexes: 5080,
+    },
+];
+
+/// `RPMSENSE_TRIGGERIN` and its relatives of rpmds.h, and how the name ends of when such a trigger runs.
+const SENSES: [(u64, &str); 4] = [
+    (1 << 16, "in"),
+    (1 << 17, "un"),
+    (1 << 18, "postun"),
+    (1 << 25, "prein"),
 ];
 
 /// `RPMFILE_CONFIG` and `RPMFILE_GHOST` of rpmfiles.h.
@@ -114,11 +151,21 @@ fn scripts(header: &Header) -> Vec<PackageScript> {
             sha256: Sha256::digest(texts.first().copied().unwrap_or_default()).into(),
         })
     });
-    let triggers = TRIGGERS.iter().flat_map(|(phase, texts, programs)| {
-        let programs = header.texts(*programs);
-        let texts = header.texts(*texts).into_iter().enumerate();
+    let triggers = TRIGGERS.iter().flat_map(|trigger| {
+        let programs = header.texts(trigger.programs);
+        let (flags, indexes) = (
+            header.numbers(trigger.flags, 4),
+            header.numbers(trigger.indexes, 4),
+        );
+        let when = move |at: usize| {
+            let of = indexes.iter().position(|index| *index == at as u64);
+            let flags = of.and_then(|of| flags.get(of)).copied().unwrap_or_default();
+            let sense = SENSES.iter().find(|(flag, _)| flags & flag != 0);
+            sense.map_or("", |(_, word)| *word)
+        };
+        let texts = header.texts(trigger.texts).into_iter().enumerate();
         let of = move |(at, text): (usize, &[u8])| PackageScript {
-            phase: (*phase).to_owned(),
+            phase: format!("{}{}", trigger.phase, when(at)),
             interpreter: programs
                 .get(at)
                 .map_or_else(|| "/bin/sh".into(), |one| String::from_utf8_lossy(one))

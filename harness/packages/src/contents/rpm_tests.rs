@@ -81,6 +81,11 @@ fn main_header() -> Vec<u8> {
         texts(1118, &["/usr/bin/", "/var/"]),
         texts(5010, &["cap_net_raw=ep", "", "", "", ""]),
         numbers(5011, &[8]),
+        texts(5076, &["ldconfig\n", "f()\n"]),
+        texts(5077, &["/bin/sh", "<lua>"]),
+        // The first runs for two folders.
+        numbers(5080, &[0, 0, 1]),
+        numbers(5082, &[1 << 16, 1 << 16, 1 << 18]),
         texts(5092, &[&hex(PAYLOAD)]),
         numbers(5093, &[8]),
     ])
@@ -121,9 +126,17 @@ fn an_rpm_is_read_whole() {
     assert_eq!(read.files[0].capabilities, Some(capabilities));
     assert_eq!(read.files[4].group.name, "adm");
     assert_eq!(read.configuration, [b"/var/pipe".to_vec()]);
+    let scripts = read.scripts.iter();
+    let scripts: Vec<_> = scripts
+        .map(|one| (&*one.phase, &*one.interpreter))
+        .collect();
     assert_eq!(
-        (&*read.scripts[0].phase, &*read.scripts[0].interpreter),
-        ("%post", "/bin/sh")
+        scripts,
+        [
+            ("%post", "/bin/sh"),
+            ("%transfiletriggerin", "/bin/sh"),
+            ("%transfiletriggerpostun", "<lua>"),
+        ]
     );
 }
 

@@ -266,6 +266,7 @@ fn request(page: &mut Page, request: &Request) {
         RequestDecision::Replayed => ("replayed", None, ""),
         RequestDecision::Tunnelled => ("tunnelled, not looked into", None, ""),
         RequestDecision::Refused { reason } => ("refused", Some(reason), "warn"),
+        RequestDecision::AnswerRefused { reason } => ("answer refused", Some(reason), "warn"),
         RequestDecision::Failed { reason } => ("failed", Some(reason), "warn"),
         RequestDecision::Missed { reason } => ("not recorded", Some(reason), "warn"),
     };

@@ -141,6 +141,7 @@ fn requests(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
     for cell in &record.cells {
         for request in &cell.facts.requests {
             let (RequestDecision::Refused { reason }
+            | RequestDecision::AnswerRefused { reason }
             | RequestDecision::Failed { reason }
             | RequestDecision::Missed { reason }) = &request.decision
             else {

@@ -19,7 +19,6 @@ use crate::screen::{
     Consents, Item, Line, Screen, capture, folded, large_and_small, ordinary, screens,
     screens_of_all, stale, vouched,
 };
-use crate::words::plural;
 use full::in_full;
 
 /// Lines of a screen: a terminal of 40 has room for what stands around it.
@@ -459,7 +458,10 @@ fn stale_entries(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
         return Ok(());
     }
     page.blank()?;
-    let entries = plural(stale.len(), "entry").replace("entrys", "entries");
+    let entries = match stale.len() {
+        1 => "1 entry".to_owned(),
+        more => format!("{more} entries"),
+    };
     page.coloured(
         Colour::Bold,
         &format!("{entries} of consents.toml that nothing used"),
@@ -479,7 +481,8 @@ fn stale_entries(record: &Record, page: &mut Page<'_>) -> io::Result<()> {
         0 => {}
         more => page.field("", &format!("and {more} more"))?,
     }
-    page.command("remove", "assay consent revoke --stale")
+    let revoke = format!("assay consent revoke --stale --from {}", record.run.id);
+    page.command("remove", &revoke)
 }
 
 fn colour(risk: Risk) -> Colour {

@@ -170,6 +170,10 @@ const PLACES: &[(&str, KindName)] = &[
     ("/usr/lib/sysctl.d/", KindName::Sysctl),
 ];
 
+/// Within special folders, what is none of theirs: the revocation lists of certificates, which dirmngr(8)
+/// keeps and no signature of a package is checked against.
+const PLAIN: &[&str] = &["/etc/pacman.d/gnupg/crls.d/"];
+
 /// Below any home: what lets somebody log in, and what is started with a session.
 const HOME_PLACES: &[(&str, KindName)] = &[
     (".ssh/", KindName::SshKey),
@@ -190,6 +194,9 @@ const ACCOUNTS: &[&str] = &[
 #[must_use]
 pub fn kind_of_file(path: &GuestPath, sha256: Option<Digest>) -> Option<Kind> {
     let path = path.as_str();
+    if PLAIN.iter().any(|place| lies_in(path, place)) {
+        return None;
+    }
     let places = PLACES.iter();
     let found = places
         .filter(|(place, _)| lies_in(path, place))
@@ -347,6 +354,8 @@ mod tests {
     fn a_file_is_what_it_lies_in_and_nothing_near_it() {
         for (path, wanted) in [
             ("/etc/sudoers.d/x", Some(KindName::Sudoers)),
+            ("/etc/pacman.d/gnupg/crls.d", Some(KindName::PkgKey)),
+            ("/etc/pacman.d/gnupg/crls.d/DIR.txt", None),
             ("/etc/sudoers.dx", None),
             ("/etc/sudoersx", None),
             ("/etc/systemd/system/a.timer", Some(KindName::Timer)),

@@ -220,7 +220,7 @@ async fn nobody_is_led_from_https_down_to_http() {
         "a redirect from https to plain http, to `http://packages.assay.test/rpm/greeting`";
     let reason = reason.to_owned();
     let record = setup.only_record().await;
-    assert_eq!(record.decision, RequestDecision::Refused { reason });
+    assert_eq!(record.decision, RequestDecision::AnswerRefused { reason });
     let answer = get("http").await;
     assert!(answer.starts_with("HTTP/1.1 302 "), "{answer}");
     let location = "location: http://packages.assay.test/rpm/greeting\r\n";
