@@ -258,6 +258,8 @@ static void do_alias(char **words) {
 static void do_alias_write(char **words) {
     told("link", link(words[0], words[1]));
     put(words[1], O_APPEND, words[2]);
+    /* Tools of accounts refuse a last line without an end. */
+    put(words[1], O_APPEND, "\n");
     told("unlink", unlink(words[1]));
 }
 

@@ -121,9 +121,11 @@ fn package(case: &Case, helper: &[u8]) -> OwnPackage {
             text
         }
         Deed::Trigger(text) => {
-            let path = format!("usr/lib/evil-{}", case.name);
-            package.files = vec![own(&path, OwnContent::Bytes(Vec::new()), 0o644)];
-            package.trigger = Some((format!("/{path}"), text.to_owned()));
+            // rpm looks for folders that begin so (rpm-file-triggers(7)).
+            let folder = format!("usr/lib/evil-{}/", case.name);
+            let file = format!("{folder}noticed");
+            package.files = vec![own(&file, OwnContent::Bytes(Vec::new()), 0o644)];
+            package.trigger = Some((format!("/{folder}"), text.to_owned()));
             text
         }
         Deed::Hook(files, text) => {
