@@ -302,6 +302,42 @@ E";
 }
 
 #[test]
+fn where_the_tracer_puts_a_program_is_not_seen() {
+    let place = Root::new();
+    // Everything asked here may be asked at the moment at which it was woken.
+    let script = "python3 - <<'E' > /tmp/seen
+import os, threading
+def status():
+    lines = open('/proc/thread-self/status').read().splitlines()
+    return [line.split()[1] for line in lines if line.startswith('Cpus_allowed_list')]
+def look():
+    for number in range(300):
+        try: os.unlink('/tmp/nowhere')
+        except OSError: pass
+        seen.add(len(os.sched_getaffinity(0)))
+seen = set()
+threads = [threading.Thread(target=look) for n in range(3)]
+for t in threads: t.start()
+for t in threads: t.join()
+for number in range(50):
+    os.mkdir(f'/tmp/{number}')
+    if os.fork() == 0:
+        os._exit(len(os.sched_getaffinity(0)))
+    seen.add(os.waitstatus_to_exitcode(os.wait()[1]))
+print(sorted(seen))
+one = {min(os.sched_getaffinity(0))}
+os.sched_setaffinity(0, one)
+for number in range(50):
+    os.rmdir(f'/tmp/{number}')
+    assert os.sched_getaffinity(0) == one and status() == [str(*one)]
+E";
+    Told::of(&place, root(script));
+    let seen = std::fs::read_to_string(place.path().join("tmp/seen")).expect("printed");
+    let all = std::thread::available_parallelism().expect("processors");
+    assert_eq!(seen, format!("[{all}]\n"));
+}
+
+#[test]
 fn what_an_op_leaves_running_is_told_with_later_ops() {
     let place = Root::new();
     let later = "(while [ ! -e /tmp/go ]; do sleep 0.01; done; echo > /tmp/late; echo > /tmp/done) \

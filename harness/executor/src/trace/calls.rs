@@ -17,6 +17,10 @@ const WRITING: u32 = (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TR
 /// The index of calls by the numbers of another architecture.
 pub(super) const FOREIGN: u16 = u16::MAX;
 
+/// The index of calls that ask for an affinity, or change one: they are nobody's business, but where the
+/// tracer has put a process must not be seen ([`super::place`]).
+pub(super) const AFFINITY: u16 = 0x3fff;
+
 /// Indexes from here on come with a signal.
 const SIGNALLED: u16 = 0x4000;
 
@@ -307,6 +311,11 @@ pub(super) fn at(index: u16) -> Option<&'static Trapped> {
         .or_else(|| OLDER.get(index.checked_sub(CALLS.len())?))
 }
 
+/// True for the call that changes an affinity.
+pub(super) fn changes_affinity(number: u64) -> bool {
+    u64::try_from(libc::SYS_sched_setaffinity).is_ok_and(|changes| changes == number)
+}
+
 /// The index that a signal carries, of this call. A program can have a filter of its own, whose signals
 /// are its own business.
 pub(super) fn signalled(carried: i32, number: u64) -> Option<u16> {
@@ -324,6 +333,9 @@ pub(super) fn filter() -> Filter {
     let mut filter = Filter::new(stops(FOREIGN));
     for unknown in [libc::SYS_clone3, libc::SYS_openat2] {
         filter.always(unknown, refused(libc::ENOSYS));
+    }
+    for call in [libc::SYS_sched_getaffinity, libc::SYS_sched_setaffinity] {
+        filter.always(call, stops(AFFINITY));
     }
     for (index, trapped) in (0u16..).zip(CALLS.iter().chain(OLDER)) {
         let answer = match trapped.stops {

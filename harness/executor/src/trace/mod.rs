@@ -5,11 +5,12 @@
 //! seizes it and lets it go on. From then on every process and thread of it stops for the same
 //! thread: when it begins, when it has executed a program, and before every call of the table in
 //! [`calls`], after which it stops once more for the answer. Read [`stop`] for how, [`read`] for what
-//! can be known of a stopped process, [`scripts`] for what a program was told to run, [`lines`] for what
-//! is told.
+//! can be known of a stopped process, [`place`] for where it goes on, [`scripts`] for what a program was
+//! told to run, [`lines`] for what is told.
 
 mod calls;
 mod lines;
+mod place;
 mod read;
 mod scripts;
 mod stop;
@@ -24,6 +25,7 @@ use rustix::process::{Pid, Signal};
 
 use self::calls::{Names, Reads, Trapped};
 use self::lines::Lines;
+use self::place::Place;
 use self::read::Memories;
 use self::stop::Entered;
 use crate::reap::lock;
@@ -51,6 +53,7 @@ struct State {
     unannounced: BTreeSet<i32>,
     memories: Memories,
     lines: Lines,
+    place: Place,
     /// Addresses that programs have bound their sockets to.
     bound: BTreeMap<(u32, u64), String>,
     programs: u32,
@@ -114,40 +117,40 @@ impl Tracer {
     /// Takes note of why a process or thread has stopped, and lets it go on.
     pub(crate) fn stopped(&self, pid: i32, why: Stop) {
         let mut state = lock(&self.state);
+        let mut signal = 0;
         match why {
             Stop::Began => {
+                state.place.begin(pid, || read::origin(pid));
                 state.meet(pid);
-                stop::go_on(pid, 0);
             }
-            Stop::Held => stop::stay_held(pid),
+            Stop::Held => return stop::stay_held(pid),
             Stop::Signal(libc::SIGSYS) => match stop::signalled(pid) {
                 Some(entered) => {
                     state.called(pid, entered);
-                    stop::go_on(pid, 0);
                 }
-                None => stop::go_on(pid, libc::SIGSYS),
+                None => signal = libc::SIGSYS,
             },
-            Stop::Signal(signal) => stop::go_on(pid, signal),
-            Stop::Forked => {
-                state.forked(pid);
-                stop::go_on(pid, 0);
-            }
-            Stop::Executed => {
-                state.executed(pid);
-                stop::go_on(pid, 0);
-            }
-            Stop::Before => {
-                if state.before_call(pid) {
-                    stop::go_on_through_call(pid);
-                } else {
-                    stop::go_on(pid, 0);
+            Stop::Signal(other) => signal = other,
+            Stop::Forked => state.forked(pid),
+            Stop::Executed => state.executed(pid),
+            Stop::Before => match stop::entered(pid) {
+                Some(entered) if entered.index == calls::AFFINITY => {
+                    if calls::changes_affinity(entered.number) {
+                        state.place.leave();
+                    }
+                    return stop::go_on(pid, 0);
                 }
-            }
-            Stop::After => {
-                state.after_call(pid, stop::left(pid));
-                stop::go_on(pid, 0);
-            }
+                Some(entered) => {
+                    if state.called(pid, entered) {
+                        return state.place.go_on(pid, || stop::go_on_through_call(pid));
+                    }
+                }
+                None if is_gone(pid) => {}
+                None => state.lines.gap(GapReason::Arguments),
+            },
+            Stop::After => state.after_call(pid, stop::left(pid)),
         }
+        state.place.go_on(pid, || stop::go_on(pid, signal));
     }
 
     /// Takes note of the end of a process or thread.
@@ -251,18 +254,7 @@ impl State {
         self.followed.insert(pid, now);
     }
 
-    /// True if its answer is to be waited for.
-    fn before_call(&mut self, pid: i32) -> bool {
-        let Some(entered) = stop::entered(pid) else {
-            if !is_gone(pid) {
-                self.lines.gap(GapReason::Arguments);
-            }
-            return false;
-        };
-        self.called(pid, entered)
-    }
-
-    /// The same of a call that is known.
+    /// A call is about to be made; true if its answer is to be waited for.
     fn called(&mut self, pid: i32, entered: Entered) -> bool {
         let program = self
             .followed
