@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use assay_observe::attack::{ATTACK_VERSION, technique};
-use assay_observe::consent::{
-    ApprovedBy, ForbiddenBy, Judged, Standing, Undeclared, forbidden, part_line,
-};
+use assay_observe::consent::{ForbiddenBy, Judged, Standing, Undeclared, forbidden, part_line};
 use assay_observe::delta::{Class, Why};
 use assay_observe::observed::ObservedOperation;
 use assay_observe::risk::{Risk, risk};
@@ -382,12 +380,7 @@ pub(crate) fn standing(standing: Standing, ledger: &[Consent]) -> String {
     match standing {
         Standing::Ordinary => "ordinary: needs no consent".to_owned(),
         Standing::Approved(by) => {
-            let key = match by {
-                ApprovedBy::Repositories => "repositories",
-                ApprovedBy::Groups => "groups",
-                ApprovedBy::Services => "services",
-            };
-            format!("approved by `{key}` of `[policy]`")
+            format!("approved by `{}` of `[policy]`", by.key())
         }
         Standing::Granted { entry } => words(entry, &|consent| {
             let by = plain(&consent.by);

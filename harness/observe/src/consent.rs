@@ -19,7 +19,8 @@ use serde::Serialize;
 
 pub use run::{ConsentFinding, LeftOut, RunJudgement, Undeclared, consent_findings, judge_run};
 pub use standing::{
-    ApprovedBy, Asked, ForbiddenBy, Standing, forbidden, part_line, part_lines, standing_of,
+    ApprovedBy, Asked, ForbiddenBy, Standing, comes_from_image, forbidden, part_line, part_lines,
+    standing_of,
 };
 
 use crate::attack::technique;
@@ -101,6 +102,7 @@ pub fn judge_consents<'p>(
                 digest: operation.digest(),
                 risk: risk(&operation.kind, &basis.policy),
                 parts: Vec::new(),
+                of_image: false,
                 target: plan.target,
             };
             for recipe in owners(plan.asked, operation) {

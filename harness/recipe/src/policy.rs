@@ -10,6 +10,7 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Spanned, quote};
 use crate::name::{Fingerprint, GroupName};
 use crate::network::FolderUrl;
+use crate::package::PackageName;
 use crate::system::ServiceName;
 use crate::table::{Reader, Table};
 use crate::when::word;
@@ -23,6 +24,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Table<'_>) -> Policy {
         "repositories",
         "groups",
         "services",
+        "authorities",
         "forbidden_kinds",
         "group_tiers",
     ];
@@ -46,6 +48,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Table<'_>) -> Policy {
         allowed.insert(name.to_owned());
     }
     let services = reader.list(&table, "services", str::parse::<ServiceName>);
+    let authorities = reader.list(&table, "authorities", str::parse::<PackageName>);
     let kinds = reader.list(&table, "forbidden_kinds", |text| {
         word("kind", text, KindName::ALL, KindName::as_str)
     });
@@ -56,6 +59,11 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Table<'_>) -> Policy {
             .unwrap_or_default()
             .iter()
             .map(|service| service.value.unit())
+            .collect(),
+        authorities: authorities
+            .unwrap_or_default()
+            .iter()
+            .map(|package| package.value.as_str().to_owned())
             .collect(),
         forbidden_kinds: kinds
             .unwrap_or_default()
@@ -111,6 +119,7 @@ mod tests {
 [policy]
 groups = ["docker"]
 services = ["nginx", "docker.socket"]
+authorities = ["ca-certificates"]
 forbidden_kinds = ["kmod", "ptrace"]
 group_tiers = { redis = "safe", ops = "forbidden" }
 
@@ -142,6 +151,7 @@ machine_wide = true
             ],
             groups: ["docker".to_owned()].into(),
             services: ["nginx.service".to_owned(), "docker.socket".to_owned()].into(),
+            authorities: ["ca-certificates".to_owned()].into(),
             forbidden_kinds: [KindName::Kmod, KindName::Ptrace].into(),
             group_tiers: [
                 ("redis".to_owned(), GroupTier::Safe),

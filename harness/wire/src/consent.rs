@@ -49,6 +49,10 @@ pub struct Policy {
     pub groups: BTreeSet<String>,
     /// Units that every recipe may enable and start, with their suffix.
     pub services: BTreeSet<String>,
+    /// Packages whose certificate authorities every recipe may bring, where a key of the image vouches for
+    /// the package.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub authorities: BTreeSet<String>,
     /// Kinds that nobody may grant.
     pub forbidden_kinds: BTreeSet<KindName>,
     /// Tiers of groups that differ from the built-in table.

@@ -224,6 +224,19 @@ impl Chain {
         let index = self.index.as_ref();
         self.own.is_verified() || index.is_some_and(|index| index.signature.is_verified())
     }
+
+    /// True if a key vouches for it that the image held before anything ran.
+    #[must_use]
+    pub fn is_of_image(&self) -> bool {
+        let of_image = |signature: &Signature| {
+            let Signature::Verified { key, .. } = signature else {
+                return false;
+            };
+            matches!(key, KeyPlace::Image { .. })
+        };
+        let index = self.index.as_ref();
+        of_image(&self.own) || index.is_some_and(|index| of_image(&index.signature))
+    }
 }
 
 #[cfg(test)]

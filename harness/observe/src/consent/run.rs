@@ -12,7 +12,7 @@ use assay_wire::outcome::OutcomeKind;
 use assay_wire::privileged::PrivilegedOperation;
 
 use super::standing::stand;
-use super::{Asked, Judgement, Rows, Stale, Standing, owners, standing_of};
+use super::{Asked, Judgement, Rows, Stale, Standing, comes_from_image, owners, standing_of};
 use crate::delta::AccompanyingSet;
 use crate::observed::ObservedOperation;
 use crate::record::{CellFacts, CellRecord};
@@ -201,6 +201,7 @@ fn asked<'r>(
         digest,
         risk,
         parts: Vec::new(),
+        of_image: false,
         target: &cell.facts.cell.target,
     }
 }
@@ -209,6 +210,11 @@ fn asked_set<'r>(cell: &'r CellRecord, set: &'r AccompanyingSet) -> Asked<'r> {
     let parts = parts(cell, set).into_iter();
     Asked {
         parts: parts.map(|part| &part.operation).collect(),
+        of_image: set
+            .operation
+            .package
+            .as_deref()
+            .is_some_and(|package| comes_from_image(&cell.facts.packages, package)),
         ..asked(cell, &set.operation, set.digest, set.risk)
     }
 }

@@ -7,6 +7,7 @@ use assay_wire::consent::{Consent, GroupTier, Policy};
 use assay_wire::digest::Digest;
 use assay_wire::event::ConsentBasis;
 use assay_wire::name::{RecipeName, TargetId};
+use assay_wire::package::{Chain, PackageCame, PackageContent};
 use assay_wire::plan::KeyScope;
 use assay_wire::privileged::{KeyIdentity, Kind, KindName, PrivilegedOperation, SourcePlace};
 use serde::Serialize;
@@ -65,6 +66,21 @@ pub enum ApprovedBy {
     Groups,
     /// `services`.
     Services,
+    /// `authorities`.
+    Authorities,
+}
+
+impl ApprovedBy {
+    /// Its key in `[policy]`.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Repositories => "repositories",
+            Self::Groups => "groups",
+            Self::Services => "services",
+            Self::Authorities => "authorities",
+        }
+    }
 }
 
 impl Standing {
@@ -111,6 +127,8 @@ pub struct Asked<'o> {
     pub risk: Risk,
     /// Of what a package brings, all its parts; else empty.
     pub parts: Vec<&'o PrivilegedOperation>,
+    /// True if a key of the image vouches for the package ([`comes_from_image`]).
+    pub of_image: bool,
     /// The target.
     pub target: &'o TargetId,
 }
@@ -264,11 +282,27 @@ fn approved_with_parts(asked: &Asked<'_>, policy: &Policy) -> Option<ApprovedBy>
     let Some((first, others)) = asked.parts.split_first() else {
         return approved(&asked.operation.kind, policy);
     };
-    let by = approved(&first.kind, policy)?;
+    let package = asked.operation.package.as_deref();
+    let keeps = asked.of_image && package.is_some_and(|name| policy.authorities.contains(name));
+    let approved = |part: &PrivilegedOperation| match &part.kind {
+        Kind::CaAdd { .. } if keeps => Some(ApprovedBy::Authorities),
+        kind => approved(kind, policy),
+    };
+    let by = approved(first)?;
     let mut others = others.iter();
-    others
-        .all(|part| approved(&part.kind, policy).is_some())
-        .then_some(by)
+    others.all(|part| approved(part).is_some()).then_some(by)
+}
+
+/// True if every package of this name that came is vouched for by a key that the image held before anything
+/// ran: a repository that a recipe adds can have one of the same name.
+#[must_use]
+pub fn comes_from_image(packages: &[PackageCame], name: &str) -> bool {
+    let named = packages.iter().filter(|came| match &came.content {
+        PackageContent::Read(read) => read.name == name,
+        PackageContent::Unreadable { .. } => false,
+    });
+    let mut chains = named.map(|came| &came.chain).peekable();
+    chains.peek().is_some() && chains.all(Chain::is_of_image)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use assay_wire::privileged::{Kind, KindName, OperationEvidence, Origin, Privileg
 
 use super::paths::Paths;
 use crate::attack::technique;
-use crate::consent::{Asked, owners, standing_of};
+use crate::consent::{Asked, comes_from_image, owners, standing_of};
 use crate::delta::{AccompanyingSet, Class, DeclaredOperation, Delta, PackageFact};
 use crate::observed::{Observed, ObservedOperation};
 use crate::record::CellFacts;
@@ -36,6 +36,7 @@ pub(crate) fn delta(
                 digest: operation.digest(),
                 risk,
                 parts: parts.iter().filter_map(part).collect(),
+                of_image: of_image(facts, operation),
                 target: &facts.planned.plan.target,
             };
             standing_of(&asked, &owners(&facts.cell.recipes, operation), basis)
@@ -78,6 +79,11 @@ pub(crate) fn delta(
         paths: paths.counts,
         stale: Vec::new(),
     }
+}
+
+fn of_image(facts: &CellFacts, operation: &PrivilegedOperation) -> bool {
+    let package = operation.package.as_deref();
+    package.is_some_and(|package| comes_from_image(&facts.packages, package))
 }
 
 /// True if the run showed a declared operation: a command that ran, or what has its class.

@@ -14,6 +14,7 @@ use crate::project::Level;
 const FOLDER_URL: &str =
     "^https://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?/([A-Za-z0-9._~!&'()*+,;=:@/%-]*/)?$";
 const NETWORK: &str = "^([0-9A-Fa-f:.]+(/(0|[1-9][0-9]{0,2}))?|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)$";
+const PACKAGE: &str = "^[A-Za-z0-9@/._+-]+$";
 const PROJECT_PATH: &str = "^[A-Za-z0-9._][A-Za-z0-9._/-]*$";
 const TARGET: &str = "^[a-z0-9][a-z0-9._-]*$";
 
@@ -102,6 +103,8 @@ pub fn project_schema() -> Value {
                 },
                 "groups": texts(USER, "Groups that every recipe may make and join."),
                 "services": texts(SERVICE, "Services that every recipe may enable and start."),
+                "authorities": texts(PACKAGE, "Packages whose certificate authorities every recipe may bring, \
+                                                where a key of the image vouches for the package."),
                 "forbidden_kinds": one_or_more(
                     json!({ "enum": kinds }),
                     "Kinds of privileged operations that nobody may grant.",

@@ -4,7 +4,7 @@
 //! Nothing is escaped here, apart from commands, which are quoted and bounded as everywhere.
 
 use assay_observe::CellRecord;
-use assay_observe::consent::{ApprovedBy, ForbiddenBy, Standing};
+use assay_observe::consent::{ForbiddenBy, Standing};
 use assay_observe::delta::Why;
 use assay_wire::consent::Consent;
 use assay_wire::package::{Chain, KeyPlace, Signature};
@@ -28,12 +28,7 @@ pub fn standing_in_words(standing: Standing, ledger: &[Consent]) -> String {
     match standing {
         Standing::Ordinary => "ordinary: needs no consent".to_owned(),
         Standing::Approved(by) => {
-            let key = match by {
-                ApprovedBy::Repositories => "repositories",
-                ApprovedBy::Groups => "groups",
-                ApprovedBy::Services => "services",
-            };
-            format!("approved by `{key}` of `[policy]`")
+            format!("approved by `{}` of `[policy]`", by.key())
         }
         Standing::Granted { entry } => words(entry, &|consent| {
             format!(

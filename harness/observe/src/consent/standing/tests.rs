@@ -1,7 +1,8 @@
 //! The table of what comes with packages: parts × ledger × policy → how the set stands.
 
 use assay_wire::consent::Policy;
-use assay_wire::privileged::OperationEvidence;
+use assay_wire::package::{KeyPlace, PackageRead, Signature, SigningIndex};
+use assay_wire::privileged::{FileText, OperationEvidence};
 
 use super::*;
 use crate::consent::tests::{basis, enabled, entry, member, name, operation, until};
@@ -54,6 +55,7 @@ fn standing(
         digest: operation.digest(),
         risk: Risk::RootEquivalent,
         parts: parts.iter().collect(),
+        of_image: false,
         target: &target,
     };
     let owners = operation.steps.iter().map(|step| &step.recipe).collect();
@@ -306,6 +308,7 @@ fn what_is_declared_for_two_recipes_needs_two_entries() {
         digest: shared.digest(),
         risk: Risk::RootEquivalent,
         parts: Vec::new(),
+        of_image: false,
         target: &target,
     };
     let owners: BTreeSet<&RecipeName> = shared.steps.iter().map(|step| &step.recipe).collect();
@@ -358,4 +361,144 @@ fn lines_of_parts_are_sorted_plain_and_whole() {
         ..parts[2].clone()
     };
     assert_eq!(part_line(&seen), part_line(&parts[2]));
+}
+
+#[test]
+fn authorities_are_approved_of_packages_that_the_image_vouches_for() {
+    let authority = |file: &str| {
+        let file = file.to_owned();
+        operation(
+            &["docker#1"],
+            Kind::CaAdd {
+                file,
+                says: FileText::Unread,
+            },
+        )
+    };
+    let two = [
+        authority("/etc/ssl/certs/a.pem"),
+        authority("/etc/ssl/certs/b.pem"),
+    ];
+    let more = [two[0].clone(), enabled("engine.service")];
+    let authorities = |package: &str| Policy {
+        authorities: [package.to_owned()].into(),
+        ..Policy::default()
+    };
+    let and_services = Policy {
+        services: ["engine.service".to_owned()].into(),
+        ..authorities("engine")
+    };
+    let approved = Standing::Approved(ApprovedBy::Authorities);
+    for (case, parts, of_image, policy, wanted) in [
+        ("both", &two, true, authorities("engine"), approved),
+        (
+            "another package",
+            &two,
+            true,
+            authorities("motor"),
+            Standing::Missing,
+        ),
+        (
+            "of a repository that was added",
+            &two,
+            false,
+            authorities("engine"),
+            Standing::Missing,
+        ),
+        (
+            "and a unit",
+            &more,
+            true,
+            authorities("engine"),
+            Standing::Missing,
+        ),
+        (
+            "and a unit that is approved",
+            &more,
+            true,
+            and_services,
+            approved,
+        ),
+    ] {
+        let mut operation = set(&["docker#1"], parts);
+        operation.package = Some("engine".to_owned());
+        let target = name("debian-12");
+        let asked = Asked {
+            operation: &operation,
+            digest: operation.digest(),
+            risk: Risk::TrustRoot,
+            parts: parts.iter().collect(),
+            of_image,
+            target: &target,
+        };
+        let standing = stand(&asked, &name("docker"), &basis(&[], &policy));
+        assert_eq!(standing, wanted, "{case}");
+    }
+    // What no package brings is approved by nobody.
+    let asked = Asked {
+        operation: &two[0],
+        digest: two[0].digest(),
+        risk: Risk::TrustRoot,
+        parts: Vec::new(),
+        of_image: true,
+        target: &name("debian-12"),
+    };
+    let standing = stand(&asked, &name("docker"), &basis(&[], &authorities("engine")));
+    assert_eq!(standing, Standing::Missing);
+}
+
+#[test]
+fn a_package_is_the_images_if_each_of_its_name_is() {
+    let image = Signature::Verified {
+        fingerprint: "A".repeat(40),
+        key: KeyPlace::Image {
+            path: "/etc/apt/trusted.gpg".to_owned(),
+        },
+    };
+    let declared = Signature::Verified {
+        fingerprint: "B".repeat(40),
+        key: KeyPlace::Declared {
+            step: member("docker").steps[0].clone(),
+        },
+    };
+    let came = |name: &str, own: &Signature, index: Option<&Signature>| PackageCame {
+        op: None,
+        url: "https://packages.test/x".to_owned(),
+        sha256: Digest::of(b"x"),
+        bytes: 1,
+        content: PackageContent::Read(PackageRead {
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            architecture: "all".to_owned(),
+            files: Vec::new(),
+            total: 0,
+            scripts: Vec::new(),
+        }),
+        chain: Chain {
+            own: own.clone(),
+            index: index.map(|signature| SigningIndex {
+                url: "https://packages.test/InRelease".to_owned(),
+                signature: signature.clone(),
+            }),
+        },
+    };
+    let none = Signature::None;
+    for (packages, wanted) in [
+        (vec![], false),
+        (vec![came("b", &image, None)], false),
+        (vec![came("a", &image, None)], true),
+        (vec![came("a", &none, Some(&image))], true),
+        (vec![came("a", &none, Some(&declared))], false),
+        (vec![came("a", &none, None)], false),
+        (
+            vec![came("a", &image, None), came("b", &declared, None)],
+            true,
+        ),
+        (
+            vec![came("a", &image, None), came("a", &declared, None)],
+            false,
+        ),
+    ] {
+        assert_eq!(comes_from_image(&packages, "a"), wanted, "{packages:?}");
+    }
 }
