@@ -60,19 +60,20 @@ impl Filter {
         ]);
     }
 
-    /// Answers a call so if the low half of an argument is one of two values, and allows it otherwise.
-    pub(crate) fn if_either(
+    /// Answers a call so if the low half of an argument is one of these values, and allows it otherwise.
+    pub(crate) fn if_any_of(
         &mut self,
         call: c_long,
         argument: u32,
-        [one, other]: [u32; 2],
+        [one, other, third]: [u32; 3],
         with: u32,
     ) {
         self.statements.extend([
-            is_call(call, 5),
+            is_call(call, 6),
             load_argument(argument),
-            jump(BPF_JEQ, one, 1, 0),
-            jump(BPF_JEQ, other, 0, 1),
+            jump(BPF_JEQ, one, 2, 0),
+            jump(BPF_JEQ, other, 1, 0),
+            jump(BPF_JEQ, third, 0, 1),
             answer(with),
             answer(libc::SECCOMP_RET_ALLOW),
         ]);

@@ -176,7 +176,7 @@ pub enum Call {
     Kmod,
     /// Any other call that only administration allows, by its name: refused.
     Administration,
-    /// kill(2) of PID 1, or of everything.
+    /// kill(2) of PID 1, of everything, or of the executor.
     Kill,
     /// io_uring_setup(2), which no filter can look into: refused.
     IoUring,

@@ -53,8 +53,8 @@ enum When {
     Always,
     /// Any of these bits is set in this argument.
     AnyBit(u32, u32),
-    /// This argument is one of these.
-    Either(u32, [u32; 2]),
+    /// This argument is PID 1, everybody, or the executor.
+    OfTheFirst(u32),
 }
 
 /// A file an argument names.
@@ -92,8 +92,17 @@ pub(super) enum Reads {
     Text(usize),
     /// Where it is mounted.
     MountPoint(Names),
+    /// The call's own name and a number.
+    Named(&'static str, usize),
     /// The call's own name says all.
     Nothing(&'static str),
+}
+
+impl Trapped {
+    /// True for a call that is told because of whom it is about.
+    pub(super) fn is_of_the_first(&self) -> bool {
+        matches!(self.when, When::OfTheFirst(_))
+    }
 }
 
 const fn always(number: c_long, call: Call, reads: Reads) -> Trapped {
@@ -132,18 +141,19 @@ const fn unheard(number: c_long, call: Call, reads: Reads, refused: i32) -> Trap
     }
 }
 
-/// Calls of the process that is named first, told where that is PID 1, or everybody.
+/// Calls of the process that is named first, told where that is PID 1, everybody, or the executor, which beside
+/// systemd is not PID 1.
 const fn of_the_first(number: c_long, call: Call, reads: Reads) -> Trapped {
     Trapped {
-        when: When::Either(0, [1, u32::MAX]),
+        when: When::OfTheFirst(0),
         ..always(number, call, reads)
     }
 }
 
 use Names::{At, Descriptor, Path};
 use Reads::{
-    Address, Attribute, File, LeadsTo, Listening, Mode, MountPoint, Nothing, Numbers, Owner, Text,
-    Two,
+    Address, Attribute, File, LeadsTo, Listening, Mode, MountPoint, Named, Nothing, Numbers, Owner,
+    Text, Two,
 };
 
 /// The calls that every architecture has.
@@ -275,7 +285,7 @@ const CALLS: &[Trapped] = &[
     of_the_first(libc::SYS_rt_sigqueueinfo, Call::Kill, Numbers(2)),
     of_the_first(libc::SYS_rt_tgsigqueueinfo, Call::Kill, Numbers(3)),
     // By what it gives a signal can be sent, and a descriptor be had (pidfd_getfd(2)).
-    of_the_first(libc::SYS_pidfd_open, Call::Ptrace, Nothing("pidfd_open 1")),
+    of_the_first(libc::SYS_pidfd_open, Call::Ptrace, Named("pidfd_open", 0)),
     unheard(
         libc::SYS_io_uring_setup,
         Call::IoUring,
@@ -327,7 +337,7 @@ pub(super) fn signalled(carried: i32, number: u64) -> Option<u16> {
 
 /// The filter by which a program stops at these calls. clone3(2) and openat2(2), whose flags no filter
 /// can see, are unknown there: every program falls back on what they replace.
-pub(super) fn filter() -> Filter {
+pub(super) fn filter(executor: u32) -> Filter {
     let stops = |index: u16| libc::SECCOMP_RET_TRACE | u32::from(index);
     let signals = |index: u16| libc::SECCOMP_RET_TRAP | u32::from(SIGNALLED + index);
     let mut filter = Filter::new(stops(FOREIGN));
@@ -347,8 +357,9 @@ pub(super) fn filter() -> Filter {
             When::AnyBit(argument, bits) => {
                 filter.if_any_bit(trapped.number, argument, bits, answer);
             }
-            When::Either(argument, values) => {
-                filter.if_either(trapped.number, argument, values, answer);
+            When::OfTheFirst(argument) => {
+                let values = [1, u32::MAX, executor];
+                filter.if_any_of(trapped.number, argument, values, answer);
             }
         }
     }
@@ -360,9 +371,11 @@ mod tests {
     use super::*;
     use crate::filter::{ARCHITECTURE, run};
 
+    const EXECUTOR: u32 = 37;
+
     /// What the filter answers to a call.
     fn answers(call: c_long, arguments: [u32; 6]) -> u32 {
-        run(&filter(), ARCHITECTURE, call, arguments)
+        run(&filter(EXECUTOR), ARCHITECTURE, call, arguments)
     }
 
     fn index_of(call: c_long) -> u32 {
@@ -438,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn killing_is_told_where_it_is_of_all_or_of_the_first() {
+    fn killing_is_told_where_it_is_of_all_of_the_first_or_of_the_executor() {
         for call in [
             libc::SYS_kill,
             libc::SYS_tkill,
@@ -451,6 +464,7 @@ mod tests {
             for (pid, answer) in [
                 (1, stop),
                 (u32::MAX, stop),
+                (EXECUTOR, stop),
                 (2, libc::SECCOMP_RET_ALLOW),
                 (0, libc::SECCOMP_RET_ALLOW),
             ] {
@@ -466,7 +480,8 @@ mod tests {
         assert_eq!(answers(libc::SYS_openat2, [0; 6]), unknown);
         let foreign = libc::SECCOMP_RET_TRACE | u32::from(FOREIGN);
         // 32-bit calls have other numbers, so none of them is known.
-        assert_eq!(run(&filter(), 0x4000_0003, libc::SYS_read, [0; 6]), foreign);
+        let filter = filter(EXECUTOR);
+        assert_eq!(run(&filter, 0x4000_0003, libc::SYS_read, [0; 6]), foreign);
         assert_eq!(answers(0x4000_0000, [0; 6]), foreign);
         for call in [libc::SYS_read, libc::SYS_execve, libc::SYS_accept4] {
             assert_eq!(answers(call, [u32::MAX; 6]), libc::SECCOMP_RET_ALLOW);

@@ -35,9 +35,11 @@ pub(crate) use self::stop::{Seen, Stop, look, reap};
 /// Longest address of a socket read (`struct sockaddr_storage`).
 const LONGEST_ADDRESS: u64 = 128;
 
-/// Installs the filter at which a traced program stops; to be called by the program's own process.
+/// Installs the filter at which a traced program stops; to be called by the program's own process, which the
+/// executor has started.
 pub(crate) fn install_filter() -> io::Result<()> {
-    calls::filter().install()
+    let executor = rustix::process::getppid().map_or(1, Pid::as_raw_pid);
+    calls::filter(executor.unsigned_abs()).install()
 }
 
 /// Everything that is followed.
@@ -266,7 +268,7 @@ impl State {
             return false;
         };
         let told = program.and_then(|program| self.told(pid, program, row, &entered.arguments));
-        if let Some(errno) = row.refused {
+        if let Some(errno) = row.refused.or_else(|| spares(row, &entered.arguments)) {
             let told = told.unwrap_or_else(|| (String::new(), None));
             self.refuse(pid, program, (row.call, errno), told);
             return false;
@@ -408,6 +410,7 @@ impl State {
             }
             Reads::Text(at) => (self.text(pid, arguments[at])?, None),
             Reads::Nothing(name) => (name.to_owned(), None),
+            Reads::Named(name, at) => (format!("{name} {}", number(at)), None),
         })
     }
 
@@ -440,6 +443,15 @@ impl State {
         };
         Some(escape_path(&read::absolute(&base, &path)))
     }
+}
+
+/// The error of a call that would end or stop the executor where nothing else keeps it from that: the kernel
+/// spares PID 1 alone (kill(2)).
+fn spares(row: &Trapped, arguments: &[u64; 6]) -> Option<i32> {
+    let own = rustix::process::getpid();
+    let first = arguments[0] as i32;
+    let is_meant = first == own.as_raw_pid() || (first == -1 && row.call == Call::Kill);
+    (row.is_of_the_first() && is_meant && own != Pid::INIT).then_some(libc::EPERM)
 }
 
 /// True if a process that was just stopped is so no more: it was killed, and what could not be learned

@@ -257,14 +257,14 @@ pub(super) fn asks<'t>(
         .then(|| actor(first))
 }
 
-/// Where resolvers ask if resolv.conf(5) names nobody. A package manager does so although it was told of
-/// a proxy; for anybody else it is the beginning of a connection past it.
 /// True for what any user may ask for and was refused: io_uring, which libuv asks for at every start and goes on
 /// without, and tracing, which the kernel lets a user do to nobody else's processes (ptrace(2)).
 fn is_a_users_own(call: &TracedCall) -> bool {
     call.call == Call::IoUring || (call.call == Call::Ptrace && call.error.is_some())
 }
 
+/// Where resolvers ask if resolv.conf(5) names nobody. A package manager does so although it was told of
+/// a proxy; for anybody else it is the beginning of a connection past it.
 fn is_resolver(kind: &Kind) -> bool {
     const DNS: u16 = 53;
     matches!(kind, Kind::NetConnect { host, port: DNS } if host == "127.0.0.1" || host == "::1")
