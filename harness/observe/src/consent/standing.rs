@@ -284,9 +284,10 @@ fn approved_with_parts(asked: &Asked<'_>, policy: &Policy) -> Option<ApprovedBy>
     };
     let package = asked.operation.package.as_deref();
     let keeps = asked.of_image && package.is_some_and(|name| policy.authorities.contains(name));
-    let approved = |part: &PrivilegedOperation| match &part.kind {
-        Kind::CaAdd { .. } if keeps => Some(ApprovedBy::Authorities),
-        kind => approved(kind, policy),
+    let approved = |part: &PrivilegedOperation| {
+        let is_kept = keeps && part.kind.name() == KindName::CaAdd;
+        let by = is_kept.then_some(ApprovedBy::Authorities);
+        by.or_else(|| approved(&part.kind, policy))
     };
     let by = approved(first)?;
     let mut others = others.iter();
