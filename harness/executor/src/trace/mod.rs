@@ -122,7 +122,7 @@ impl Tracer {
         let mut signal = 0;
         match why {
             Stop::Began => {
-                state.place.begin(pid, || read::origin(pid));
+                state.place.begin(pid);
                 state.meet(pid);
             }
             Stop::Held => return stop::stay_held(pid),

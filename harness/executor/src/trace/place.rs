@@ -19,18 +19,12 @@ const STAY: Duration = Duration::from_millis(20);
 /// Where the tracing thread is.
 #[derive(Debug, Default)]
 pub(super) struct Place {
-    stays: Option<Stays>,
+    /// The processor that it stays on, and since when.
+    stays: Option<(usize, Instant)>,
+    /// Where it may be otherwise; not known before it has stayed somewhere.
+    all: Option<CpuSet>,
     /// True where nobody is to be moved: somebody has changed an affinity, or there is nowhere to go.
     is_left: bool,
-}
-
-/// The thread stays on one processor.
-#[derive(Debug)]
-struct Stays {
-    at: usize,
-    since: Instant,
-    /// Where it may be otherwise.
-    all: CpuSet,
 }
 
 impl Place {
@@ -38,22 +32,15 @@ impl Place {
     pub(super) fn go_on(&mut self, pid: i32, go_on: impl FnOnce()) {
         let moved = self.moved(pid);
         go_on();
-        if let Some((pid, its)) = moved {
-            // Nothing is to be done for one that has ended.
-            let _ = sched_setaffinity(Some(pid), &its);
+        if moved {
+            self.spread(pid);
         }
     }
 
-    /// Gives a process that is about to begin the affinity of its maker, which could be moved while it made it.
-    pub(super) fn begin(&self, pid: i32, maker: impl FnOnce() -> Option<i32>) {
-        let Some(stays) = &self.stays else {
-            return;
-        };
-        let of = |pid| sched_getaffinity(Some(Pid::from_raw(pid)?)).ok();
-        if of(pid).is_some_and(|its| its == only(stays.at))
-            && let Some(its) = maker().and_then(of)
-        {
-            let _ = sched_setaffinity(Pid::from_raw(pid), &its);
+    /// Gives a process that is about to begin what its maker has, who could be moved while it made it.
+    pub(super) fn begin(&self, pid: i32) {
+        if !self.is_left {
+            self.spread(pid);
         }
     }
 
@@ -63,56 +50,53 @@ impl Place {
         self.move_on();
     }
 
-    /// Says that a process wakes up here; gives its own affinity.
-    fn moved(&mut self, pid: i32) -> Option<(Pid, CpuSet)> {
-        let at = self.at()?;
-        let pid = Pid::from_raw(pid)?;
-        let its = sched_getaffinity(Some(pid)).ok()?;
-        if its.count() < 2 || !its.is_set(at) {
-            return None;
+    /// Says that a process wakes up here; false where that cannot be said.
+    fn moved(&mut self, pid: i32) -> bool {
+        let here = self.at().map(only);
+        here.is_some_and(|here| sched_setaffinity(Pid::from_raw(pid), &here).is_ok())
+    }
+
+    /// Lets a process be wherever the tracer could: everything that is traced descends from the executor, and
+    /// nothing of it has changed its affinity.
+    fn spread(&self, pid: i32) {
+        if let Some(all) = &self.all {
+            // Nothing is to be done for one that has ended.
+            let _ = sched_setaffinity(Pid::from_raw(pid), all);
         }
-        sched_setaffinity(Some(pid), &only(at)).ok()?;
-        Some((pid, its))
     }
 
     /// The processor on which the tracer is and stays; `None` where it may be another when it has waited.
     fn at(&mut self) -> Option<usize> {
-        if self.is_left {
-            return None;
-        }
-        match &self.stays {
-            Some(stays) if stays.since.elapsed() < STAY => Some(stays.at),
+        match self.stays {
+            _ if self.is_left => None,
+            Some((at, since)) if since.elapsed() < STAY => Some(at),
             Some(_) => {
                 self.move_on();
                 None
             }
             None => {
-                self.stay();
-                self.stays.as_ref().map(|stays| stays.at)
+                let at = self.stay();
+                self.is_left = at.is_none();
+                at
             }
         }
     }
 
-    fn stay(&mut self) {
-        let (at, all) = (sched_getcpu(), sched_getaffinity(None));
-        let all = all
-            .ok()
-            .filter(|all| all.count() > 1 && at < CpuSet::MAX_CPU);
-        match all.filter(|_| sched_setaffinity(None, &only(at)).is_ok()) {
-            Some(all) => {
-                self.stays = Some(Stays {
-                    at,
-                    since: Instant::now(),
-                    all,
-                });
-            }
-            None => self.is_left = true,
+    /// Stays where it is; `None` if that cannot be.
+    fn stay(&mut self) -> Option<usize> {
+        let at = sched_getcpu();
+        if self.all.is_none() {
+            self.all = sched_getaffinity(None).ok();
         }
+        self.all.filter(|all| all.count() > 1 && all.is_set(at))?;
+        sched_setaffinity(None, &only(at)).ok()?;
+        self.stays = Some((at, Instant::now()));
+        Some(at)
     }
 
     fn move_on(&mut self) {
-        if let Some(stays) = self.stays.take() {
-            let _ = sched_setaffinity(None, &stays.all);
+        if let (Some(_), Some(all)) = (self.stays.take(), &self.all) {
+            let _ = sched_setaffinity(None, all);
         }
     }
 }
