@@ -3,7 +3,7 @@
 //! which take several times as long, most of all where the machine is itself a guest.
 //!
 //! To say where, a process's affinity (sched_setaffinity(2)) is one processor at the moment in which it is
-//! woken, and is its own again before the tracer waits. What it makes meanwhile gets its maker's, and one that
+//! woken, and is its own again before the tracer waits. What it makes meanwhile gets the same, and one that
 //! asks for an affinity, or changes one, stops first and then goes on wherever it may ([`Place::leave`]).
 //! Where the kernel does not let the tracer say, nothing is said.
 

@@ -210,11 +210,7 @@ fn asked_set<'r>(cell: &'r CellRecord, set: &'r AccompanyingSet) -> Asked<'r> {
     let parts = parts(cell, set).into_iter();
     Asked {
         parts: parts.map(|part| &part.operation).collect(),
-        of_image: set
-            .operation
-            .package
-            .as_deref()
-            .is_some_and(|package| comes_from_image(&cell.facts.packages, package)),
+        of_image: comes_from_image(&cell.facts.packages, &set.operation),
         ..asked(cell, &set.operation, set.digest, set.risk)
     }
 }

@@ -294,12 +294,13 @@ fn approved_with_parts(asked: &Asked<'_>, policy: &Policy) -> Option<ApprovedBy>
     others.all(|part| approved(part).is_some()).then_some(by)
 }
 
-/// True if every package of this name that came is vouched for by a key that the image held before anything
-/// ran: a repository that a recipe adds can have one of the same name.
+/// True if what did this is a package, and every one of its name that came is vouched for by a key that the
+/// image held before anything ran: a repository that a recipe adds can have one of the same name.
 #[must_use]
-pub fn comes_from_image(packages: &[PackageCame], name: &str) -> bool {
+pub fn comes_from_image(packages: &[PackageCame], operation: &PrivilegedOperation) -> bool {
+    let name = operation.package.as_deref();
     let named = packages.iter().filter(|came| match &came.content {
-        PackageContent::Read(read) => read.name == name,
+        PackageContent::Read(read) => Some(read.name.as_str()) == name,
         PackageContent::Unreadable { .. } => false,
     });
     let mut chains = named.map(|came| &came.chain).peekable();

@@ -36,7 +36,7 @@ pub(crate) fn delta(
                 digest: operation.digest(),
                 risk,
                 parts: parts.iter().filter_map(part).collect(),
-                of_image: of_image(facts, operation),
+                of_image: comes_from_image(&facts.packages, operation),
                 target: &facts.planned.plan.target,
             };
             standing_of(&asked, &owners(&facts.cell.recipes, operation), basis)
@@ -79,11 +79,6 @@ pub(crate) fn delta(
         paths: paths.counts,
         stale: Vec::new(),
     }
-}
-
-fn of_image(facts: &CellFacts, operation: &PrivilegedOperation) -> bool {
-    let package = operation.package.as_deref();
-    package.is_some_and(|package| comes_from_image(&facts.packages, package))
 }
 
 /// True if the run showed a declared operation: a command that ran, or what has its class.

@@ -483,6 +483,9 @@ fn a_package_is_the_images_if_each_of_its_name_is() {
         },
     };
     let none = Signature::None;
+    let mut operation = set(&["docker#1"], &[]);
+    assert!(!comes_from_image(&[came("a", &image, None)], &operation));
+    operation.package = Some("a".to_owned());
     for (packages, wanted) in [
         (vec![], false),
         (vec![came("b", &image, None)], false),
@@ -499,6 +502,10 @@ fn a_package_is_the_images_if_each_of_its_name_is() {
             false,
         ),
     ] {
-        assert_eq!(comes_from_image(&packages, "a"), wanted, "{packages:?}");
+        assert_eq!(
+            comes_from_image(&packages, &operation),
+            wanted,
+            "{packages:?}"
+        );
     }
 }
