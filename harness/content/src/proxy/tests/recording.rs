@@ -213,10 +213,13 @@ async fn what_may_recover_is_no_answer() {
     let answer = record
         .talk(get(&format!("http://127.0.0.1:{short}/"), ""))
         .await;
-    assert!(
-        !answer.ends_with("short\r\n") && answer.contains("content-length: 9"),
-        "{answer}"
-    );
+    // Whether the head still gets out before the connection ends is a race of
+    // the two connections; a whole answer never does.
+    let body = answer.split_once("\r\n\r\n").map(|(head, body)| {
+        assert!(head.contains("content-length: 9"), "{answer}");
+        body
+    });
+    assert!(body.unwrap_or_default().len() < 9, "{answer}");
     assert_eq!(record.proxy.recorded(), BTreeMap::new());
     for record in record.records(2).await {
         assert!(
