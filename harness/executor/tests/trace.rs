@@ -102,7 +102,7 @@ fn programs_are_a_tree_with_their_words_and_rights() {
 fn what_changes_files_is_told_with_path_detail_and_error() {
     let place = Root::new();
     let script = "cd /tmp; echo > a; echo >> a; chmod 4755 a; chown 1:2 a; mv a b; ln b c; \
-                  ln -s b d; mkdir e; rmdir e; rm c; mkfifo f; echo > /none/x; cat b > /dev/null";
+                  ln -s b d; mkdir e; rmdir e; rm c; mkfifo f; echo > /none/x; echo > /usr; cat b > /dev/null";
     let told = Told::of(&place, root(script));
     let files = [
         Call::Open,
@@ -120,8 +120,8 @@ fn what_changes_files_is_told_with_path_detail_and_error() {
         [
             "bash Open /dev/null",
             "bash Open /dev/tty error 6",
-            "bash Open /none/x error 2",
             "bash Open /tmp/a",
+            "bash Open /usr error 21",
             "chmod Chmod /tmp/a 4755",
             "chown Chown /tmp/a 1:2",
             "mv Rename /tmp/a /tmp/b",
@@ -299,6 +299,45 @@ E";
     );
     let touched = told.programs.iter().filter(|one| one.argv[0] == "touch");
     assert_eq!(touched.count(), 21);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_nothing_to_be_told_of() {
+    let place = Root::new();
+    let script = "python3 - <<'E'
+import os
+for call in (
+    lambda: os.unlink('/tmp/nowhere'),
+    lambda: os.rename('/tmp/nowhere', '/tmp/else'),
+    lambda: os.chmod('/tmp/nowhere', 0o4755),
+    lambda: os.open('/tmp/no/where', os.O_CREAT | os.O_WRONLY),
+    lambda: os.mkdir('/tmp'),
+    lambda: os.rename('/tmp', '/tmp/below'),
+):
+    try: call()
+    except OSError: pass
+os.mkdir('/tmp/there')
+os.rename('/tmp/there', '/tmp/moved')
+E";
+    let told = Told::of(&place, root(script));
+    let files = [
+        Call::Unlink,
+        Call::Rename,
+        Call::Chmod,
+        Call::Open,
+        Call::Mkdir,
+    ];
+    let of_python = told.calls(&files).into_iter();
+    let of_python: Vec<String> = of_python.filter(|call| call.contains("python3")).collect();
+    assert_eq!(
+        of_python,
+        [
+            "python3 Mkdir /tmp error 17",
+            "python3 Mkdir /tmp/there",
+            "python3 Rename /tmp /tmp/below error 22",
+            "python3 Rename /tmp/there /tmp/moved",
+        ]
+    );
 }
 
 #[test]

@@ -99,6 +99,26 @@ pub(super) enum Reads {
 }
 
 impl Trapped {
+    /// True for a call that does nothing where a file it names is not there (`ENOENT`). A package manager takes
+    /// away each file's leftovers before it comes, so there are thousands, and nothing is to be told of them.
+    pub(super) fn is_of_files(&self) -> bool {
+        match self.reads {
+            Reads::File(_)
+            | Reads::Mode(..)
+            | Reads::Owner(..)
+            | Reads::Attribute(..)
+            | Reads::Two(..)
+            | Reads::LeadsTo(..) => true,
+            Reads::Address
+            | Reads::Listening
+            | Reads::Numbers(_)
+            | Reads::Text(_)
+            | Reads::MountPoint(_)
+            | Reads::Named(..)
+            | Reads::Nothing(_) => false,
+        }
+    }
+
     /// True for a call that is told because of whom it is about.
     pub(super) fn is_of_the_first(&self) -> bool {
         matches!(self.when, When::OfTheFirst(_))

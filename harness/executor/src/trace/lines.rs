@@ -1,7 +1,7 @@
 //! What has been seen since it was last asked for: programs as they came, calls counted, gaps counted.
 //! Bounded, whatever a program does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use assay_wire::trace::{
     Call, GapReason, MAX_LINES, TraceGap, TraceLine, TracedCall, TracedProgram,
@@ -14,7 +14,7 @@ type Key = (u32, Call, String, Option<String>, Option<i32>);
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     programs: Vec<TracedProgram>,
-    calls: BTreeMap<Key, u64>,
+    calls: HashMap<Key, u64>,
     gaps: BTreeMap<GapReason, u64>,
     /// Everything that was told, repeated or not.
     events: u64,
@@ -49,6 +49,11 @@ impl Lines {
         }
     }
 
+    /// A call that was of nothing.
+    pub(super) fn nothing(&mut self) {
+        self.events += 1;
+    }
+
     pub(super) fn gap(&mut self, reason: GapReason) {
         *self.gaps.entry(reason).or_default() += 1;
     }
@@ -65,8 +70,9 @@ impl Lines {
             gaps,
             events,
         } = std::mem::take(self);
-        let calls =
-            calls.into_iter().map(
+        let mut calls: Vec<TracedCall> = calls
+            .into_iter()
+            .map(
                 |((program, call, subject, detail, error), count)| TracedCall {
                     program,
                     call,
@@ -75,14 +81,16 @@ impl Lines {
                     error,
                     count,
                 },
-            );
+            )
+            .collect();
+        calls.sort_unstable();
         let gaps = gaps
             .into_iter()
             .map(|(reason, count)| TraceGap { reason, count });
         let lines = programs
             .into_iter()
             .map(TraceLine::Program)
-            .chain(calls.map(TraceLine::Call))
+            .chain(calls.into_iter().map(TraceLine::Call))
             .chain(gaps.map(TraceLine::Gap))
             .collect();
         (lines, events)

@@ -311,6 +311,10 @@ impl State {
             return;
         };
         let error = ending.and_then(Result::err);
+        if error == Some(libc::ENOENT) && inside.row.is_of_files() {
+            self.lines.nothing();
+            return;
+        }
         let Some((mut subject, detail)) = inside.told else {
             // An address that leads nowhere: the kernel could not read it either.
             if error != Some(libc::EFAULT) && ending.is_some() {
