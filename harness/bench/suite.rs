@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -106,9 +106,9 @@ fn test(binary: &Path, project: &Path, words: &[&str]) -> Result<(Record, Ended)
 }
 
 fn read(journal: &Path) -> Result<Record, Failure> {
-    let text = fs::read_to_string(journal)
+    let file = fs::File::open(journal)
         .map_err(|error| format!("read `{}`: {error}", journal.display()))?;
-    Ok(assay_observe::fold_journal(&text)?)
+    Ok(assay_observe::fold_journal(BufReader::new(file))?)
 }
 
 /// How many cells ended how.

@@ -1,6 +1,8 @@
 //! Runs of a project, as the command line names them, and their records. A record is made of its journal
 //! alone; a journal that is no whole run's is an error and never less of a record.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use assay_observe::record::RunEnd;
@@ -14,6 +16,9 @@ use crate::terminal::plain;
 
 /// The file of a run's folder that holds its events.
 const JOURNAL: &str = "journal.jsonl";
+
+/// Bytes of a journal that are read in one go.
+const READ_AHEAD: usize = 1 << 20;
 
 /// The word for the newest run.
 pub(crate) const LATEST: &str = "latest";
@@ -59,7 +64,7 @@ pub(crate) fn read(path: &Path) -> Result<Record, CliError> {
 /// # Errors
 /// As [`read`], and if the run was cut short: it does not show what is asked of it.
 pub(crate) fn read_whole(path: &Path, consents: &ConsentBasis) -> Result<Record, CliError> {
-    let record = fold(path, |text| fold_journal_judged_by(text, consents))?;
+    let record = fold(path, |journal| fold_journal_judged_by(journal, consents))?;
     let what = match record.run.end {
         RunEnd::Complete => return Ok(record),
         RunEnd::Interrupted => "was interrupted",
@@ -73,11 +78,15 @@ pub(crate) fn read_whole(path: &Path, consents: &ConsentBasis) -> Result<Record,
 
 fn fold(
     path: &Path,
-    fold: impl FnOnce(&str) -> Result<Record, FoldError>,
+    fold: impl FnOnce(BufReader<File>) -> Result<Record, FoldError>,
 ) -> Result<Record, CliError> {
-    let text = std::fs::read(path)
-        .map_err(|error| CliError::usage(format!("read `{}`: {error}", path.display())))?;
-    fold(&String::from_utf8_lossy(&text)).map_err(|error| {
+    let unreadable =
+        |message: String| CliError::usage(format!("read `{}`: {message}", path.display()));
+    let journal = File::open(path).map_err(|error| unreadable(error.to_string()))?;
+    fold(BufReader::with_capacity(READ_AHEAD, journal)).map_err(|error| {
+        if let FoldError::Unreadable { message } = error {
+            return unreadable(message);
+        }
         CliError::usage(format!(
             "`{}` is no journal that this version of assay reads: {error}",
             path.display()

@@ -180,7 +180,7 @@ impl Dice {
 fn seeds_of_journals_are_facts_of_today() {
     for journal in seeds("journal") {
         let text = String::from_utf8(journal).expect("text");
-        let folded = assay_observe::fold_journal(&text);
+        let folded = assay_observe::fold_journal(text.as_bytes());
         assert!(folded.is_ok(), "{:?}", folded.err());
     }
     for facts in seeds("facts") {

@@ -15,9 +15,13 @@ use super::{assert_loggable, text};
 /// The text of a journal.
 pub fn journal(bytes: &[u8]) {
     let text = text(bytes);
-    match fold_journal(&text) {
+    match fold_journal(text.as_bytes()) {
         Ok(record) => {
-            assert_eq!(fold_journal(&text).as_ref(), Ok(&record), "folded twice");
+            assert_eq!(
+                fold_journal(text.as_bytes()).as_ref(),
+                Ok(&record),
+                "folded twice"
+            );
             assert_record(&record);
             assert_killed_earlier(&text);
         }
@@ -32,7 +36,7 @@ fn assert_killed_earlier(text: &str) {
     let half = half
         .filter(|at| text.is_char_boundary(*at))
         .unwrap_or(first);
-    let record = fold_journal(&text[..half]).expect("a journal may end anywhere");
+    let record = fold_journal(&text.as_bytes()[..half]).expect("a journal may end anywhere");
     assert_record(&record);
 }
 
@@ -71,7 +75,11 @@ pub fn facts(bytes: &[u8]) {
     let line = |event| serde_json::to_string(event).expect("events are plain data") + "\n";
     let written: String = envelopes.iter().map(line).collect();
     let folded = fold(envelopes);
-    assert_eq!(fold_journal(&written), folded, "from memory and from disk");
+    assert_eq!(
+        fold_journal(written.as_bytes()),
+        folded,
+        "from memory and from disk"
+    );
     if let Ok(record) = folded {
         assert_record(&record);
     }

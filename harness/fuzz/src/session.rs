@@ -81,7 +81,7 @@ pub fn session(bytes: &[u8]) {
     record(Body::RunEnded { interrupted: false });
     let folded = fold(journal.events().expect("readable")).expect("a journal that holds together");
     let text = std::fs::read_to_string(&path).expect("readable");
-    assert_eq!(fold_journal(&text).as_ref(), Ok(&folded));
+    assert_eq!(fold_journal(text.as_bytes()).as_ref(), Ok(&folded));
     assert_record(&folded);
 }
 

@@ -5,23 +5,36 @@
 //! its unfinished cells become `cancelled`. What is contradictory inside one cell is kept as a
 //! contradiction of that cell, so that one hostile sandbox spoils no other cell's record.
 //!
-//! Nothing is judged here except by calling [`crate::judge`] at the end.
+//! Nothing is judged here except by calling [`crate::judge`] at the end. Lines are parsed and cells are judged
+//! on all processors: neither asks anything of another.
 
 mod cell;
 
 use std::collections::BTreeMap;
+use std::io::{self, BufRead};
+use std::ops::RangeFrom;
 
 use assay_wire::PROTOCOL;
 use assay_wire::event::{Body, ConsentBasis, Envelope, Origin, RunStarted};
 use assay_wire::name::{CellId, RunId};
+use rayon::prelude::*;
 
 use crate::consent::run::find_stale;
 use crate::record::{CellRecord, Record, RunEnd, RunInfo};
 pub use cell::CellFolder;
 
+/// Bytes of a journal whose lines are parsed together: so much of its text is in memory at a time, or one line.
+const TOGETHER: usize = 8 << 20;
+
 /// Why a journal is not the journal of one run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FoldError {
+    /// It cannot be read to its end.
+    #[error("{message}")]
+    Unreadable {
+        /// What the system said.
+        message: String,
+    },
     /// There is nothing in it.
     #[error("the journal is empty")]
     Empty,
@@ -126,59 +139,99 @@ pub fn fold(events: impl IntoIterator<Item = Envelope>) -> Result<Record, FoldEr
 /// run may leave one behind.
 ///
 /// # Errors
-/// As [`fold`], and if a line is no event.
-pub fn fold_journal(text: &str) -> Result<Record, FoldError> {
-    fold_lines(text, |_| ())
+/// As [`fold`], and if a line is no event or cannot be read.
+pub fn fold_journal(journal: impl BufRead + Send) -> Result<Record, FoldError> {
+    fold_lines(journal, |_| ())
 }
 
 /// The same, judged by other consents than the run was: by the ledger and the policy of now.
 ///
 /// # Errors
 /// As [`fold_journal`].
-pub fn fold_journal_judged_by(text: &str, consents: &ConsentBasis) -> Result<Record, FoldError> {
-    fold_lines(text, |body| {
+pub fn fold_journal_judged_by(
+    journal: impl BufRead + Send,
+    consents: &ConsentBasis,
+) -> Result<Record, FoldError> {
+    fold_lines(journal, |body| {
         if let Body::RunStarted(started) = body {
             started.consents = Some(consents.clone());
         }
     })
 }
 
-fn fold_lines(text: &str, change: impl Fn(&mut Body)) -> Result<Record, FoldError> {
+fn fold_lines(
+    mut journal: impl BufRead + Send,
+    change: impl Fn(&mut Body),
+) -> Result<Record, FoldError> {
     let mut folder = Folder::default();
-    for (line, number) in text.split_inclusive('\n').zip(1_u64..) {
-        let Some(line) = line.strip_suffix('\n') else {
-            break;
-        };
-        let mut event = parse_line(line, number)?;
-        change(&mut event.body);
-        folder.push(event)?;
+    let mut numbers = 1_u64..;
+    let mut read = lines(&mut journal, &mut numbers);
+    loop {
+        let lines = read.map_err(|error| FoldError::Unreadable {
+            message: error.to_string(),
+        })?;
+        if lines.is_empty() {
+            return folder.finish();
+        }
+        let (next, events) = rayon::join(
+            || self::lines(&mut journal, &mut numbers),
+            || {
+                lines
+                    .par_iter()
+                    .map(|(number, line)| parse_line(line, *number))
+                    .collect()
+            },
+        );
+        read = next;
+        let events: Vec<Result<Envelope, FoldError>> = events;
+        for event in events {
+            let mut event = event?;
+            change(&mut event.body);
+            folder.push(event)?;
+        }
     }
-    folder.finish()
+}
+
+/// The next lines that end with a newline, with their numbers: at least one, unless there is none.
+fn lines(
+    journal: &mut impl BufRead,
+    numbers: &mut RangeFrom<u64>,
+) -> io::Result<Vec<(u64, Vec<u8>)>> {
+    let mut lines = Vec::new();
+    let mut bytes = 0;
+    while bytes < TOGETHER {
+        let mut line = Vec::new();
+        bytes += journal.read_until(b'\n', &mut line)?;
+        match line.pop() {
+            Some(b'\n') => lines.extend(numbers.next().map(|number| (number, line))),
+            Some(_) | None => break,
+        }
+    }
+    Ok(lines)
 }
 
 /// Reads one line of a journal; `number` is its 1-based number, for messages.
 ///
 /// # Errors
 /// If it is no event, or one of another protocol version, whatever that version's events are like.
-pub fn parse_line(line: &str, number: u64) -> Result<Envelope, FoldError> {
+fn parse_line(line: &[u8], number: u64) -> Result<Envelope, FoldError> {
     #[derive(serde::Deserialize)]
     struct Version {
         v: u32,
     }
 
-    let malformed = |error: serde_json::Error| {
-        // serde_json counts lines within this one line; only the rest of its message helps.
-        FoldError::Malformed {
-            line: number,
-            message: error.to_string(),
-        }
+    let malformed = |error: String| FoldError::Malformed {
+        line: number,
+        message: error,
     };
+    let line = std::str::from_utf8(line).map_err(|error| malformed(error.to_string()))?;
     serde_json::from_str(line).map_err(|error| match serde_json::from_str::<Version>(line) {
         Ok(Version { v }) if v != PROTOCOL => FoldError::Protocol {
             seq: number - 1,
             found: v,
         },
-        Ok(_) | Err(_) => malformed(error),
+        // serde_json counts lines within this one line; only the rest of its message helps.
+        Ok(_) | Err(_) => malformed(error.to_string()),
     })
 }
 
@@ -247,7 +300,7 @@ impl Folder {
             end,
             duration_ms: self.last_ms,
         };
-        let cells = self.cells.into_iter();
+        let cells = self.cells.into_par_iter();
         let cells = cells.map(|cell| cell.finish(consents.as_ref()));
         let mut cells: Vec<CellRecord> = cells.collect();
         if let Some(basis) = &consents {

@@ -23,6 +23,7 @@ pub mod expectation;
 mod explain;
 pub mod fold;
 pub mod judge;
+mod lookup;
 pub mod noise;
 pub mod notable;
 pub mod observed;

@@ -10,7 +10,8 @@ mod calls;
 mod made;
 mod passing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use assay_wire::consent::Policy;
 use assay_wire::digest::Digest;
@@ -22,6 +23,7 @@ use assay_wire::privileged::{
     Actor, Kind, KindName, OperationEvidence, Origin, PrivilegedOperation, says_who_is_who,
 };
 use assay_wire::program::{Pass, USER};
+use assay_wire::trace::TracedProgram;
 use serde::Serialize;
 
 use self::actors::Actors;
@@ -29,6 +31,7 @@ pub(crate) use self::actors::merged;
 use crate::attack::technique;
 use crate::delta::{Class, Delta};
 use crate::explain::{Doer, Explainer, Explanation, Paths, delta};
+use crate::lookup::Lookup;
 use crate::record::{CellFacts, ManifestFacts};
 use crate::risk::{Risk, risk};
 use crate::state::{Accounts, Found, Users, permissions, shown, user};
@@ -173,7 +176,7 @@ impl<'f> Observing<'f> {
     /// What one manifest shows, each change explained.
     fn manifest(
         &mut self,
-        manifest: &ManifestFacts,
+        manifest: &'f ManifestFacts,
         (paths, users, accounts): (&mut Paths<'f>, &Users, &mut Accounts),
     ) {
         let (op, pass) = match manifest.after {
@@ -189,9 +192,9 @@ impl<'f> Observing<'f> {
         // What the second apply changed is of the op whose program did it, else of its last.
         let last = facts.planned.plan.ops.iter().rfind(|op| !op.once);
         let of = |path: &str| op.or_else(|| actors.op_of(path)).or(last.map(|op| op.id));
-        let mut explained: BTreeMap<&str, Explanation> = BTreeMap::new();
+        let mut explained: Lookup<&str, Explanation> = Lookup::default();
         // Whose content is nobody's question: who changed the rest made it what it is.
-        let mut by_status: BTreeMap<&str, Actor> = BTreeMap::new();
+        let mut by_status: Lookup<&str, &TracedProgram> = Lookup::default();
         for change in manifest
             .paths
             .iter()
@@ -200,22 +203,23 @@ impl<'f> Observing<'f> {
             let op = of(&change.path);
             let path = change.path.as_str();
             if paths.is_only_status(change)
-                && let Some(actor) = actors.of_status(path)
+                && let Some(program) = actors.of_status(path)
             {
-                by_status.insert(path, actor);
+                by_status.insert(path, program);
             }
-            let by_status = by_status.get(path).cloned();
-            let actor = by_status.or_else(|| actors.of(path, None));
-            let program = actor.and_then(|actor| actor.program);
+            let by_status = by_status.get(path).copied();
+            let program = by_status.or_else(|| actors.of(path, None));
+            let program = program.map(|program| program.id);
             let explanation = paths.explain(change, op, program, &self.explainer.doers);
             explained.insert(&change.path, explanation);
         }
         for found in shown.operations {
             if let Some(op) = of(&found.path) {
                 let name = name_in(&found.kind);
-                let by_status = by_status.get(found.path.as_str()).cloned();
+                let by_status = by_status.get(found.path.as_str()).copied();
                 let by_status = by_status.filter(|_| name.is_none());
                 let actor = by_status.or_else(|| actors.of(&found.path, name));
+                let actor = actor.map(actors::actor);
                 // Accounts share their files: whose an account is, is said by who made it.
                 let by_path = explained.get(found.path.as_str());
                 let by_path = by_path
@@ -239,8 +243,9 @@ impl<'f> Observing<'f> {
                 Some(Explanation::Unexplained { why }) => {
                     let why = Explanation::Unexplained { why: why.clone() };
                     let change = manifest.paths.iter().find(|change| change.path == path);
-                    let by_status = by_status.get(path.as_str()).cloned();
+                    let by_status = by_status.get(path.as_str()).copied();
                     let actor = by_status.or_else(|| actors.of(&path, None));
+                    let actor = actor.map(actors::actor);
                     let seen = plain_file(&path, kind, change, users, actor);
                     self.add_many(op, pass, seen, 1, Some(why));
                 }
@@ -415,7 +420,7 @@ impl<'f> Observing<'f> {
 }
 
 /// The paths that the first manifest after a trace shows; `None` where none was taken.
-fn changed_after(facts: &CellFacts, trace: &Trace) -> Option<BTreeSet<String>> {
+fn changed_after<'f>(facts: &'f CellFacts, trace: &Trace) -> Option<Lookup<Cow<'f, str>, ()>> {
     let is_after = |manifest: &&ManifestFacts| match (&manifest.after, trace.pass) {
         (ManifestPoint::Op(op), Pass::First) => *op >= trace.op,
         (ManifestPoint::SecondApply, Pass::Second) => true,
@@ -423,7 +428,7 @@ fn changed_after(facts: &CellFacts, trace: &Trace) -> Option<BTreeSet<String>> {
     };
     let manifest = facts.manifests.iter().find(is_after)?;
     let paths = manifest.paths.iter();
-    Some(paths.map(|change| merged(&change.path)).collect())
+    Some(paths.map(|change| (merged(&change.path), ())).collect())
 }
 
 /// A folder that came or went: it follows from what lies in it.

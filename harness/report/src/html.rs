@@ -25,6 +25,7 @@ mod processes;
 mod review;
 mod timeline;
 
+use std::cmp::Reverse;
 use std::io::{self, Write};
 
 use assay_observe::expectation::Verdict;
@@ -32,9 +33,11 @@ use assay_observe::{CellRecord, Record, exit_code};
 use assay_wire::digest::Digest;
 use assay_wire::outcome::OutcomeKind;
 use base64::Engine as _;
+use rayon::prelude::*;
 
 use self::detail::Detail;
 use self::page::Page;
+use self::processes::Tree;
 use crate::screen::Screen;
 use crate::words::{counts_in_words, snapshot_differs};
 
@@ -42,6 +45,9 @@ use crate::words::{counts_in_words, snapshot_differs};
 const MAX_BYTES: usize = 5_000_000;
 /// Cells of which each may take an equal share of the page; of more cells none may take more than that.
 const FEW: usize = 16;
+/// So many cells are shortened before it is asked again whether that is enough: whatever the number of
+/// processors, a page is the same.
+const AT_ONCE: usize = 4;
 
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
@@ -76,14 +82,17 @@ struct Cell<'r> {
     number: usize,
     record: &'r CellRecord,
     screen: Screen<'r>,
+    /// Of its programs: a cell is written several times before it fits.
+    trees: Vec<Tree<'r>>,
 }
 
 fn cells(record: &Record) -> Vec<Cell<'_>> {
-    let all = record.cells.iter().enumerate();
+    let all = record.cells.par_iter().enumerate();
     all.map(|(number, cell)| Cell {
         number,
         record: cell,
         screen: Screen::of(record, cell),
+        trees: processes::trees(&cell.facts),
     })
     .collect()
 }
@@ -146,17 +155,27 @@ fn fitting(record: &Record, cells: &[Cell<'_>], room: usize) -> Vec<Page> {
         let found = pages.find(|(_, page)| length(page) <= most);
         found.unwrap_or_else(|| (lowest, written(cell, lowest)))
     };
-    let mut pages: Vec<(usize, Page)> = cells.iter().map(|cell| fits(cell, 0)).collect();
+    let mut pages: Vec<(usize, Page)> = cells.par_iter().map(|cell| fits(cell, 0)).collect();
     let mut all: usize = pages.iter().map(|(_, page)| length(page)).sum();
     while all > room {
-        let can_shrink = pages.iter_mut().enumerate();
+        let can_shrink = pages.iter().enumerate();
         let can_shrink = can_shrink.filter(|(_, (level, _))| *level < lowest);
-        let Some((index, shown)) = can_shrink.max_by_key(|(_, (_, page))| length(page)) else {
+        let mut longest: Vec<usize> = can_shrink.map(|(index, _)| index).collect();
+        longest.sort_by_key(|index| Reverse(length(&pages[*index].1)));
+        longest.truncate(AT_ONCE);
+        if longest.is_empty() {
             break;
-        };
-        all -= length(&shown.1);
-        *shown = fits(&cells[index], shown.0 + 1);
-        all += length(&shown.1);
+        }
+        let shorter = longest.into_par_iter().map(|index| {
+            let (level, _) = pages[index];
+            (index, fits(&cells[index], level + 1))
+        });
+        let shorter: Vec<_> = shorter.collect();
+        for (index, page) in shorter {
+            all -= length(&pages[index].1);
+            all += length(&page.1);
+            pages[index] = page;
+        }
     }
     pages.into_iter().map(|(_, page)| page).collect()
 }

@@ -18,7 +18,9 @@ use crate::plan::OpId;
 use crate::trace::MaintScript;
 
 pub use kind::{ANY_REPOSITORY, Kind, KindName, UnknownKind, kind_of_program};
-pub use places::{holds_special_places, kind_of_file, kind_of_tree, says_who_is_who};
+pub use places::{
+    holds_special_places, is_special_file, kind_of_file, kind_of_tree, says_who_is_who,
+};
 
 /// One privileged operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! Why a path changed: one explanation for each change of each manifest, in the order they were taken.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use assay_wire::digest::Digest;
@@ -12,6 +13,7 @@ use super::doers::{Doer, Doers};
 use super::payload::{Accounts, equals};
 use super::places::{is_manager_state, is_of_services, is_shared_state};
 use crate::delta::{PathCounts, Why};
+use crate::lookup::Lookup;
 use crate::noise::managers_of;
 use crate::observed::merged;
 use crate::record::CellFacts;
@@ -80,8 +82,8 @@ enum Owner {
 pub(crate) struct Paths<'f> {
     facts: &'f CellFacts,
     accounts: Accounts,
-    payload: BTreeMap<String, Vec<(usize, &'f PackageRead, &'f PackagedPath)>>,
-    owners: BTreeMap<String, Owner>,
+    payload: Lookup<Cow<'f, str>, Vec<(usize, &'f PackageRead, &'f PackagedPath)>>,
+    owners: Lookup<Cow<'f, str>, Owner>,
     /// How many changes each explains.
     pub(crate) counts: PathCounts,
     /// How many are as each package that came has them.
@@ -90,11 +92,11 @@ pub(crate) struct Paths<'f> {
 
 impl<'f> Paths<'f> {
     pub(crate) fn new(facts: &'f CellFacts) -> Self {
-        let mut payload: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        let mut payload: Lookup<Cow<'f, str>, Vec<_>> = Lookup::default();
         for (came, package) in facts.packages.iter().enumerate() {
             if let PackageContent::Read(read) = &package.content {
                 for file in &read.files {
-                    let of = payload.entry(merged(&file.path)).or_default();
+                    let of = payload.or_default(merged(&file.path));
                     of.push((came, read, file));
                 }
             }
@@ -103,7 +105,7 @@ impl<'f> Paths<'f> {
             accounts: Accounts::of(facts),
             facts,
             payload,
-            owners: BTreeMap::new(),
+            owners: Lookup::default(),
             counts: PathCounts::default(),
             by_package: BTreeMap::new(),
         }
@@ -112,7 +114,7 @@ impl<'f> Paths<'f> {
     /// Explains a change. `op` is the op it belongs to, `program` who named the path last.
     pub(crate) fn explain(
         &mut self,
-        change: &PathChange,
+        change: &'f PathChange,
         op: Option<OpId>,
         program: Option<u32>,
         doers: &Doers<'_>,
@@ -132,7 +134,7 @@ impl<'f> Paths<'f> {
         };
         let was = change.before.is_some();
         let first = if was { Owner::Image } else { Owner::Other };
-        let known = self.owners.entry(merged(&change.path)).or_insert(first);
+        let known = self.owners.or_insert(merged(&change.path), first);
         // What a script does to shared state makes none of it its package's.
         match owner {
             Some(owner) if !was || matches!(explanation, Explanation::Payload { .. }) => {
@@ -153,7 +155,7 @@ impl<'f> Paths<'f> {
         if was.is_some_and(|before| has_content_of(before, after)) {
             return true;
         }
-        let packaged = self.payload.get(&merged(&change.path));
+        let packaged = self.payload.get(merged(&change.path).as_ref());
         let mut packaged = packaged.into_iter().flatten();
         packaged.any(|(_, _, file)| {
             file.kind == Some(after.kind)
@@ -204,7 +206,7 @@ impl<'f> Paths<'f> {
         }
         if hook {
             let path = &change.path;
-            let is_new = change.before.is_none() && !self.payload.contains_key(&merged(path));
+            let is_new = change.before.is_none() && !self.payload.contains(merged(path).as_ref());
             if is_shared_state(path) || is_new {
                 return Explanation::Script { doer: doer.clone() };
             }
@@ -247,7 +249,7 @@ impl<'f> Paths<'f> {
         let whole = Some(change.path.as_str());
         let beside = BESIDE.iter().find_map(|end| change.path.strip_suffix(end));
         whole.into_iter().chain(beside).find_map(|path| {
-            let mut all = self.payload.get(&merged(path))?.iter();
+            let mut all = self.payload.get(merged(path).as_ref())?.iter();
             let (came, read, _) = all.find(|(_, _, file)| equals(file, after, &self.accounts))?;
             Some((*came, read.name.clone()))
         })
@@ -259,11 +261,11 @@ impl<'f> Paths<'f> {
             return true;
         }
         let path = merged(&change.path);
-        let packaged = self.payload.get(&path);
+        let packaged = self.payload.get(path.as_ref());
         let of = |name: &str| {
             packaged.is_some_and(|all| all.iter().any(|(_, read, _)| read.name == name))
         };
-        match self.owners.get(&path) {
+        match self.owners.get(path.as_ref()) {
             Some(Owner::Package(owner)) => owner == package || of(package),
             Some(Owner::Image | Owner::Other) => of(package),
             None if change.before.is_some() => of(package),
@@ -279,9 +281,8 @@ impl<'f> Paths<'f> {
     /// True for a path that is a package's own, or that packages share.
     pub(crate) fn is_own(&self, path: &str, package: &str) -> bool {
         let name = merged(path);
-        let packaged = self.payload.get(&name);
-        let is_of =
-            matches!(self.owners.get(&name), Some(Owner::Package(owner)) if owner == package);
+        let packaged = self.payload.get(name.as_ref());
+        let is_of = matches!(self.owners.get(name.as_ref()), Some(Owner::Package(owner)) if owner == package);
         is_of
             || is_shared_state(path)
             || packaged.is_some_and(|all| all.iter().any(|(_, read, _)| read.name == package))
@@ -309,7 +310,7 @@ impl<'f> Paths<'f> {
 
     /// Why nobody explains it.
     fn otherwise(&self, change: &PathChange) -> Why {
-        let packaged = self.payload.get(&merged(&change.path));
+        let packaged = self.payload.get(merged(&change.path).as_ref());
         match packaged.and_then(|all| all.first()) {
             Some((_, read, _)) => Why::Differs {
                 package: read.name.clone(),

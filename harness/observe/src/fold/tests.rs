@@ -48,8 +48,8 @@ fn a_run_is_judged_again_by_the_consents_of_now() {
         policy: assay_wire::consent::Policy::default(),
         today: "2026-11-21".to_owned(),
     };
-    let mut wanted = fold_journal(&log().journal()).expect("a good journal");
-    let again = fold_journal_judged_by(&log().journal(), &now).expect("a good journal");
+    let mut wanted = fold_journal(log().journal().as_bytes()).expect("a good journal");
+    let again = fold_journal_judged_by(log().journal().as_bytes(), &now).expect("a good journal");
     wanted.run.start.consents = Some(now);
     assert_eq!(again.run, wanted.run);
     assert_eq!(again.cells.len(), wanted.cells.len());
@@ -57,7 +57,7 @@ fn a_run_is_judged_again_by_the_consents_of_now() {
 
 #[test]
 fn a_whole_journal_folds_to_cells_in_planned_order() {
-    let record = fold_journal(&log().journal()).expect("a good journal");
+    let record = fold_journal(log().journal().as_bytes()).expect("a good journal");
     assert_eq!(record, fold(log().envelopes()).expect("the same events"));
     let names: Vec<String> = record
         .cells
@@ -112,7 +112,8 @@ fn a_journal_cut_anywhere_is_a_record_and_never_a_pass_too_many() {
         // Cut after a line, and in the middle of the next one.
         for extra in [0, 7] {
             let at = (ends[cut] + extra).min(text.len());
-            let record = fold_journal(&text[..at]).expect("a prefix of a journal is one");
+            let record =
+                fold_journal(&text.as_bytes()[..at]).expect("a prefix of a journal is one");
             for cell in &record.cells {
                 let whole = ended(&cell.facts.cell.to_string()).is_some_and(|end| at >= end);
                 let wanted = if whole {
@@ -126,8 +127,8 @@ fn a_journal_cut_anywhere_is_a_record_and_never_a_pass_too_many() {
             assert_eq!(exit_code(&record).number(), if complete { 0 } else { 130 });
         }
     }
-    assert_eq!(fold_journal(""), Err(FoldError::Empty));
-    assert_eq!(fold_journal("{\"v\":1"), Err(FoldError::Empty));
+    assert_eq!(fold_journal(&b""[..]), Err(FoldError::Empty));
+    assert_eq!(fold_journal(&b"{\"v\":1"[..]), Err(FoldError::Empty));
 }
 
 #[test]
@@ -234,16 +235,16 @@ fn what_is_not_one_runs_journal_is_refused() {
 fn a_journal_of_another_version_is_named_as_one_whatever_it_holds() {
     let line = "{\"v\":7,\"something\":\"else\"}\n";
     assert_eq!(
-        fold_journal(line),
+        fold_journal(line.as_bytes()),
         Err(FoldError::Protocol { seq: 0, found: 7 })
     );
-    let malformed = fold_journal("{\"v\":2,\"something\":\"else\"}\n");
+    let malformed = fold_journal(&b"{\"v\":2,\"something\":\"else\"}\n"[..]);
     assert!(matches!(
         malformed,
         Err(FoldError::Malformed { line: 1, .. })
     ));
     assert!(matches!(
-        fold_journal("\n"),
+        fold_journal(&b"\n"[..]),
         Err(FoldError::Malformed { line: 1, .. })
     ));
 }
@@ -377,7 +378,7 @@ proptest::proptest! {
         let mut text = log().journal().into_bytes();
         let at = at % text.len();
         text[at] = byte;
-        let _ = fold_journal(&String::from_utf8(text).expect("ASCII stays ASCII"));
+        let _ = fold_journal(text.as_slice());
     }
 }
 

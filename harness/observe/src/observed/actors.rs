@@ -1,12 +1,15 @@
 //! Who did it: which program's calls named a path. A call says what was asked for and not what came of
 //! it, so this is *who touched it*, and the manifest alone says what changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use assay_wire::event::Trace;
 use assay_wire::plan::OpId;
 use assay_wire::privileged::Actor;
 use assay_wire::trace::{Call, TracedProgram};
+
+use crate::lookup::Lookup;
 
 /// Most characters of a program's words that go with an operation; all of them are in the trace.
 const WORDS: usize = 400;
@@ -25,7 +28,8 @@ const MERGED: [(&str, &str); 6] = [
 /// Programs by the paths they named.
 pub(super) struct Actors<'t> {
     programs: BTreeMap<u32, &'t TracedProgram>,
-    by_path: BTreeMap<String, BTreeSet<Named>>,
+    /// In order, each once.
+    by_path: Lookup<Cow<'t, str>, Vec<Named>>,
 }
 
 /// That a program of an op named a path.
@@ -48,13 +52,16 @@ enum Weight {
 impl<'t> Actors<'t> {
     /// Who named which path in some of a cell's traces; a program may have begun in an earlier one.
     pub(super) fn new(all: &'t [Trace], some: impl Iterator<Item = &'t Trace>) -> Self {
-        let mut by_path: BTreeMap<String, BTreeSet<Named>> = BTreeMap::new();
+        let mut by_path: Lookup<Cow<'t, str>, Vec<Named>> = Lookup::default();
         for trace in some {
             for call in trace.calls.iter().filter(|call| call.error.is_none()) {
-                let mut name = |path: &str, weight| {
-                    let known = by_path.entry(merged(path)).or_default();
-                    if known.len() < NAMED {
-                        known.insert((weight, call.program, trace.op));
+                let mut name = |path: &'t str, weight| {
+                    let known = by_path.or_default(merged(path));
+                    let named = (weight, call.program, trace.op);
+                    if known.len() < NAMED
+                        && let Err(place) = known.binary_search(&named)
+                    {
+                        known.insert(place, named);
                     }
                 };
                 let detail = call.detail.as_deref();
@@ -103,7 +110,7 @@ impl<'t> Actors<'t> {
 
     /// The program that made a path what it is, as far as calls show it. Where several did alike, it is the
     /// first in whose words this stands, else the last.
-    pub(super) fn of(&self, path: &str, word: Option<&str>) -> Option<Actor> {
+    pub(super) fn of(&self, path: &str, word: Option<&str>) -> Option<&'t TracedProgram> {
         let all = self.named(path)?;
         let (weightiest, last, _) = all.last()?;
         let alike = all.iter().filter(|(weight, ..)| weight == weightiest);
@@ -113,15 +120,14 @@ impl<'t> Actors<'t> {
         };
         let program = |id: &u32| self.programs.get(id).copied();
         let mut named = alike.filter_map(|(_, id, _)| program(id));
-        let program = named.find(says).or_else(|| program(last))?;
-        Some(actor(program))
+        named.find(says).or_else(|| program(last))
     }
 
     /// The last program that changed the mode, the owner or attributes of a path, as far as calls show it.
-    pub(super) fn of_status(&self, path: &str) -> Option<Actor> {
+    pub(super) fn of_status(&self, path: &str) -> Option<&'t TracedProgram> {
         let mut status = self.named(path)?.iter().rev();
         let (_, id, _) = status.find(|(weight, ..)| *weight == Weight::Status)?;
-        self.programs.get(id).copied().map(actor)
+        self.programs.get(id).copied()
     }
 
     /// The op during which that was.
@@ -130,13 +136,12 @@ impl<'t> Actors<'t> {
     }
 
     /// By its own name, else by that of a folder that was put there whole.
-    fn named(&self, path: &str) -> Option<&BTreeSet<Named>> {
+    fn named(&self, path: &str) -> Option<&Vec<Named>> {
         let path = merged(path);
-        let was_put =
-            |named: &&BTreeSet<Named>| named.iter().any(|(weight, ..)| *weight == Weight::Put);
+        let was_put = |named: &&Vec<Named>| named.iter().any(|(weight, ..)| *weight == Weight::Put);
         let mut folders = path.rmatch_indices('/').map(|(end, _)| &path[..end]);
         self.by_path
-            .get(&path)
+            .get(path.as_ref())
             .or_else(|| folders.find_map(|folder| self.by_path.get(folder).filter(was_put)))
     }
 }
@@ -169,12 +174,11 @@ pub(super) fn actor(program: &TracedProgram) -> Actor {
 }
 
 /// A path by the name its folder is looked up under.
-pub(crate) fn merged(path: &str) -> String {
+pub(crate) fn merged(path: &str) -> Cow<'_, str> {
     let found = MERGED
         .iter()
         .find_map(|(one, other)| Some((other, path.strip_prefix(one)?)));
-    found.map_or_else(
-        || path.to_owned(),
-        |(folder, rest)| format!("{folder}{rest}"),
-    )
+    found.map_or(Cow::Borrowed(path), |(folder, rest)| {
+        Cow::Owned(format!("{folder}{rest}"))
+    })
 }

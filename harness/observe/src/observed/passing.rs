@@ -4,16 +4,19 @@
 //! A file that a program writes and then moves over another is that other; what a package manager itself
 //! lays down and takes away, and what the tools of accounts and registries write as it was, is theirs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 use assay_wire::event::Trace;
-use assay_wire::privileged::{Kind, KindName, kind_of_file, says_who_is_who};
+use assay_wire::privileged::{Kind, KindName, is_special_file, kind_of_file, says_who_is_who};
 use assay_wire::trace::{Call, TracedCall, TracedProgram};
 
 use super::Seen;
 use super::actors::merged;
 use super::calls::seen_of;
 use crate::explain::{Doer, Doers, Explanation, Paths};
+use crate::lookup::Lookup;
 
 /// Set-user-ID and set-group-ID (inode(7)).
 const SETUID: u32 = 0o4000;
@@ -52,26 +55,17 @@ pub(super) type Passed = (Seen, u64, Option<Explanation>);
 /// that [`merged`] gives).
 pub(super) fn seen(
     trace: &Trace,
-    changed: &BTreeSet<String>,
+    changed: &Lookup<Cow<'_, str>, ()>,
     doers: &Doers<'_>,
     paths: &Paths<'_>,
 ) -> Vec<Passed> {
-    let mut passing = Passing {
+    let passing = Passing {
+        trace,
         changed,
         doers,
         paths,
-        moved: made(trace, &[Call::Rename])
-            .filter_map(|call| Some((merged(&call.subject), call.detail.as_deref()?)))
-            .collect(),
-        gone: made(trace, &[Call::Unlink, Call::Rename])
-            .map(|call| merged(&call.subject))
-            .collect(),
-        written: BTreeMap::new(),
+        tables: OnceCell::new(),
     };
-    for call in made(trace, &[Call::Open, Call::Truncate, Call::Rename]) {
-        let to = call.detail.as_deref().unwrap_or(&call.subject);
-        *passing.written.entry(merged(to)).or_default() += call.count;
-    }
     let programs = doers.programs();
     let mut seen: BTreeMap<(u32, String, KindName), Passed> = BTreeMap::new();
     for call in trace.calls.iter().filter(|call| call.error.is_none()) {
@@ -160,7 +154,8 @@ fn special(path: &str) -> Option<Kind> {
             owner: "root".to_owned(),
         });
     }
-    kind_of_file(&path.parse().ok()?, None)
+    let path = is_special_file(path).then(|| path.parse().ok())??;
+    kind_of_file(&path, None)
 }
 
 /// A program that runs as its owner, by the mode it is given.
@@ -175,18 +170,48 @@ fn of_mode(path: &str, mode: &str) -> Option<Kind> {
 }
 
 struct Passing<'c> {
-    changed: &'c BTreeSet<String>,
+    trace: &'c Trace,
+    changed: &'c Lookup<Cow<'c, str>, ()>,
     doers: &'c Doers<'c>,
     paths: &'c Paths<'c>,
-    /// Where files were moved to.
-    moved: BTreeMap<String, &'c str>,
-    /// What was there and is not, at least by this name.
-    gone: BTreeSet<String>,
-    /// How often each was written to.
-    written: BTreeMap<String, u64>,
+    /// Made when they are first asked for: of most traces they never are.
+    tables: OnceCell<Tables<'c>>,
 }
 
-impl Passing<'_> {
+/// What calls that were made say of files, by the names that [`merged`] gives.
+struct Tables<'c> {
+    /// Where files were moved to.
+    moved: Lookup<Cow<'c, str>, &'c str>,
+    /// What was there and is not, at least by this name.
+    gone: Lookup<Cow<'c, str>, ()>,
+    /// How often each was written to.
+    written: Lookup<Cow<'c, str>, u64>,
+}
+
+impl<'c> Tables<'c> {
+    fn of(trace: &'c Trace) -> Self {
+        let mut written: Lookup<Cow<'c, str>, u64> = Lookup::default();
+        for call in made(trace, &[Call::Open, Call::Truncate, Call::Rename]) {
+            let to = call.detail.as_deref().unwrap_or(&call.subject);
+            *written.or_default(merged(to)) += call.count;
+        }
+        Self {
+            moved: made(trace, &[Call::Rename])
+                .filter_map(|call| Some((merged(&call.subject), call.detail.as_deref()?)))
+                .collect(),
+            gone: made(trace, &[Call::Unlink, Call::Rename])
+                .map(|call| (merged(&call.subject), ()))
+                .collect(),
+            written,
+        }
+    }
+}
+
+impl<'c> Passing<'c> {
+    fn tables(&self) -> &Tables<'c> {
+        self.tables.get_or_init(|| Tables::of(self.trace))
+    }
+
     /// What became of it, and what its path says of who may do that; `None` for what the manifest shows, or
     /// what is somebody's own business.
     fn of(
@@ -197,13 +222,17 @@ impl Passing<'_> {
         kind: &Kind,
     ) -> Option<(&'static str, Option<Explanation>)> {
         let name = merged(path);
-        if self.changed.contains(&name)
+        if self.changed.contains(&name) || is_account_tool(program, kind) {
+            return None;
+        }
+        let doer = self.doers.of(program.id);
+        // Their own business.
+        if matches!(doer, Doer::Manager { hook: false, .. } | Doer::User { .. })
             || self.is_of_another(&name)
-            || is_account_tool(program, kind)
         {
             return None;
         }
-        let is_gone = self.gone.contains(&name);
+        let is_gone = self.tables().gone.contains(&name);
         let after = match (call.call, is_gone) {
             (Call::Link, _) => "given another name",
             (_, true) => "gone again",
@@ -215,13 +244,16 @@ impl Passing<'_> {
         }
         let is_who_is_who = matches!(kind, Kind::FileWrite { .. });
         // Registries are written anew whenever somebody registers, mostly as they were.
-        let is_once = self.written.get(&name).is_none_or(|count| *count == 1);
+        let is_once = self
+            .tables()
+            .written
+            .get(&name)
+            .is_none_or(|count| *count == 1);
         if !is_gone && is_once && !is_who_is_who && Paths::is_shared(path) {
             return None;
         }
-        match self.doers.of(program.id) {
-            Doer::Manager { hook: false, .. } | Doer::User { .. } => None,
-            Doer::Manager { hook: true, .. } if call.call == Call::Rename && !is_gone => None,
+        match doer {
+            Doer::Manager { .. } if call.call == Call::Rename && !is_gone => None,
             Doer::Script { package, .. } if !is_gone => {
                 match self.paths.is_own(path, &package) && !is_who_is_who {
                     true => None,
@@ -230,7 +262,8 @@ impl Passing<'_> {
             }
             Doer::Script { .. }
             | Doer::Op { .. }
-            | Doer::Manager { hook: true, .. }
+            | Doer::Manager { .. }
+            | Doer::User { .. }
             | Doer::Unknown => Some((after, None)),
         }
     }
@@ -238,7 +271,7 @@ impl Passing<'_> {
     /// True for what was moved over another file in its folder, which is looked at itself.
     fn is_of_another(&self, name: &str) -> bool {
         let folder = |path: &str| path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
-        let to = self.moved.get(name).map(|to| merged(to));
+        let to = self.tables().moved.get(name).map(|to| merged(to));
         to.is_some_and(|to| to != name && folder(&to) == folder(name))
     }
 }

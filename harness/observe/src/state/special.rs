@@ -3,7 +3,7 @@
 
 use assay_wire::digest::Digest;
 use assay_wire::manifest::{Content, Entry, EntryKind, PathChange};
-use assay_wire::privileged::{FileText, Kind, KindName, kind_of_file};
+use assay_wire::privileged::{FileText, Kind, KindName, is_special_file, kind_of_file};
 
 use super::lines::{Comments, lines};
 use super::{Found, SHOWN, Users, WORDS, cut, keys, permissions, schedule, sources, text, units};
@@ -172,7 +172,8 @@ pub(crate) fn with_words(mut kind: Kind, words: FileText) -> Kind {
 /// The kind of a place. A path too long to be one of a plan's is no special place's either: none of
 /// what reads these folders can name it.
 fn kind_of(path: &str, sha256: Option<Digest>) -> Option<Kind> {
-    kind_of_file(&path.parse().ok()?, sha256)
+    let path = is_special_file(path).then(|| path.parse().ok())??;
+    kind_of_file(&path, sha256)
 }
 
 fn said(kind: KindName, path: &str, entry: &Entry, users: &Users) -> Said {

@@ -2,6 +2,7 @@
 //! times, and what it ran under.
 
 use assay_observe::expectation::Verdict;
+use assay_observe::notable;
 use assay_observe::outcome::Failure;
 use assay_observe::{Outcome, Record};
 use assay_wire::event::{ImageKind, Request, RequestDecision, SnapshotFinding};
@@ -223,7 +224,7 @@ fn second_apply(cell: &Cell<'_>, page: &mut Page) {
     );
     page.count(changes.len() + states.len())
         .markup("</span></summary>\n");
-    files::write(&changes, states, page);
+    files::write(&notable::changes(changes), states, page);
     if !noise.is_empty() {
         page.markup("<p>On the noise list, not counted:</p>\n<ul>\n");
         let noise: Vec<_> = noise.iter().collect();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use assay_observe::notable::{self, Notable};
+use assay_observe::notable::{Changes, Notable};
 use assay_wire::manifest::{Content, Entry, EntryKind, PathChange, StateChange};
 
 use super::diff;
@@ -11,8 +11,7 @@ use super::page::Page;
 use crate::human::changes::{difference, entry, marks};
 
 /// Writes changed paths and changed lines of probes.
-pub(super) fn write(paths: &[&PathChange], states: &[StateChange], page: &mut Page) {
-    let changes = notable::changes(paths.iter().copied());
+pub(super) fn write(changes: &Changes<'_>, states: &[StateChange], page: &mut Page) {
     let (plain, notable): (Vec<_>, Vec<_>) = changes
         .paths
         .iter()

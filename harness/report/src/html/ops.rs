@@ -68,20 +68,19 @@ fn one(cell: &Cell<'_>, op: &Op, page: &mut Page) {
     performed(op, known, page);
     seen(cell, op, page);
     processes::write(cell, op.id, page);
-    if let Some(manifest) = facts.manifest(&ManifestPoint::Op(op.id)) {
-        let paths: Vec<_> = manifest.paths.iter().collect();
-        if !paths.is_empty() || !manifest.states.is_empty() {
-            let counts = notable::changes(&manifest.paths);
-            page.markup("<details class=\"files\"><summary>Files <span class=\"n\">");
-            page.count(counts.added)
-                .markup(" added, ")
-                .count(counts.changed)
-                .markup(" changed, ");
-            page.count(counts.removed)
-                .markup(" removed</span></summary>\n");
-            files::write(&paths, &manifest.states, page);
-            page.markup("</details>\n");
-        }
+    if let Some(manifest) = facts.manifest(&ManifestPoint::Op(op.id))
+        && (!manifest.paths.is_empty() || !manifest.states.is_empty())
+    {
+        let changes = notable::changes(&manifest.paths);
+        page.markup("<details class=\"files\"><summary>Files <span class=\"n\">");
+        page.count(changes.added)
+            .markup(" added, ")
+            .count(changes.changed)
+            .markup(" changed, ");
+        page.count(changes.removed)
+            .markup(" removed</span></summary>\n");
+        files::write(&changes, &manifest.states, page);
+        page.markup("</details>\n");
     }
     page.markup("</div>\n</details>\n");
 }

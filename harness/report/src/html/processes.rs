@@ -9,7 +9,7 @@ use assay_observe::record::CellFacts;
 use assay_wire::event::Trace;
 use assay_wire::plan::OpId;
 use assay_wire::program::Pass;
-use assay_wire::trace::{Call, MaintScript, StartedFor, TracedCall, TracedProgram};
+use assay_wire::trace::{Call, MaintScript, StartedFor, TracedProgram};
 
 use super::Cell;
 use super::page::Page;
@@ -24,23 +24,26 @@ const WORDS: usize = 240;
 /// Subjects of calls that are named.
 const SUBJECTS: usize = 3;
 
-/// Writes the trees of an op, one for each apply in which something ran.
+/// The trees of a cell, one for each op and apply in which something ran.
+pub(super) fn trees(facts: &CellFacts) -> Vec<Tree<'_>> {
+    let traces = facts.traces.iter();
+    let traces = traces.filter(|trace| !trace.programs.is_empty());
+    traces.map(Tree::of).collect()
+}
+
+/// Writes those of an op.
 pub(super) fn write(cell: &Cell<'_>, op: OpId, page: &mut Page) {
-    let facts = &cell.record.facts;
-    for trace in facts.traces.iter().filter(|trace| trace.op == op) {
-        if trace.programs.is_empty() {
-            continue;
-        }
+    for tree in cell.trees.iter().filter(|tree| tree.trace.op == op) {
+        let trace = tree.trace;
         page.markup("<details class=\"programs\"><summary>Programs <span class=\"n\">")
             .count(trace.programs.len());
         page.markup(match trace.pass {
             Pass::First => "</span></summary>\n",
             Pass::Second => " in the second apply</span></summary>\n",
         });
-        let tree = Tree::of(trace);
         let mut writing = Writing {
-            facts,
-            tree: &tree,
+            facts: &cell.record.facts,
+            tree,
             room: page.detail.programs,
             shown: 0,
         };
@@ -62,12 +65,16 @@ type Likeness<'t> = (
 );
 
 /// A trace's programs by position, with their children in groups of alike ones.
-struct Tree<'t> {
+pub(super) struct Tree<'t> {
+    trace: &'t Trace,
     programs: Vec<&'t TracedProgram>,
     groups: Vec<Vec<Vec<usize>>>,
     roots: Vec<Vec<usize>>,
-    calls: BTreeMap<u32, Vec<&'t TracedCall>>,
+    calls: BTreeMap<u32, Calls<'t>>,
 }
+
+/// What a program asked for: how often, and of what first where that is told.
+type Calls<'t> = BTreeMap<Call, (u64, Vec<&'t str>)>;
 
 impl<'t> Tree<'t> {
     fn of(trace: &'t Trace) -> Self {
@@ -111,11 +118,13 @@ impl<'t> Tree<'t> {
             let next = likenesses.len();
             class[at] = *likenesses.entry(likeness).or_insert(next);
         }
-        let mut calls: BTreeMap<u32, Vec<&TracedCall>> = BTreeMap::new();
+        let mut calls: BTreeMap<u32, Calls<'t>> = BTreeMap::new();
         for call in &trace.calls {
-            calls.entry(call.program).or_default().push(call);
+            let of_program = calls.entry(call.program).or_default();
+            add(of_program, call.call, call.count, [call.subject.as_str()]);
         }
         Self {
+            trace,
             roots: alike(&roots, &class),
             programs,
             groups,
@@ -218,17 +227,10 @@ impl Writing<'_> {
     }
 
     fn calls(&self, group: &[usize], page: &mut Page) {
-        let mut counts: BTreeMap<Call, (u64, Vec<&str>)> = BTreeMap::new();
+        let mut counts = Calls::new();
         let ids = group.iter().map(|at| self.tree.programs[*at].id);
-        for call in ids.filter_map(|id| self.tree.calls.get(&id)).flatten() {
-            let (count, subjects) = counts.entry(call.call).or_default();
-            *count = count.saturating_add(call.count);
-            if is_told(call.call)
-                && subjects.len() < SUBJECTS
-                && !subjects.contains(&call.subject.as_str())
-            {
-                subjects.push(&call.subject);
-            }
+        for (call, (count, subjects)) in ids.filter_map(|id| self.tree.calls.get(&id)).flatten() {
+            add(&mut counts, *call, *count, subjects.iter().copied());
         }
         if counts.is_empty() {
             return;
@@ -247,6 +249,24 @@ impl Writing<'_> {
             }
         }
         page.markup("</small>");
+    }
+}
+
+/// Counts calls, and keeps the first of their subjects.
+fn add<'t>(
+    calls: &mut Calls<'t>,
+    call: Call,
+    count: u64,
+    subjects: impl IntoIterator<Item = &'t str>,
+) {
+    let (counted, known) = calls.entry(call).or_default();
+    *counted = counted.saturating_add(count);
+    if is_told(call) {
+        for subject in subjects {
+            if known.len() < SUBJECTS && !known.contains(&subject) {
+                known.push(subject);
+            }
+        }
     }
 }
 

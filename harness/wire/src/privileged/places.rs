@@ -2,6 +2,9 @@
 //! package managers' manual pages, the same for what a plan declares and for what a run shows; how
 //! grave they are is not said here.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::{FileText, KeyIdentity, Kind, KindName, SourcePlace};
 use crate::digest::Digest;
 use crate::name::GuestPath;
@@ -190,19 +193,23 @@ const ACCOUNTS: &[&str] = &[
     "/etc/subgid",
 ];
 
+/// True if writing a file is of a special kind.
+#[must_use]
+pub fn is_special_file(path: &str) -> bool {
+    name_of_file(path).is_some()
+}
+
+fn name_of_file(path: &str) -> Option<KindName> {
+    let found = in_a_place(path).or_else(|| in_a_home(path))?;
+    let is_plain = PLAIN.iter().any(|place| lies_in(path, place));
+    (!is_plain).then_some(found)
+}
+
 /// The special kind that writing a file is; `None` for a file that is just a file.
 #[must_use]
 pub fn kind_of_file(path: &GuestPath, sha256: Option<Digest>) -> Option<Kind> {
     let path = path.as_str();
-    if PLAIN.iter().any(|place| lies_in(path, place)) {
-        return None;
-    }
-    let places = PLACES.iter();
-    let found = places
-        .filter(|(place, _)| lies_in(path, place))
-        .map(|(_, kind)| *kind)
-        .next()
-        .or_else(|| in_a_home(path))?;
+    let found = name_of_file(path)?;
     let says = sha256.map_or(FileText::Unread, FileText::Sha256);
     let file = path.to_owned();
     Some(special(found, file, says))
@@ -240,6 +247,47 @@ fn lies_in(path: &str, place: &str) -> bool {
     } else {
         path == place
     }
+}
+
+/// A folder on the way to places, or one itself. What counts of it has the position of its place.
+#[derive(Default)]
+struct Folder {
+    below: HashMap<&'static str, Folder>,
+    /// What all below it is.
+    whole: Option<(usize, KindName)>,
+    /// What a file of this name is.
+    file: Option<(usize, KindName)>,
+}
+
+/// [`PLACES`] by the names of their folders: a run has millions of paths, and most leave them early.
+static FOLDERS: LazyLock<Folder> = LazyLock::new(|| {
+    let mut root = Folder::default();
+    for (order, (place, kind)) in PLACES.iter().enumerate() {
+        let names = place.split('/').filter(|name| !name.is_empty());
+        let at = names.fold(&mut root, |at, name| at.below.entry(name).or_default());
+        let what = match place.ends_with('/') {
+            true => &mut at.whole,
+            false => &mut at.file,
+        };
+        *what = Some((order, *kind));
+    }
+    root
+});
+
+/// The kind of the first place a path lies in.
+fn in_a_place(path: &str) -> Option<KindName> {
+    let mut names = path.strip_prefix('/')?.split('/').peekable();
+    let mut at = &*FOLDERS;
+    let mut found = Vec::new();
+    while let Some(next) = names.next().and_then(|name| at.below.get(name)) {
+        found.extend(match names.peek() {
+            Some(_) => next.whole,
+            None => next.file,
+        });
+        at = next;
+    }
+    let first = found.into_iter().min_by_key(|(order, _)| *order);
+    first.map(|(_, kind)| kind)
 }
 
 fn in_a_home(path: &str) -> Option<KindName> {
