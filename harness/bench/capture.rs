@@ -5,6 +5,7 @@
 //! clock, by the processor time of the whole machine (a command's own, its tracer's, the engine's, the
 //! runner's), and by the most memory that runner and executors held.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -12,14 +13,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::process::row;
 use crate::tools::{Assay, median};
-use crate::{Failure, report};
+use crate::{Failure, journal, report};
 
 /// Goals: processor time and wall time, in times of the cell without capture; memory more, in MB.
 const GOALS: (f64, f64, f64) = (1.15, 1.10, 30.0);
 
 /// How often memory is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// Milliseconds of each part of a run, of all runs.
+type Parts = BTreeMap<&'static str, Vec<f64>>;
 
 /// What a run took.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,12 +39,17 @@ pub(crate) fn measure(assay: &Assay<'_>, cell: &str, pairs: usize) -> Result<(),
     let (target, recipe) = cell
         .split_once(':')
         .ok_or_else(|| format!("`{cell}` is not TARGET:RECIPE"))?;
-    let run = |captures: bool| -> Result<Cost, Failure> {
+    let mut parts = (Parts::new(), Parts::new());
+    let mut run = |captures: bool| -> Result<Cost, Failure> {
         let watch = Watch::begin()?;
         let run = match captures {
             true => assay.run(&["test", "--on", target, recipe])?,
             false => assay.run_without_capture(&["test", "--on", target, recipe])?,
         };
+        let parts = if captures { &mut parts.0 } else { &mut parts.1 };
+        for (part, ms) in journal::parts(&run.events, run.ms) {
+            parts.entry(part).or_default().push(ms);
+        }
         watch.end(run.ms)
     };
     // Not counted: fills the caches of the way out, of the machine, and what is kept of packages.
@@ -86,6 +96,15 @@ pub(crate) fn measure(assay: &Assay<'_>, cell: &str, pairs: usize) -> Result<(),
         median(&mut all.0),
         median(&mut all.1),
     )?;
+    for (part, with) in &mut parts.0 {
+        let without = parts.1.entry(part).or_insert_with(|| vec![0.0]);
+        let (with, without) = (median(with), median(without));
+        row(
+            &format!("    {part}"),
+            &format!("{:+.0} ms", with - without),
+            &format!("{with:.0} ms and {without:.0} ms"),
+        )?;
+    }
     Ok(())
 }
 
