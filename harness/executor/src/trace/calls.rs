@@ -119,6 +119,11 @@ impl Trapped {
         }
     }
 
+    /// True for a call of a file that does not wait for anybody, as opening a FIFO does (fifo(7)).
+    pub(super) fn is_short(&self) -> bool {
+        self.is_of_files() && self.call != Call::Open
+    }
+
     /// True for a call that is told because of whom it is about.
     pub(super) fn is_of_the_first(&self) -> bool {
         matches!(self.when, When::OfTheFirst(_))

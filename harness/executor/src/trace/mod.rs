@@ -87,6 +87,8 @@ struct Inside {
     /// Subject and detail; none if they could not be read.
     told: Option<(String, Option<String>)>,
     first: u64,
+    /// True if it is kept on the tracer's processor until the call is over.
+    is_kept: bool,
 }
 
 impl Tracer {
@@ -144,13 +146,17 @@ impl Tracer {
                 }
                 Some(entered) => {
                     if state.called(pid, entered) {
-                        return state.place.go_on(pid, || stop::go_on_through_call(pid));
+                        return state.go_on_through_call(pid);
                     }
                 }
                 None if is_gone(pid) => {}
                 None => state.lines.gap(GapReason::Arguments),
             },
-            Stop::After => state.after_call(pid, stop::left(pid)),
+            Stop::After => {
+                if state.after_call(pid, stop::left(pid)) {
+                    return state.place.go_on_after(pid, || stop::go_on(pid, 0));
+                }
+            }
         }
         state.place.go_on(pid, || stop::go_on(pid, signal));
     }
@@ -281,8 +287,23 @@ impl State {
             row,
             told,
             first: entered.arguments[0],
+            is_kept: false,
         });
         true
+    }
+
+    /// Lets a process go on to the end of the call it is in. One that only asks for a file's name, mode or owner
+    /// is over in a moment, and is kept where it is.
+    fn go_on_through_call(&mut self, pid: i32) {
+        let inside = self.followed.get_mut(&pid);
+        let inside = inside.and_then(|followed| followed.inside.as_mut());
+        match inside.filter(|inside| inside.row.is_short()) {
+            Some(inside) => {
+                let place = &mut self.place;
+                inside.is_kept = place.go_on_through(pid, || stop::go_on_through_call(pid));
+            }
+            None => self.place.go_on(pid, || stop::go_on_through_call(pid)),
+        }
     }
 
     fn refuse(
@@ -302,14 +323,20 @@ impl State {
         }
     }
 
-    /// How the call ended; `None` if that is not known.
-    fn after_call(&mut self, pid: i32, ending: Option<Result<i64, i32>>) {
+    /// How the call ended; `None` if that is not known. True if the process was kept until then.
+    fn after_call(&mut self, pid: i32, ending: Option<Result<i64, i32>>) -> bool {
         let Some(followed) = self.followed.get_mut(&pid) else {
-            return;
+            return false;
         };
         let (Some(program), Some(inside)) = (followed.program, followed.inside.take()) else {
-            return;
+            return false;
         };
+        let is_kept = inside.is_kept;
+        self.tell(pid, program, inside, ending);
+        is_kept
+    }
+
+    fn tell(&mut self, pid: i32, program: u32, inside: Inside, ending: Option<Result<i64, i32>>) {
         let error = ending.and_then(Result::err);
         if error == Some(libc::ENOENT) && inside.row.is_of_files() {
             self.lines.nothing();

@@ -37,6 +37,20 @@ impl Place {
         }
     }
 
+    /// Lets a process go on to the end of the call it is in; true if it is kept here until then, and
+    /// [`Place::go_on_after`] is to let it go on.
+    pub(super) fn go_on_through(&mut self, pid: i32, go_on: impl FnOnce()) -> bool {
+        let moved = self.moved(pid);
+        go_on();
+        moved
+    }
+
+    /// Lets a process that was kept here go on.
+    pub(super) fn go_on_after(&self, pid: i32, go_on: impl FnOnce()) {
+        go_on();
+        self.spread(pid);
+    }
+
     /// Gives a process that is about to begin what its maker has, who could be moved while it made it.
     pub(super) fn begin(&self, pid: i32) {
         if !self.is_left {

@@ -57,7 +57,7 @@ pub(crate) enum Stop {
 }
 
 /// Waits for any process or thread to end or stop. One that has ended is only looked at; [`reap`]
-/// takes it away.
+/// takes it away. One that has stopped before or after a call is told again until it is let go on.
 pub(crate) fn look() -> io::Result<(i32, Seen)> {
     let mut seen = MaybeUninit::<libc::siginfo_t>::zeroed();
     let all = libc::WEXITED | libc::WSTOPPED | libc::__WALL | libc::WNOWAIT;
@@ -74,10 +74,15 @@ pub(crate) fn look() -> io::Result<(i32, Seen)> {
     match seen.si_code {
         libc::CLD_EXITED => Ok((pid, Seen::Exited(value))),
         libc::CLD_KILLED | libc::CLD_DUMPED => Ok((pid, Seen::Killed(value))),
-        _ => {
-            // One that was killed since has no stop to take, and its end comes next.
-            take(pid, libc::WSTOPPED);
-            Ok((pid, Seen::Stopped(reason(value & 0xff, value >> 8))))
+        code => {
+            let why = reason(value & 0xff, value >> 8);
+            // Before and after a call it is let go on at once, and has nothing to be taken then: that spares a
+            // call for each of thousands of stops.
+            if !matches!((code, why), (libc::CLD_TRAPPED, Stop::Before | Stop::After)) {
+                // One that was killed since has no stop to take, and its end comes next.
+                take(pid, libc::WSTOPPED);
+            }
+            Ok((pid, Seen::Stopped(why)))
         }
     }
 }
