@@ -107,6 +107,7 @@ fn read_table(table: &[u8], device: u64) -> Option<Tree> {
                 sha256: Some(Digest::from_bytes(sha256)),
                 detail: None,
                 identity: Identity::from_parts(device, long(0), size, [time(16), time(28)]),
+                is_linked: false,
             },
         }
     });

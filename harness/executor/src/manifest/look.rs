@@ -84,6 +84,7 @@ impl Seen {
                 } else {
                     identity.unsettled()
                 },
+                is_linked: kind != EntryKind::Folder && stat.stx_nlink > 1,
             },
             known: known.is_some(),
             wanted: false,

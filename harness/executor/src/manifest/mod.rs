@@ -9,6 +9,7 @@
 mod content;
 mod learned;
 mod look;
+mod lower;
 mod record;
 mod walk;
 
@@ -23,8 +24,9 @@ use assay_wire::manifest::{MAX_LINES, ManifestLine, PathChange, StateChange, esc
 
 pub(crate) use self::content::Contents;
 pub(crate) use self::learned::learn;
+use self::lower::Lower;
 use self::record::{Item, Tree};
-use self::walk::walk;
+use self::walk::{walk, walk_but};
 use crate::mux::{LineSender, Mux, Stream, StreamBroken};
 
 /// What was seen last.
@@ -32,6 +34,10 @@ use crate::mux::{LineSender, Mux, Stream, StreamBroken};
 pub(crate) struct Manifests {
     contents: Contents,
     tree: Option<Tree>,
+    /// The root as it was at first.
+    lower: Option<Lower>,
+    /// True if everything could be looked at the last time.
+    is_whole: bool,
     states: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -41,6 +47,8 @@ impl Manifests {
         Self {
             contents,
             tree: None,
+            lower: None,
+            is_whole: false,
             states: BTreeMap::new(),
         }
     }
@@ -53,10 +61,22 @@ impl Manifests {
         answers: Vec<(String, Vec<u8>)>,
         started: Instant,
     ) -> ExecutorEvent {
+        let root = Path::new("/");
         let walked = match &self.tree {
-            Some(before) => walk(Path::new("/"), Some(before), &self.contents),
-            None => walk(Path::new("/"), learned::learned().as_ref(), &self.contents),
+            Some(before) => {
+                let lower = Lower::of(root).filter(|now| {
+                    let first = self.lower.as_ref();
+                    self.is_whole && first.is_some_and(|first| now.goes_on_from(first))
+                });
+                walk_but(root, Some(before), lower.as_ref(), &self.contents)
+            }
+            None => {
+                self.lower = Lower::of(root);
+                let learned = learned::learned();
+                walk(root, learned.as_ref(), &self.contents)
+            }
         };
+        self.is_whole = walked.unreadable == 0;
         let states = answers
             .into_iter()
             .map(|(probe, answer)| (probe, lines(&answer)))

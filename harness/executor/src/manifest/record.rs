@@ -19,7 +19,7 @@ pub(super) struct Tree {
 }
 
 /// One object and where it is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Item {
     /// The absolute path.
     pub(super) path: Box<[u8]>,
@@ -39,6 +39,8 @@ pub(super) struct Node {
     /// What few objects have.
     pub(super) detail: Option<Box<Detail>>,
     pub(super) identity: Identity,
+    /// True for what is no folder and has several names.
+    pub(super) is_linked: bool,
 }
 
 /// What few objects have.
@@ -84,6 +86,20 @@ impl Tree {
         &self.items
     }
 
+    /// What is at a path, and everything below it.
+    pub(super) fn with_below(&self, path: &[u8]) -> Option<(&Node, &[Item])> {
+        let at = self.items.binary_search_by(|item| (*item.path).cmp(path));
+        let at = at.ok()?;
+        // Others that begin alike come between a folder and what is in it.
+        let is_before = |item: &Item, end: u8| {
+            let (start, rest) = item.path.split_at(item.path.len().min(path.len()));
+            (start, rest.first().copied()) < (path, Some(end))
+        };
+        let begins = self.items.partition_point(|item| is_before(item, b'/'));
+        let ends = self.items.partition_point(|item| is_before(item, b'/' + 1));
+        Some((&self.items[at].node, &self.items[begins..ends]))
+    }
+
     /// The object known by this, if it is unchanged since.
     pub(super) fn known(&self, kind: EntryKind, identity: &Identity) -> Option<&Node> {
         let position = *self.by_identity.get(&(identity.device, identity.inode))?;
@@ -122,6 +138,14 @@ impl Item {
 }
 
 impl Node {
+    /// What it says, as far as that is kept.
+    pub(super) fn content(&self) -> Option<&str> {
+        match self.detail.as_ref()?.content.as_ref()? {
+            Content::Text(text) | Content::Hex(text) => Some(text),
+            Content::Long | Content::Secret | Content::LeftOut => None,
+        }
+    }
+
     /// True if a report would say the same of both.
     pub(super) fn looks_like(&self, other: &Self) -> bool {
         (self.kind, self.mode, self.uid, self.gid, self.size)

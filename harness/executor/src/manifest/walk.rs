@@ -21,6 +21,7 @@ use rustix::fs::{CWD, RawDir};
 
 use super::content::Contents;
 use super::look::{Reader, Seen, open_folder, stat};
+use super::lower::Lower;
 use super::record::{Item, Node, Tree, device};
 use crate::reap::lock;
 
@@ -69,8 +70,19 @@ pub(super) struct Walked {
 
 /// Walks everything below a root; what `previous` knows is not read again.
 pub(super) fn walk(root: &Path, previous: Option<&Tree>, contents: &Contents) -> Walked {
+    walk_but(root, previous, None, contents)
+}
+
+/// The same, but not below folders that are as `previous` has them by `lower`.
+pub(super) fn walk_but(
+    root: &Path,
+    previous: Option<&Tree>,
+    lower: Option<&Lower>,
+    contents: &Contents,
+) -> Walked {
     let walk = Walk {
         previous,
+        lower,
         contents,
         kept: AtomicU64::new(0),
         settled: moment_before(SystemTime::now(), COARSE),
@@ -115,6 +127,7 @@ pub(super) fn walk(root: &Path, previous: Option<&Tree>, contents: &Contents) ->
 /// A walk under way.
 struct Walk<'w> {
     previous: Option<&'w Tree>,
+    lower: Option<&'w Lower>,
     contents: &'w Contents,
     /// Bytes of content kept.
     kept: AtomicU64,
@@ -200,6 +213,17 @@ impl Walk<'_> {
         self.changed.notify_one();
     }
 
+    /// What is below a folder, if it is what was there before.
+    fn unchanged(&self, found: &Found) -> Option<&[Item]> {
+        let below = self
+            .lower?
+            .unchanged(&found.path, &found.seen.node, self.previous?)?;
+        let contents = below.iter().filter_map(|item| item.node.content());
+        let length: u64 = contents.map(|text| text.len() as u64).sum();
+        self.kept.fetch_add(length, Ordering::Relaxed);
+        Some(below)
+    }
+
     /// What can be said of an object without opening it.
     fn see(&self, stat: &rustix::fs::Statx) -> io::Result<Seen> {
         Seen::new(stat, self.previous, self.settled)
@@ -239,6 +263,14 @@ impl Worker<'_> {
 
     /// Looks into a folder.
     fn folder(&mut self, mut found: Found) -> io::Result<()> {
+        if let Some(below) = self.walk.unchanged(&found) {
+            self.walk
+                .objects
+                .fetch_add(below.len() as u64, Ordering::Relaxed);
+            self.items.extend_from_slice(below);
+            self.keep(found.path, found.seen.node);
+            return Ok(());
+        }
         let folder = match open_folder(found.parent.as_fd(), found.name()) {
             Ok(folder) => folder,
             Err(error) => {

@@ -1,0 +1,244 @@
+//! Folders of the image in which nothing can have changed, by what overlayfs shows of them: a manifest need
+//! not look below them again.
+//!
+//! Before anything in a folder changes – a name, a content, a mode –, overlayfs copies the folder up, and every
+//! folder above it (Documentation/filesystems/overlayfs.rst, "Upper and Lower"). What was copied up is a new
+//! inode in the upper file system: its status changed (`ctime`, which nobody can set) after that file system's
+//! own root was made. So a folder whose status changed before then has all it has from the image. What may
+//! change all the same is left out: other file systems mounted below, and files with several names, which an
+//! index of overlayfs copies up by another of them.
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use assay_wire::manifest::EntryKind;
+use rustix::fs::{AtFlags, CWD, StatxFlags};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::look::open_folder;
+use super::record::{Item, Node, Tree, device};
+
+/// `OVERLAYFS_SUPER_MAGIC` of linux/magic.h.
+const OVERLAYFS: u64 = 0x794c_7630;
+
+/// Seconds by which the machine's clock may have been set back.
+const SLACK: i64 = 2;
+
+/// The root of a session, as long as it is overlayfs and what is said above holds.
+#[derive(Debug)]
+pub(super) struct Lower {
+    device: u64,
+    /// When the upper file system's root was made, in seconds since 1970.
+    made: i64,
+    /// What was mounted.
+    mounts: Vec<u8>,
+    /// Seconds since 1970 at which the machine began, by its clock.
+    began: i64,
+}
+
+impl Lower {
+    /// What can be said of a root; `None` where it is no overlayfs, or does not say when it was made.
+    pub(super) fn of(root: &Path) -> Option<Self> {
+        let folder = open_folder(CWD, root.as_os_str().as_encoded_bytes()).ok()?;
+        let magic = rustix::fs::fstatfs(&folder).ok()?.f_type;
+        if u64::try_from(magic) != Ok(OVERLAYFS) {
+            return None;
+        }
+        let asked = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+        let stat = rustix::fs::statx(folder.as_fd(), c"", AtFlags::EMPTY_PATH, asked).ok()?;
+        if stat.stx_mask & StatxFlags::BTIME.bits() == 0 {
+            return None;
+        }
+        let clock = |id| clock_gettime(id).tv_sec;
+        Some(Self {
+            device: device(&stat),
+            made: stat.stx_btime.tv_sec,
+            mounts: fs::read("/proc/self/mountinfo").ok()?,
+            began: clock(ClockId::Realtime) - clock(ClockId::Boottime),
+        })
+    }
+
+    /// True if this is still the same root, with the same mounted below it, and no clock was set back.
+    pub(super) fn goes_on_from(&self, first: &Self) -> bool {
+        self.device == first.device
+            && self.made == first.made
+            && self.mounts == first.mounts
+            && self.began + SLACK > first.began
+    }
+
+    /// What is below a folder, if a walk before saw it and none of it can have changed since.
+    pub(super) fn unchanged<'t>(
+        &self,
+        path: &[u8],
+        node: &Node,
+        before: &'t Tree,
+    ) -> Option<&'t [Item]> {
+        let (known, below) = before.with_below(path)?;
+        let is_untouched = node.kind == EntryKind::Folder
+            && node.identity == known.identity
+            && self.holds(node)
+            && node.identity.times()[0].0 + SLACK < self.made;
+        let mut nodes = below.iter().map(|item| &item.node);
+        (is_untouched && nodes.all(|node| self.holds(node) && !node.is_linked)).then_some(below)
+    }
+
+    /// True for an object of this file system that need not be looked at once more.
+    fn holds(&self, node: &Node) -> bool {
+        node.identity.device == self.device && node.identity.is_settled()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::PathBuf;
+    use std::process::Command;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::super::content::Contents;
+    use super::super::walk::{Walked, walk, walk_but};
+    use super::*;
+
+    /// An overlay over an image of two folders alike.
+    struct Overlay {
+        folder: tempfile::TempDir,
+    }
+
+    impl Overlay {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let overlay = Self { folder };
+            for name in ["one", "two", "two/deep", "linked"] {
+                fs::create_dir_all(overlay.image().join(name)).expect("made");
+                fs::write(overlay.image().join(name).join("f"), "image").expect("written");
+            }
+            symlink("f", overlay.image().join("one/link")).expect("linked");
+            let linked = overlay.image().join("linked");
+            fs::hard_link(linked.join("f"), linked.join("g")).expect("linked");
+            // The image is older than what is made of it.
+            thread::sleep(Duration::from_secs(SLACK.unsigned_abs() + 1));
+            for name in ["upper", "work", "root"] {
+                fs::create_dir(overlay.at(name)).expect("made");
+            }
+            let [lower, upper, work] = ["image", "upper", "work"].map(|name| overlay.at(name));
+            let options = format!(
+                "lowerdir={},upperdir={},workdir={}",
+                lower.display(),
+                upper.display(),
+                work.display()
+            );
+            let mount = Command::new("mount")
+                .args(["-t", "overlay", "overlay", "-o", &options])
+                .arg(overlay.root())
+                .status();
+            assert!(mount.expect("mount can be started").success(), "{options}");
+            overlay
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn image(&self) -> PathBuf {
+            self.at("image")
+        }
+
+        fn root(&self) -> PathBuf {
+            self.at("root")
+        }
+
+        fn look(&self, before: Option<&Walked>) -> Walked {
+            let contents = Contents::default();
+            let lower = Lower::of(&self.root()).expect("an overlay");
+            match before {
+                None => walk(&self.root(), None, &contents),
+                Some(before) => walk_but(&self.root(), Some(&before.tree), Some(&lower), &contents),
+            }
+        }
+    }
+
+    impl Drop for Overlay {
+        fn drop(&mut self) {
+            let unmounted = Command::new("umount").arg(self.root()).status();
+            assert!(unmounted.is_ok_and(|status| status.success()));
+        }
+    }
+
+    fn size(walked: &Walked, path: &str) -> u64 {
+        let (node, _) = walked.tree.with_below(path.as_bytes()).expect("there");
+        node.size
+    }
+
+    #[test]
+    fn what_the_image_has_is_not_looked_at_again_and_every_change_is_seen() {
+        let overlay = Overlay::new();
+        let first = overlay.look(None);
+        // Behind the overlay's back: whoever looks would see it.
+        for name in ["one/f", "two/deep/f", "linked/f"] {
+            fs::write(overlay.image().join(name), "other bytes").expect("written");
+        }
+        let second = overlay.look(Some(&first));
+        assert_eq!(second.tree.items().len(), first.tree.items().len());
+        assert_eq!(
+            (size(&second, "/one/f"), size(&second, "/two/deep/f")),
+            (5, 5)
+        );
+        // Another name of it might have been changed.
+        assert_eq!(size(&second, "/linked/f"), 11);
+
+        fs::write(overlay.root().join("two/deep/new"), "new").expect("written");
+        let third = overlay.look(Some(&second));
+        assert_eq!(size(&third, "/two/deep/new"), 3);
+        assert_eq!(
+            (size(&third, "/one/f"), size(&third, "/two/deep/f")),
+            (5, 11)
+        );
+
+        // What was changed once is looked at every time.
+        fs::write(overlay.root().join("two/deep/new"), "newer").expect("written");
+        let fourth = overlay.look(Some(&third));
+        assert_eq!(
+            (size(&fourth, "/two/deep/new"), size(&fourth, "/one/f")),
+            (5, 5)
+        );
+
+        let mode = fs::Permissions::from_mode(0o4755);
+        fs::set_permissions(overlay.root().join("one/f"), mode).expect("changed");
+        fs::remove_file(overlay.root().join("one/link")).expect("removed");
+        let fifth = overlay.look(Some(&fourth));
+        let (node, _) = fifth.tree.with_below(b"/one/f").expect("there");
+        assert_eq!(node.mode, 0o4755);
+        assert!(fifth.tree.with_below(b"/one/link").is_none());
+    }
+
+    #[test]
+    fn another_root_a_mount_or_a_clock_set_back_ends_it() {
+        let overlay = Overlay::new();
+        let first = Lower::of(&overlay.root()).expect("an overlay");
+        // Other tests mount and unmount meanwhile.
+        let now = || Lower {
+            mounts: first.mounts.clone(),
+            ..Lower::of(&overlay.root()).expect("an overlay")
+        };
+        assert!(now().goes_on_from(&first));
+        for other in [
+            Lower {
+                mounts: b"other".to_vec(),
+                ..now()
+            },
+            Lower {
+                made: first.made + 1,
+                ..now()
+            },
+            Lower {
+                began: first.began - SLACK,
+                ..now()
+            },
+        ] {
+            assert!(!other.goes_on_from(&first), "{other:?}");
+        }
+        assert!(Lower::of(Path::new("/proc")).is_none());
+    }
+}
