@@ -1,10 +1,11 @@
-//! What was learned of an image once: the hashes of its files, by what a file is known again.
+//! What was learned of an image once: its whole tree, with the hashes of its files.
 //!
 //! Where a runner keeps images prepared, it lets the executor walk each of them once ([`learn`])
 //! and keeps the result in the harness's folder; a session's first manifest then reads only what
-//! differs. A hash counts only for a file with the same inode, size and times to the nanosecond
-//! on the root file system, as between two manifests of one session. The table was written before
-//! anything foreign ran in a sandbox of the image; one that is not whole is as good as none.
+//! differs, and looks only where overlayfs has copied something up ([`super::lower`]). A hash counts only for
+//! a file with the same inode, size and times to the nanosecond on the root file system, as between two
+//! manifests of one session. The table was written before anything foreign ran in a sandbox of the image;
+//! one that is not whole is as good as none. What files say is not in it.
 
 use std::fs;
 use std::io;
@@ -22,10 +23,7 @@ use super::record::{Identity, Item, Node, Tree, device};
 use super::walk::walk;
 
 /// What a table begins with: its form.
-const MAGIC: &[u8; 16] = b"assay hashes 1\n\0";
-
-/// Bytes of a file in the table: inode, size, both times, hash; numbers little-endian.
-const ROW: usize = 8 + 8 + 12 + 12 + 32;
+const MAGIC: &[u8; 16] = b"assay learned 2\n";
 
 /// Largest table that is read.
 const LARGEST: u64 = 256 << 20;
@@ -34,6 +32,10 @@ const LARGEST: u64 = 256 << 20;
 pub(crate) fn learn() -> io::Result<()> {
     let root = Path::new("/");
     let walked = walk(root, None, &Contents::default());
+    if walked.unreadable > 0 {
+        // What it does not know of is nowhere in it.
+        return Ok(());
+    }
     fs::write(
         Path::new(HARNESS_FOLDER).join(LEARNED),
         table(&walked.tree, device_of(root)?),
@@ -62,57 +64,122 @@ fn device_of(root: &Path) -> io::Result<u64> {
     Ok(device(&status))
 }
 
-/// The table of a tree: its plain files on one device that have settled.
+/// Objects of another file system than the root's: none that a session finds has this number.
+const ELSEWHERE: u64 = u64::MAX;
+
+/// The table of a tree, in order: of each object what a walk remembers of it, numbers little-endian.
 fn table(tree: &Tree, device: u64) -> Vec<u8> {
     let mut table = MAGIC.to_vec();
-    for Item { node, .. } in tree.items() {
-        let (Some(sha256), None) = (&node.sha256, &node.detail) else {
-            continue;
-        };
+    for Item { path, node } in tree.items() {
         let identity = &node.identity;
-        if identity.device != device || !identity.is_settled() {
-            continue;
+        let detail = node.detail.as_ref().map(|detail| {
+            serde_json::to_vec(detail).expect("texts and numbers are written as such")
+        });
+        let flags = [
+            node.sha256.is_some(),
+            detail.is_some(),
+            node.is_linked,
+            identity.device == device,
+        ];
+        let kind = KINDS.iter().position(|kind| *kind == node.kind);
+        table.push(kind.map_or(u8::MAX, |kind| kind as u8));
+        table.extend(flags.map(u8::from));
+        for number in [node.mode, node.uid, node.gid] {
+            table.extend(number.to_le_bytes());
         }
-        table.extend(identity.inode.to_le_bytes());
-        table.extend(identity.size.to_le_bytes());
+        for number in [node.size, identity.inode, identity.size] {
+            table.extend(number.to_le_bytes());
+        }
         for (seconds, nanoseconds) in identity.times() {
             table.extend(seconds.to_le_bytes());
             table.extend(nanoseconds.to_le_bytes());
         }
-        table.extend(sha256.bytes());
+        table.extend(node.sha256.iter().flat_map(|sha256| sha256.bytes()));
+        for text in [Some(&path[..]), detail.as_deref()].into_iter().flatten() {
+            table.extend((text.len() as u64).to_le_bytes());
+            table.extend(text);
+        }
     }
     table
 }
 
-/// The tree of a table, without paths: only to look files up in.
+/// The tree of a table.
 fn read_table(table: &[u8], device: u64) -> Option<Tree> {
-    let (rows, rest) = table.strip_prefix(MAGIC)?.as_chunks::<ROW>();
-    if !rest.is_empty() {
-        return None;
+    let mut rest = Rest(table.strip_prefix(MAGIC)?);
+    let mut items = Vec::new();
+    while !rest.0.is_empty() {
+        items.push(rest.item(device)?);
     }
-    let items = rows.iter().map(|row| {
-        let long = |at: usize| u64::from_le_bytes(row[at..at + 8].try_into().expect("8 bytes"));
-        let short = |at: usize| u32::from_le_bytes(row[at..at + 4].try_into().expect("4 bytes"));
-        let time = |at: usize| (long(at).cast_signed(), short(at + 8));
-        let size = long(8);
-        let sha256: [u8; 32] = row[40..].try_into().expect("32 bytes");
-        Item {
-            path: Box::default(),
-            node: Node {
-                kind: EntryKind::File,
-                mode: 0,
-                uid: 0,
-                gid: 0,
-                size,
-                sha256: Some(Digest::from_bytes(sha256)),
-                detail: None,
-                identity: Identity::from_parts(device, long(0), size, [time(16), time(28)]),
-                is_linked: false,
-            },
-        }
-    });
-    Some(Tree::new(items.collect()))
+    Some(Tree::learned(items))
 }
+
+/// What of a table is still to be read.
+struct Rest<'t>(&'t [u8]);
+
+impl<'t> Rest<'t> {
+    fn item(&mut self, device: u64) -> Option<Item> {
+        let kind = *KINDS.get(usize::from(self.bytes::<1>()?[0]))?;
+        let [has_hash, has_detail, is_linked, is_here] = self.bytes::<4>()?.map(|flag| flag == 1);
+        let [mode, uid, gid] = [self.short()?, self.short()?, self.short()?];
+        let [size, inode, length] = [self.long()?, self.long()?, self.long()?];
+        let mut time = || Some((self.long()?.cast_signed(), self.short()?));
+        let times = [time()?, time()?];
+        let sha256 = match has_hash {
+            true => Some(Digest::from_bytes(self.bytes::<32>()?)),
+            false => None,
+        };
+        let path = self.text()?.into();
+        let detail = match has_detail {
+            true => Some(serde_json::from_slice(self.text()?).ok()?),
+            false => None,
+        };
+        let device = if is_here { device } else { ELSEWHERE };
+        let node = Node {
+            kind,
+            mode,
+            uid,
+            gid,
+            size,
+            sha256,
+            detail,
+            identity: Identity::from_parts(device, inode, length, times),
+            is_linked,
+        };
+        Some(Item { path, node })
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (bytes, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*bytes)
+    }
+
+    fn short(&mut self) -> Option<u32> {
+        self.bytes().map(u32::from_le_bytes)
+    }
+
+    fn long(&mut self) -> Option<u64> {
+        self.bytes().map(u64::from_le_bytes)
+    }
+
+    fn text(&mut self) -> Option<&'t [u8]> {
+        let length = usize::try_from(self.long()?).ok()?;
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(text)
+    }
+}
+
+/// The kinds of objects, by their numbers in a table.
+const KINDS: [EntryKind; 7] = [
+    EntryKind::File,
+    EntryKind::Folder,
+    EntryKind::Symlink,
+    EntryKind::Fifo,
+    EntryKind::Socket,
+    EntryKind::CharDevice,
+    EntryKind::BlockDevice,
+];
 
 #[cfg(test)]
 mod tests {
@@ -138,8 +205,16 @@ mod tests {
         let device = device_of(folder.path()).expect("a device");
         let first = walk(folder.path(), None, &Contents::default());
         let table = table(&first.tree, device);
-        assert_eq!(table.len(), MAGIC.len() + 2 * ROW);
         let learned = read_table(&table, device).expect("whole");
+        assert_eq!(learned.items().len(), 4);
+        for (one, other) in first.tree.items().iter().zip(learned.items()) {
+            assert_eq!(
+                (&one.path, one.node.is_linked),
+                (&other.path, other.node.is_linked)
+            );
+            assert!(one.node.looks_like(&other.node));
+            assert_eq!(one.node.identity, other.node.identity);
+        }
         let again = walk(folder.path(), Some(&learned), &Contents::default());
         assert_eq!(again.hashed, 0);
         for (one, other) in first.tree.items().iter().zip(again.tree.items()) {
@@ -155,26 +230,22 @@ mod tests {
         let folder = folder();
         let device = device_of(folder.path()).expect("a device");
         let first = walk(folder.path(), None, &Contents::default());
-        assert_eq!(table(&first.tree, device + 1), MAGIC);
+        let foreign = read_table(&table(&first.tree, device + 1), device).expect("whole");
+        let hashed = |learned| walk(folder.path(), Some(learned), &Contents::default()).hashed;
+        assert_eq!(hashed(&foreign), first.hashed);
         let elsewhere = read_table(&table(&first.tree, device), device + 1).expect("whole");
-        assert_eq!(
-            walk(folder.path(), Some(&elsewhere), &Contents::default()).hashed,
-            first.hashed
-        );
+        assert_eq!(hashed(&elsewhere), first.hashed);
     }
 
     #[test]
-    fn what_has_not_settled_is_not_learned() {
+    fn what_has_not_settled_is_read_again() {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("a"), "just now").expect("written");
         let device = device_of(folder.path()).expect("a device");
-        assert_eq!(
-            table(
-                &walk(folder.path(), None, &Contents::default()).tree,
-                device
-            ),
-            MAGIC
-        );
+        let first = walk(folder.path(), None, &Contents::default());
+        let learned = read_table(&table(&first.tree, device), device).expect("whole");
+        let again = walk(folder.path(), Some(&learned), &Contents::default());
+        assert_eq!(again.hashed, first.hashed);
     }
 
     #[test]
@@ -185,7 +256,9 @@ mod tests {
             &walk(folder.path(), None, &Contents::default()).tree,
             device,
         );
-        assert!(read_table(&table[..table.len() - 1], device).is_none());
+        for cut in 1..60 {
+            assert!(read_table(&table[..table.len() - cut], device).is_none());
+        }
         assert!(read_table(&table[1..], device).is_none());
         assert!(read_table(b"", device).is_none());
         assert!(read_table(MAGIC, device).is_some_and(|tree| tree.items().is_empty()));

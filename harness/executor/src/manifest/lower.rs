@@ -16,6 +16,7 @@ use assay_wire::manifest::EntryKind;
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::content::Contents;
 use super::look::open_folder;
 use super::record::{Item, Node, Tree, device};
 
@@ -33,6 +34,8 @@ pub(super) struct Lower {
     made: i64,
     /// What was mounted.
     mounts: Vec<u8>,
+    /// Where.
+    places: Vec<Vec<u8>>,
     /// Seconds since 1970 at which the machine began, by its clock.
     began: i64,
 }
@@ -50,11 +53,13 @@ impl Lower {
         if stat.stx_mask & StatxFlags::BTIME.bits() == 0 {
             return None;
         }
+        let mounts = fs::read("/proc/self/mountinfo").ok()?;
         let clock = |id| clock_gettime(id).tv_sec;
         Some(Self {
             device: device(&stat),
             made: stat.stx_btime.tv_sec,
-            mounts: fs::read("/proc/self/mountinfo").ok()?,
+            places: places(&mounts)?,
+            mounts,
             began: clock(ClockId::Realtime) - clock(ClockId::Boottime),
         })
     }
@@ -73,20 +78,43 @@ impl Lower {
         path: &[u8],
         node: &Node,
         before: &'t Tree,
+        contents: &Contents,
     ) -> Option<&'t [Item]> {
         let (known, below) = before.with_below(path)?;
         let is_untouched = node.kind == EntryKind::Folder
             && node.identity == known.identity
             && self.holds(node)
             && node.identity.times()[0].0 + SLACK < self.made;
-        let mut nodes = below.iter().map(|item| &item.node);
-        (is_untouched && nodes.all(|node| self.holds(node) && !node.is_linked)).then_some(below)
+        let has_mount = || self.places.iter().any(|place| lies_below(place, path));
+        let is_as_it_was = |item: &Item| {
+            let is_unread = before.is_without_contents && contents.wants(&item.path);
+            self.holds(&item.node) && !item.node.is_linked && !is_unread
+        };
+        (is_untouched && !has_mount() && below.iter().all(is_as_it_was)).then_some(below)
     }
 
     /// True for an object of this file system that need not be looked at once more.
     fn holds(&self, node: &Node) -> bool {
         node.identity.device == self.device && node.identity.is_settled()
     }
+}
+
+/// The mount points of a mount table (proc_pid_mountinfo(5), field 5); `None` where one holds what is escaped
+/// there.
+fn places(mounts: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let lines = mounts
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
+    let places = lines.map(|line| {
+        let place = line.split(|byte| *byte == b' ').nth(4)?;
+        (!place.contains(&b'\\')).then(|| place.to_vec())
+    });
+    places.collect()
+}
+
+fn lies_below(place: &[u8], folder: &[u8]) -> bool {
+    let rest = place.strip_prefix(folder);
+    rest.is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 #[cfg(test)]
@@ -97,7 +125,6 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    use super::super::content::Contents;
     use super::super::walk::{Walked, walk, walk_but};
     use super::*;
 
@@ -211,6 +238,57 @@ mod tests {
         let (node, _) = fifth.tree.with_below(b"/one/f").expect("there");
         assert_eq!(node.mode, 0o4755);
         assert!(fifth.tree.with_below(b"/one/link").is_none());
+    }
+
+    #[test]
+    fn what_was_learned_is_enough_but_for_what_files_say() {
+        let overlay = Overlay::new();
+        let first = overlay.look(None);
+        let learned = Tree::learned(first.tree.items().to_vec());
+        for name in ["one/f", "two/deep/f"] {
+            fs::write(overlay.image().join(name), "other bytes").expect("written");
+        }
+        let contents = Contents::new(&["/two/deep/*".to_owned()]);
+        let lower = Lower::of(&overlay.root()).expect("an overlay");
+        let session = walk_but(&overlay.root(), Some(&learned), Some(&lower), &contents);
+        assert_eq!(
+            (size(&session, "/one/f"), size(&session, "/two/deep/f")),
+            (5, 11)
+        );
+        let (node, _) = session.tree.with_below(b"/two/deep/f").expect("there");
+        assert_eq!(node.content(), Some("other bytes"));
+        // It is known from now on.
+        let again = walk_but(
+            &overlay.root(),
+            Some(&session.tree),
+            Some(&lower),
+            &contents,
+        );
+        let (node, _) = again.tree.with_below(b"/two/deep/f").expect("there");
+        assert_eq!(node.content(), Some("other bytes"));
+    }
+
+    #[test]
+    fn what_is_mounted_below_a_folder_is_told_from_its_neighbours() {
+        let table = b"22 1 0:2 / / rw - overlay overlay rw\n23 22 0:3 / /run/a rw - tmpfs t rw\n";
+        let places = places(table).expect("plain");
+        assert_eq!(places, [&b"/"[..], b"/run/a"]);
+        for (folder, wanted) in [
+            ("/run", true),
+            ("/run/a", false),
+            ("/ru", false),
+            ("/run/a/b", false),
+        ] {
+            let found = places
+                .iter()
+                .any(|place| lies_below(place, folder.as_bytes()));
+            assert_eq!(found, wanted, "{folder}");
+        }
+        assert_eq!(
+            super::places(b"23 22 0:3 / /run/a\\040b rw - tmpfs t rw\n"),
+            None
+        );
+        assert_eq!(super::places(b"short\n"), None);
     }
 
     #[test]

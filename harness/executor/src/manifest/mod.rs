@@ -26,7 +26,7 @@ pub(crate) use self::content::Contents;
 pub(crate) use self::learned::learn;
 use self::lower::Lower;
 use self::record::{Item, Tree};
-use self::walk::{walk, walk_but};
+use self::walk::walk_but;
 use crate::mux::{LineSender, Mux, Stream, StreamBroken};
 
 /// What was seen last.
@@ -73,7 +73,7 @@ impl Manifests {
             None => {
                 self.lower = Lower::of(root);
                 let learned = learned::learned();
-                walk(root, learned.as_ref(), &self.contents)
+                walk_but(root, learned.as_ref(), self.lower.as_ref(), &self.contents)
             }
         };
         self.is_whole = walked.unreadable == 0;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use assay_wire::digest::Digest;
 use assay_wire::manifest::{Content, Entry, EntryKind};
 use rustix::fs::Statx;
+use serde::{Deserialize, Serialize};
 
 /// A time no object has.
 const UNSETTLED: (i64, u32) = (i64::MIN, 0);
@@ -16,6 +17,8 @@ pub(super) struct Tree {
     items: Vec<Item>,
     /// Position of an item by device and inode. Only looked up, never iterated.
     by_identity: HashMap<(u64, u64), u32>,
+    /// True where what files say is not known, whoever asks for it.
+    pub(super) is_without_contents: bool,
 }
 
 /// One object and where it is.
@@ -44,7 +47,7 @@ pub(super) struct Node {
 }
 
 /// What few objects have.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Detail {
     /// Where a link leads, or which device it is.
     pub(super) points_to: Option<String>,
@@ -78,7 +81,19 @@ impl Tree {
                 ((identity.device, identity.inode), position)
             })
             .collect();
-        Self { items, by_identity }
+        Self {
+            items,
+            by_identity,
+            is_without_contents: false,
+        }
+    }
+
+    /// A tree of these items, of which none has what it says.
+    pub(super) fn learned(items: Vec<Item>) -> Self {
+        Self {
+            is_without_contents: true,
+            ..Self::new(items)
+        }
     }
 
     /// The items, in order of the paths.

@@ -215,9 +215,9 @@ impl Walk<'_> {
 
     /// What is below a folder, if it is what was there before.
     fn unchanged(&self, found: &Found) -> Option<&[Item]> {
-        let below = self
-            .lower?
-            .unchanged(&found.path, &found.seen.node, self.previous?)?;
+        let below =
+            self.lower?
+                .unchanged(&found.path, &found.seen.node, self.previous?, self.contents)?;
         let contents = below.iter().filter_map(|item| item.node.content());
         let length: u64 = contents.map(|text| text.len() as u64).sum();
         self.kept.fetch_add(length, Ordering::Relaxed);
