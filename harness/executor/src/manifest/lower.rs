@@ -214,6 +214,19 @@ mod tests {
         );
         // Another name of it might have been changed.
         assert_eq!(size(&second, "/linked/f"), 11);
+        // So might what is mounted below.
+        let mounted = Lower {
+            places: vec![b"/one/x".to_vec()],
+            ..Lower::of(&overlay.root()).expect("an overlay")
+        };
+        let contents = Contents::default();
+        let seen = walk_but(
+            &overlay.root(),
+            Some(&second.tree),
+            Some(&mounted),
+            &contents,
+        );
+        assert_eq!((size(&seen, "/one/f"), size(&seen, "/two/deep/f")), (11, 5));
 
         fs::write(overlay.root().join("two/deep/new"), "new").expect("written");
         // Long enough ago that the folder is known again (see `Identity::settled_before`).
