@@ -1,12 +1,16 @@
-//! Folders of the image in which nothing can have changed, by what overlayfs shows of them: a manifest need
-//! not look below them again.
+//! What of the image cannot have changed, by what overlayfs shows of it: a manifest need not look at it again.
 //!
 //! Before anything in a folder changes – a name, a content, a mode –, overlayfs copies the folder up, and every
 //! folder above it (Documentation/filesystems/overlayfs.rst, "Upper and Lower"). What was copied up is a new
 //! inode in the upper file system: its status changed (`ctime`, which nobody can set) after that file system's
-//! own root was made. So a folder whose status changed before then has all it has from the image. What may
-//! change all the same is left out: other file systems mounted below, and files with several names, which an
-//! index of overlayfs copies up by another of them.
+//! own root was made. So a folder whose status changed before then has all it has from the image.
+//!
+//! And what was copied up got a name in its folder's upper one, whose status changes with that as with every
+//! name that comes or goes. So a folder whose status is as it was has the names it had, and what was the image's
+//! there is so still.
+//!
+//! What may change all the same is left out: other file systems mounted below, and files with several names,
+//! which an index of overlayfs copies up by another of them.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -81,16 +85,62 @@ impl Lower {
         contents: &Contents,
     ) -> Option<&'t [Item]> {
         let (known, below) = before.with_below(path)?;
-        let is_untouched = node.kind == EntryKind::Folder
-            && node.identity == known.identity
-            && self.holds(node)
-            && node.identity.times()[0].0 + SLACK < self.made;
-        let has_mount = || self.places.iter().any(|place| lies_below(place, path));
-        let is_as_it_was = |item: &Item| {
-            let is_unread = before.is_without_contents && contents.wants(&item.path);
-            self.holds(&item.node) && !item.node.is_linked && !is_unread
+        let is_same = node.kind == EntryKind::Folder && node.identity == known.identity;
+        (is_same && self.is_untouched(path, node, below, before, contents)).then_some(below)
+    }
+
+    /// What a walk before saw below a folder, if the names in it are what they were. [`Lower::still`] says which
+    /// of them need not be looked at.
+    pub(super) fn listed<'t>(
+        &self,
+        path: &[u8],
+        node: &Node,
+        before: &'t Tree,
+    ) -> Option<&'t [Item]> {
+        let (known, below) = before.with_below(path)?;
+        (node.identity == known.identity && self.holds(node)).then_some(below)
+    }
+
+    /// Of an object in a folder that is [`Lower::listed`]: what is below it, if neither can have changed.
+    pub(super) fn still<'t>(
+        &self,
+        item: &Item,
+        before: &'t Tree,
+        contents: &Contents,
+    ) -> Option<&'t [Item]> {
+        let below = match item.node.kind {
+            EntryKind::Folder => before.with_below(&item.path)?.1,
+            EntryKind::File
+            | EntryKind::Symlink
+            | EntryKind::Fifo
+            | EntryKind::Socket
+            | EntryKind::CharDevice
+            | EntryKind::BlockDevice => &[],
         };
-        (is_untouched && !has_mount() && below.iter().all(is_as_it_was)).then_some(below)
+        let is_read = self.is_as_it_was(item, before, contents);
+        (is_read && self.is_untouched(&item.path, &item.node, below, before, contents))
+            .then_some(below)
+    }
+
+    /// True for what is the image's, with everything below.
+    fn is_untouched(
+        &self,
+        path: &[u8],
+        node: &Node,
+        below: &[Item],
+        before: &Tree,
+        contents: &Contents,
+    ) -> bool {
+        let is_of_image = self.holds(node) && node.identity.times()[0].0 + SLACK < self.made;
+        let has_mount = || self.places.iter().any(|place| is_at_or_below(place, path));
+        let mut below = below.iter();
+        is_of_image && !has_mount() && below.all(|item| self.is_as_it_was(item, before, contents))
+    }
+
+    /// True for what is the image's if the folder it is in is.
+    fn is_as_it_was(&self, item: &Item, before: &Tree, contents: &Contents) -> bool {
+        let is_unread = before.is_without_contents && contents.wants(&item.path);
+        self.holds(&item.node) && !item.node.is_linked && !is_unread
     }
 
     /// True for an object of this file system that need not be looked at once more.
@@ -112,9 +162,9 @@ fn places(mounts: &[u8]) -> Option<Vec<Vec<u8>>> {
     places.collect()
 }
 
-fn lies_below(place: &[u8], folder: &[u8]) -> bool {
-    let rest = place.strip_prefix(folder);
-    rest.is_some_and(|rest| rest.starts_with(b"/"))
+fn is_at_or_below(place: &[u8], path: &[u8]) -> bool {
+    let rest = place.strip_prefix(path);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 #[cfg(test)]
@@ -141,7 +191,14 @@ mod tests {
                 fs::create_dir_all(overlay.image().join(name)).expect("made");
                 fs::write(overlay.image().join(name).join("f"), "image").expect("written");
             }
-            symlink("f", overlay.image().join("one/link")).expect("linked");
+            for name in ["one/link", "two/link"] {
+                symlink("f", overlay.image().join(name)).expect("linked");
+            }
+            for name in [
+                "two/g", "two/h", "two/1", "two/2", "two/3", "two/4", "two/5",
+            ] {
+                fs::write(overlay.image().join(name), "image").expect("written");
+            }
             let linked = overlay.image().join("linked");
             fs::hard_link(linked.join("f"), linked.join("g")).expect("linked");
             // The image is older than what is made of it.
@@ -214,9 +271,9 @@ mod tests {
         );
         // Another name of it might have been changed.
         assert_eq!(size(&second, "/linked/f"), 11);
-        // So might what is mounted below.
+        // So might what is mounted there.
         let mounted = Lower {
-            places: vec![b"/one/x".to_vec()],
+            places: vec![b"/one/f".to_vec()],
             ..Lower::of(&overlay.root()).expect("an overlay")
         };
         let contents = Contents::default();
@@ -256,6 +313,60 @@ mod tests {
     }
 
     #[test]
+    fn in_a_folder_copied_up_only_what_was_copied_up_is_looked_at_until_its_names_change() {
+        // Long enough ago that everything is known again (see `Identity::settled_before`).
+        let settle = || thread::sleep(Duration::from_millis(100));
+        let overlay = Overlay::new();
+        let two = overlay.root().join("two");
+        fs::write(two.join("new"), "new").expect("written");
+        settle();
+        let mut before = overlay.look(None);
+        // Each changes what is the image's in a folder that is not, or below.
+        let changes: [(&str, &str, &dyn Fn()); 5] = [
+            ("mode", "/two/f", &|| {
+                let mode = fs::Permissions::from_mode(0o4755);
+                fs::set_permissions(two.join("f"), mode).expect("changed");
+            }),
+            ("content", "/two/g", &|| {
+                fs::write(two.join("g"), "other").expect("written");
+            }),
+            ("attribute", "/two/h", &|| {
+                let path = two.join("h");
+                let flags = rustix::fs::XattrFlags::empty();
+                rustix::fs::setxattr(path, "user.assay", b"x", flags).expect("set");
+            }),
+            ("owner of a link", "/two/link", &|| {
+                std::os::unix::fs::lchown(two.join("link"), Some(1), Some(1)).expect("changed");
+            }),
+            ("content below", "/two/deep/f", &|| {
+                fs::write(two.join("deep/f"), "below").expect("written");
+            }),
+        ];
+        for (number, (what, path, change)) in (1..).zip(changes) {
+            // Behind the overlay's back, which makes it look copied up: each time another.
+            let beside = format!("/two/{number}");
+            fs::write(overlay.image().join(&beside[1..]), what).expect("written");
+            let same = overlay.look(Some(&before));
+            assert_eq!(size(&same, &beside), 5, "{what}");
+            fs::write(two.join("new"), what).expect("written");
+            change();
+            let after = overlay.look(Some(&same));
+            let [old, new] =
+                [&before, &after].map(|walked| walked.tree.with_below(path.as_bytes()));
+            let ((old, _), (new, _)) = old.zip(new).expect("there");
+            assert!(!old.looks_like(new), "{what}");
+            // Its folder was read anew, and what stands beside it with it.
+            assert_eq!(size(&after, &beside), what.len() as u64, "{what}");
+            assert_eq!(size(&after, "/two/new"), what.len() as u64, "{what}");
+            settle();
+            before = overlay.look(Some(&after));
+        }
+        fs::remove_file(two.join("h")).expect("removed");
+        let after = overlay.look(Some(&before));
+        assert!(after.tree.with_below(b"/two/h").is_none());
+    }
+
+    #[test]
     fn what_was_learned_is_enough_but_for_what_files_say() {
         let overlay = Overlay::new();
         let first = overlay.look(None);
@@ -284,20 +395,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_mounted_below_a_folder_is_told_from_its_neighbours() {
+    fn what_is_mounted_at_a_path_or_below_is_told_from_its_neighbours() {
         let table = b"22 1 0:2 / / rw - overlay overlay rw\n23 22 0:3 / /run/a rw - tmpfs t rw\n";
         let places = places(table).expect("plain");
         assert_eq!(places, [&b"/"[..], b"/run/a"]);
-        for (folder, wanted) in [
+        for (path, wanted) in [
             ("/run", true),
-            ("/run/a", false),
+            ("/run/a", true),
             ("/ru", false),
             ("/run/a/b", false),
         ] {
             let found = places
                 .iter()
-                .any(|place| lies_below(place, folder.as_bytes()));
-            assert_eq!(found, wanted, "{folder}");
+                .any(|place| is_at_or_below(place, path.as_bytes()));
+            assert_eq!(found, wanted, "{path}");
         }
         assert_eq!(
             super::places(b"23 22 0:3 / /run/a\\040b rw - tmpfs t rw\n"),

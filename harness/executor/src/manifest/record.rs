@@ -105,14 +105,17 @@ impl Tree {
     pub(super) fn with_below(&self, path: &[u8]) -> Option<(&Node, &[Item])> {
         let at = self.items.binary_search_by(|item| (*item.path).cmp(path));
         let at = at.ok()?;
+        let folder = path.strip_suffix(b"/").unwrap_or(path);
         // Others that begin alike come between a folder and what is in it.
         let is_before = |item: &Item, end: u8| {
-            let (start, rest) = item.path.split_at(item.path.len().min(path.len()));
-            (start, rest.first().copied()) < (path, Some(end))
+            let (start, rest) = item.path.split_at(item.path.len().min(folder.len()));
+            (start, rest.first().copied()) < (folder, Some(end))
         };
         let begins = self.items.partition_point(|item| is_before(item, b'/'));
         let ends = self.items.partition_point(|item| is_before(item, b'/' + 1));
-        Some((&self.items[at].node, &self.items[begins..ends]))
+        // The root itself begins like what is in it.
+        let below = &self.items[begins.max(at + 1)..ends.max(at + 1)];
+        Some((&self.items[at].node, below))
     }
 
     /// The object known by this, if it is unchanged since.
@@ -124,6 +127,13 @@ impl Tree {
 }
 
 impl Item {
+    /// True for what is in a folder itself; its path is empty for the root.
+    pub(super) fn is_in(&self, folder: &[u8]) -> bool {
+        let rest = self.path.strip_prefix(folder);
+        let name = rest.and_then(|rest| rest.strip_prefix(b"/"));
+        name.is_some_and(|name| !name.is_empty() && !name.contains(&b'/'))
+    }
+
     /// The object as reported.
     pub(super) fn entry(&self) -> Entry {
         let Node {

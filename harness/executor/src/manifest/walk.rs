@@ -6,7 +6,7 @@
 //! as a hostile sandbox can make it: nothing recurses, and what passes the bounds counts as
 //! unreadable.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -73,7 +73,7 @@ pub(super) fn walk(root: &Path, previous: Option<&Tree>, contents: &Contents) ->
     walk_but(root, previous, None, contents)
 }
 
-/// The same, but not below folders that are as `previous` has them by `lower`.
+/// The same, but for what is as `previous` has it by `lower`.
 pub(super) fn walk_but(
     root: &Path,
     previous: Option<&Tree>,
@@ -215,13 +215,8 @@ impl Walk<'_> {
 
     /// What is below a folder, if it is what was there before.
     fn unchanged(&self, found: &Found) -> Option<&[Item]> {
-        let below =
-            self.lower?
-                .unchanged(&found.path, &found.seen.node, self.previous?, self.contents)?;
-        let contents = below.iter().filter_map(|item| item.node.content());
-        let length: u64 = contents.map(|text| text.len() as u64).sum();
-        self.kept.fetch_add(length, Ordering::Relaxed);
-        Some(below)
+        let lower = self.lower?;
+        lower.unchanged(&found.path, &found.seen.node, self.previous?, self.contents)
     }
 
     /// What can be said of an object without opening it.
@@ -264,10 +259,7 @@ impl Worker<'_> {
     /// Looks into a folder.
     fn folder(&mut self, mut found: Found) -> io::Result<()> {
         if let Some(below) = self.walk.unchanged(&found) {
-            self.walk
-                .objects
-                .fetch_add(below.len() as u64, Ordering::Relaxed);
-            self.items.extend_from_slice(below);
+            self.take(below);
             self.keep(found.path, found.seen.node);
             return Ok(());
         }
@@ -297,24 +289,71 @@ impl Worker<'_> {
         read
     }
 
-    /// Lists a folder; `path` is its own, empty for the root.
+    /// Takes what is as it was, with what was read of it.
+    fn take(&mut self, items: &[Item]) {
+        let contents = items.iter().filter_map(|item| item.node.content());
+        let length: u64 = contents.map(|text| text.len() as u64).sum();
+        self.walk.kept.fetch_add(length, Ordering::Relaxed);
+        self.walk
+            .objects
+            .fetch_add(items.len() as u64, Ordering::Relaxed);
+        self.items.extend_from_slice(items);
+    }
+
+    /// Looks at what is in a folder; `path` is its own, empty for the root.
     fn list(&mut self, folder: Arc<OwnedFd>, path: &[u8], inside: u64) {
+        let (walk, named) = (self.walk, if path.is_empty() { b"/" } else { path });
+        // As it is now: it was not open when it was looked at.
+        let now = stat(folder.as_fd(), c"").and_then(|stat| walk.see(&stat));
+        let before = walk.lower.zip(walk.previous).zip(now.ok());
+        let listed = before.and_then(|((lower, previous), now)| {
+            Some((lower, previous, lower.listed(named, &now.node, previous)?))
+        });
+        match listed {
+            Some((lower, previous, below)) => {
+                for item in below.iter().filter(|item| item.is_in(path)) {
+                    match lower.still(item, previous, walk.contents) {
+                        Some(below) => {
+                            self.take(std::slice::from_ref(item));
+                            self.take(below);
+                        }
+                        None => {
+                            let name = CString::new(&item.path[path.len() + 1..]);
+                            let looked = name
+                                .map_err(io::Error::other)
+                                .and_then(|name| self.object(&folder, path, &name, inside));
+                            self.count(looked);
+                        }
+                    }
+                }
+            }
+            None => self.read_names(&folder, path, inside),
+        }
+    }
+
+    /// Looks at everything a folder has a name for.
+    fn read_names(&mut self, folder: &Arc<OwnedFd>, path: &[u8], inside: u64) {
         let mut listing = std::mem::take(&mut self.listing);
-        let mut entries = RawDir::new(&*folder, &mut listing);
+        let mut entries = RawDir::new(&**folder, &mut listing);
         while let Some(entry) = entries.next() {
             let looked = match entry {
                 Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => continue,
-                Ok(entry) => self.object(&folder, path, entry.file_name(), inside),
+                Ok(entry) => self.object(folder, path, entry.file_name(), inside),
                 Err(_) => {
                     self.walk.unreadable.fetch_add(1, Ordering::Relaxed);
                     break;
                 }
             };
-            if looked.is_err() {
-                self.walk.unreadable.fetch_add(1, Ordering::Relaxed);
-            }
+            self.count(looked);
         }
         self.listing = listing;
+    }
+
+    /// Counts what could not be looked at.
+    fn count(&self, looked: io::Result<()>) {
+        if looked.is_err() {
+            self.walk.unreadable.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Looks at one object of a folder.
