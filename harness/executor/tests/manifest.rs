@@ -258,6 +258,7 @@ fn probes_tell_lines_that_are_new_or_gone() {
     let probe = |name: &str, argv: &[&str]| Probe {
         name: name.to_owned(),
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+        reads: Vec::new(),
     };
     let harness = HarnessEnv {
         probes: vec![

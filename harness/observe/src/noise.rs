@@ -245,6 +245,7 @@ mod tests {
         harness.probes.push(Probe {
             name: "packages".to_owned(),
             argv: vec!["/usr/bin/rpm".to_owned(), "-qa".to_owned()],
+            reads: Vec::new(),
         });
         assert_eq!(
             managers_of(&plan, &harness),

@@ -217,25 +217,41 @@ fn repository_files(family: Option<Family>) -> Vec<GuestPath> {
     paths.iter().map(|path| guest_path(path)).collect()
 }
 
+/// The question for packages, and where each manager keeps its database: dpkg(1), "FILES"; rpm(8), "Database",
+/// at the path of Fedora and at that of Rocky, whose SQLite writes ahead into a file of its own
+/// (<https://www.sqlite.org/wal.html>); alpm's folder, in which each package is a folder with its version in its
+/// name (pacman(8), `--dbpath`).
 fn probe(family: Option<Family>) -> Option<Probe> {
-    let argv: &[&str] = match family? {
-        Family::Debian => &[
-            "dpkg-query",
-            "-W",
-            "-f=${db:Status-Abbrev}${binary:Package} ${Version} ${Architecture}\\n",
-        ],
-        Family::Rhel => &[
-            "rpm",
-            "-qa",
-            "--qf",
-            "%{NAME} %{EPOCHNUM}:%{VERSION}-%{RELEASE} %{ARCH}\\n",
-        ],
-        Family::Arch => &["pacman", "-Q"],
+    let (argv, reads): (&[&str], &[&str]) = match family? {
+        Family::Debian => (
+            &[
+                "dpkg-query",
+                "-W",
+                "-f=${db:Status-Abbrev}${binary:Package} ${Version} ${Architecture}\\n",
+            ],
+            &["/var/lib/dpkg/status", "/var/lib/dpkg/updates"],
+        ),
+        Family::Rhel => (
+            &[
+                "rpm",
+                "-qa",
+                "--qf",
+                "%{NAME} %{EPOCHNUM}:%{VERSION}-%{RELEASE} %{ARCH}\\n",
+            ],
+            &[
+                "/usr/lib/sysimage/rpm/rpmdb.sqlite",
+                "/usr/lib/sysimage/rpm/rpmdb.sqlite-wal",
+                "/var/lib/rpm/rpmdb.sqlite",
+                "/var/lib/rpm/rpmdb.sqlite-wal",
+            ],
+        ),
+        Family::Arch => (&["pacman", "-Q"], &["/var/lib/pacman/local"]),
         Family::Alpine | Family::Suse => return None,
     };
     Some(Probe {
         name: PACKAGES.to_owned(),
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+        reads: reads.iter().map(|path| guest_path(path)).collect(),
     })
 }
 

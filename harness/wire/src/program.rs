@@ -168,6 +168,10 @@ pub struct Probe {
     pub name: String,
     /// The command; run as root, bounded by [`crate::plan::Limits::QUERY`].
     pub argv: Vec<String>,
+    /// Files and folders by which alone its answer can become another one: while the status of all of them
+    /// is the same, it is not asked again. Empty: it is asked every time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<GuestPath>,
 }
 
 /// True if a path is one of a pattern: component by component, of which each may hold one `*` for any

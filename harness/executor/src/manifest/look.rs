@@ -7,15 +7,17 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use assay_wire::digest::Digest;
 use assay_wire::manifest::{Content, EntryKind, MAX_CONTENT, MAX_CONTENTS, escape_path};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx, StatxFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::content::{Contents, hex};
 use super::record::{Detail, Identity, Node, Tree};
+use super::walk::{COARSE, moment_before};
 
 /// Most bytes hashed in one walk.
 const HASHED_BYTES: u64 = 32 << 30;
@@ -292,6 +294,28 @@ impl<'w> Reader<'w> {
             }
         }
         Ok(())
+    }
+}
+
+/// How a path stands: nothing is there, or what is known by this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing(Option<Identity>);
+
+/// How a path stands; `None` where it could change and stand as before: there is a link, or something that has
+/// just changed.
+pub(crate) fn standing(path: &str) -> Option<Standing> {
+    let settled = moment_before(SystemTime::now(), COARSE);
+    let path = CString::new(path).ok()?;
+    match stat(CWD, &path) {
+        Ok(stat) => {
+            let kind = FileType::from_raw_mode(stat.stx_mode.into());
+            let identity = Identity::of(&stat);
+            let is_known = matches!(kind, FileType::RegularFile | FileType::Directory)
+                && identity.settled_before(settled);
+            is_known.then_some(Standing(Some(identity)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Standing(None)),
+        Err(_) => None,
     }
 }
 

@@ -24,6 +24,7 @@ use assay_wire::manifest::{MAX_LINES, ManifestLine, PathChange, StateChange, esc
 
 pub(crate) use self::content::Contents;
 pub(crate) use self::learned::learn;
+pub(crate) use self::look::{Standing, standing};
 use self::lower::Lower;
 use self::record::{Item, Tree};
 use self::walk::walk_but;

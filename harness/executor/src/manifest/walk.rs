@@ -53,7 +53,7 @@ const THREADS: usize = 4;
 
 /// How coarse the time stamps of a file system may be: a tick of the kernel's clock, which lasts
 /// 10 ms at most (time(7), `CONFIG_HZ`), twice.
-const COARSE: Duration = Duration::from_millis(20);
+pub(super) const COARSE: Duration = Duration::from_millis(20);
 
 /// What a walk found.
 #[derive(Debug)]
@@ -416,7 +416,7 @@ impl Worker<'_> {
 }
 
 /// A moment some time before another, as time stamps have it.
-fn moment_before(now: SystemTime, by: Duration) -> (i64, u32) {
+pub(super) fn moment_before(now: SystemTime, by: Duration) -> (i64, u32) {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let moment = since.saturating_sub(by);
     let seconds = i64::try_from(moment.as_secs()).unwrap_or(i64::MAX);

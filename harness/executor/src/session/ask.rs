@@ -1,5 +1,5 @@
-//! Commands run for their answer: guards and the probes of manifests. Their output stays inside,
-//! bounded like that of any question.
+//! Commands run for their answer: guards and the probes of manifests ([`super::probes`]). Their output stays
+//! inside, bounded like that of any question.
 
 use std::sync::Arc;
 
@@ -84,21 +84,6 @@ pub(super) fn holds(answer: &Answer, skip_if: &SkipIf) -> bool {
                     == *wanted
         }
     }
-}
-
-/// Asks every probe; one that cannot be started answers nothing.
-pub(super) fn probe(session: &Session, machine: &Machine) -> Result<Vec<(String, Vec<u8>)>, Fault> {
-    let root = User::root();
-    machine
-        .harness
-        .probes
-        .iter()
-        .map(|probe| {
-            let answer = ask(session, machine, &root, &probe.argv)?;
-            let lines = answer.map(|answer| answer.stdout).unwrap_or_default();
-            Ok((probe.name.clone(), lines))
-        })
-        .collect()
 }
 
 #[cfg(test)]

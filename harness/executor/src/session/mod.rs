@@ -1,9 +1,10 @@
 //! A session from `Hello` to `Goodbye`: blobs and the program arrive, the sandbox is prepared, and
 //! every directive is followed. How single ops are performed: [`perform`]; how a command is run
-//! for its answer: [`ask`].
+//! for its answer: [`ask`]; which of them a manifest asks: [`probes`].
 
 mod ask;
 mod perform;
+mod probes;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,6 +25,7 @@ use assay_wire::plan::OpId;
 use assay_wire::program::{HARNESS_FOLDER, HarnessEnv, Program};
 use assay_wire::trace::StartedFor;
 
+use self::probes::Probes;
 use crate::blobs::Blobs;
 use crate::boot::Boot;
 use crate::confine::missing_for_tracing;
@@ -166,6 +168,7 @@ fn follow(session: &'static Session, incoming: &Receiver<Incoming>) -> Result<()
     wait_for_boot(session)?;
     let machine = prepare(session, &program)?;
     let mut trust = TrustBundle::default();
+    let mut probes = Probes::default();
     let mut manifests = Manifests::new(Contents::new(&machine.harness.contents));
     let mut runs = program.runs.iter();
     loop {
@@ -186,7 +189,7 @@ fn follow(session: &'static Session, incoming: &Receiver<Incoming>) -> Result<()
             },
             Directive::Manifest => {
                 let started = Instant::now();
-                let answers = ask::probe(session, machine)?;
+                let answers = probes.ask(session, machine)?;
                 let taken = manifests.take(session.mux, answers, started);
                 session.mux.report(taken);
             }

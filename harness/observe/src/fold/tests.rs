@@ -335,6 +335,7 @@ fn what_asking_rpm_leaves_is_explained_only_where_rpm_is_asked() {
         vec![Probe {
             name: "packages".to_owned(),
             argv: vec!["rpm".to_owned(), "-qa".to_owned()],
+            reads: Vec::new(),
         }]
     };
     let side_file = "/usr/lib/sysimage/rpm/rpmdb.sqlite-wal";
