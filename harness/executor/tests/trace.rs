@@ -341,6 +341,56 @@ E";
 }
 
 #[test]
+fn what_the_tracer_answers_is_what_the_kernel_would_say() {
+    let place = Root::new();
+    let script = "mkdir -p /tmp/other/only /tmp/closed && chmod 700 /tmp/closed
+ln -s nowhere /tmp/dangling
+python3 - <<'E' > /tmp/seen
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+def said(call):
+    try: call()
+    except OSError as error: return error.errno
+    return 0
+def unlinkat(path, flags):
+    libc.unlinkat(-100, path.encode(), flags)
+    return ctypes.get_errno()
+def as_nobody():
+    os.setresuid(65534, 65534, 0)
+    return said(lambda: os.unlink('/tmp/closed/nowhere'))
+print('missing', said(lambda: os.unlink('/tmp/nowhere')), said(lambda: os.rmdir('/tmp/nowhere')))
+print('kind', said(lambda: os.rmdir('/tmp/nowhere/')), said(lambda: os.rmdir('/tmp/dangling/')))
+print('flags', unlinkat('/tmp/nowhere', 0), unlinkat('/tmp/nowhere', 0x200), unlinkat('/tmp/nowhere', 1))
+print('long', said(lambda: os.unlink('/tmp/' + 'x' * 300)))
+os.chdir('/tmp')
+open('here', 'w').close()
+print('here', said(lambda: os.unlink('here')), said(lambda: os.unlink('/tmp/here')))
+print('nobody', as_nobody())
+os.setresuid(0, 0, 0)
+# The executor's own root has no such folder.
+os.chroot('/tmp/other')
+print('root', said(lambda: os.rmdir('/only')), said(lambda: os.rmdir('/only')))
+E";
+    let told = Told::of(&place, root(script));
+    let seen = std::fs::read_to_string(place.path().join("tmp/seen")).expect("printed");
+    let wanted = "missing 2 2\nkind 2 20\nflags 2 2 22\nlong 36\nhere 0 2\nnobody 13\nroot 0 2\n";
+    assert_eq!(seen, wanted);
+    let unlinks = told.calls(&[Call::Unlink]).into_iter();
+    let of_python: Vec<String> = unlinks.filter(|call| call.contains("python3")).collect();
+    let told_of = [
+        "python3 Unlink /tmp/closed/nowhere error 13",
+        "python3 Unlink /tmp/dangling error 20",
+        "python3 Unlink /tmp/here",
+        "python3 Unlink /tmp/nowhere error 22",
+        "python3 Unlink /tmp/other/only",
+    ];
+    let (long, rest): (Vec<_>, Vec<_>) = of_python
+        .into_iter()
+        .partition(|call| call.ends_with("error 36"));
+    assert_eq!((long.len(), rest), (1, told_of.map(str::to_owned).to_vec()));
+}
+
+#[test]
 fn where_the_tracer_puts_a_program_is_not_seen() {
     let place = Root::new();
     // Everything asked here may be asked at the moment at which it was woken.

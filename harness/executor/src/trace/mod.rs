@@ -6,10 +6,11 @@
 //! thread: when it begins, when it has executed a program, and before every call of the table in
 //! [`calls`], after which it stops once more for the answer. Read [`stop`] for how, [`read`] for what
 //! can be known of a stopped process, [`place`] for where it goes on, [`scripts`] for what a program was
-//! told to run, [`lines`] for what is told.
+//! told to run, [`lines`] for what is told, [`missing`] for the calls that the tracer answers itself.
 
 mod calls;
 mod lines;
+mod missing;
 mod place;
 mod read;
 mod scripts;
@@ -74,6 +75,8 @@ struct Followed {
     is_announced: bool,
     /// True once it has executed a program itself.
     has_executed: bool,
+    /// True for root who has asked for no other rights since it executed its program.
+    is_root: bool,
     /// What its first program is started for.
     started_for: Option<StartedFor>,
     /// The call it is in.
@@ -231,8 +234,9 @@ impl State {
             })
         };
         let followed = followed.unwrap_or_default();
-        let mut program = followed.program;
+        let (mut program, mut is_root) = (followed.program, false);
         if let Some(began) = read::began(pid) {
+            is_root = began.uid == 0;
             self.programs += 1;
             let scripts = scripts::of(pid, &began, &self.scripts);
             self.lines.program(TracedProgram {
@@ -257,6 +261,7 @@ impl State {
             program,
             is_announced: followed.is_announced,
             has_executed: true,
+            is_root,
             ..Followed::default()
         };
         self.followed.insert(pid, now);
@@ -273,6 +278,13 @@ impl State {
             self.refuse(pid, program, (Call::Foreign, libc::ENOSYS), told);
             return false;
         };
+        if program.is_some() && self.is_of_nothing(pid, row, &entered.arguments) {
+            // One that cannot be answered is made.
+            if stop::refuse(pid, libc::ENOENT).is_ok() {
+                self.lines.nothing();
+                return false;
+            }
+        }
         let told = program.and_then(|program| self.told(pid, program, row, &entered.arguments));
         if let Some(errno) = row.refused.or_else(|| spares(row, &entered.arguments)) {
             let told = told.unwrap_or_else(|| (String::new(), None));
@@ -283,6 +295,9 @@ impl State {
         let Some(followed) = self.followed.get_mut(&pid).filter(|_| program.is_some()) else {
             return false;
         };
+        if matches!(row.call, Call::Setuid | Call::Capset) {
+            followed.is_root = false;
+        }
         followed.inside = Some(Inside {
             row,
             told,
@@ -290,6 +305,22 @@ impl State {
             is_kept: false,
         });
         true
+    }
+
+    /// True for a call that would take away what is not there, by which nothing happens ([`missing`]).
+    fn is_of_nothing(&mut self, pid: i32, row: &Trapped, arguments: &[u64; 6]) -> bool {
+        let Some(at) = missing::path_of(row, arguments) else {
+            return false;
+        };
+        let is_root = self
+            .followed
+            .get(&pid)
+            .is_some_and(|followed| followed.is_root);
+        if !is_root || self.has_other_roots {
+            return false;
+        }
+        let path = self.memories.text(pid, arguments[at]);
+        path.is_some_and(|path| missing::is_nothing(&path))
     }
 
     /// Lets a process go on to the end of the call it is in. One that only asks for a file's name, mode or owner
