@@ -395,7 +395,7 @@ fn where_the_tracer_puts_a_program_is_not_seen() {
     let place = Root::new();
     // Everything asked here may be asked at the moment at which it was woken.
     let script = "python3 - <<'E' > /tmp/seen
-import os, threading
+import os, threading, time
 def status():
     lines = open('/proc/thread-self/status').read().splitlines()
     return [line.split()[1] for line in lines if line.startswith('Cpus_allowed_list')]
@@ -414,6 +414,12 @@ for number in range(50):
         os._exit(len(os.sched_getaffinity(0)))
     seen.add(os.waitstatus_to_exitcode(os.wait()[1]))
 print(sorted(seen))
+everywhere = status()
+for wait in (lambda: time.sleep(0.2), lambda: [n for n in range(4000000)]):
+    try: os.unlink('/tmp/nowhere')
+    except OSError: pass
+    wait()
+    assert status() == everywhere, status()
 one = {min(os.sched_getaffinity(0))}
 os.sched_setaffinity(0, one)
 for number in range(50):

@@ -126,14 +126,26 @@ impl Tree {
     }
 }
 
-impl Item {
-    /// True for what is in a folder itself; its path is empty for the root.
-    pub(super) fn is_in(&self, folder: &[u8]) -> bool {
-        let rest = self.path.strip_prefix(folder);
-        let name = rest.and_then(|rest| rest.strip_prefix(b"/"));
-        name.is_some_and(|name| !name.is_empty() && !name.contains(&b'/'))
-    }
+/// Of what is below a folder: what is in it itself. The folder's path is empty for the root.
+pub(super) fn directly_in<'t>(folder: &[u8], below: &'t [Item]) -> impl Iterator<Item = &'t Item> {
+    let (mut rest, within) = (below, folder.len() + 1);
+    std::iter::from_fn(move || {
+        loop {
+            let (first, others) = rest.split_first()?;
+            let deeper = first.path[within..].iter().position(|byte| *byte == b'/');
+            let Some(end) = deeper else {
+                rest = others;
+                return Some(first);
+            };
+            // All that is below the same one follow each other.
+            let folder = &first.path[..=within + end];
+            let beyond = rest.partition_point(|item| item.path.starts_with(folder));
+            rest = &rest[beyond..];
+        }
+    })
+}
 
+impl Item {
     /// The object as reported.
     pub(super) fn entry(&self) -> Entry {
         let Node {
@@ -231,4 +243,89 @@ impl Identity {
 /// The device of a result of statx(2) as one number.
 pub(super) fn device(stat: &Statx) -> u64 {
     u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(paths: &[&str]) -> Tree {
+        let node = |inode| Node {
+            kind: EntryKind::File,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            sha256: None,
+            detail: None,
+            identity: Identity::from_parts(1, inode, 0, [(0, 0); 2]),
+            is_linked: false,
+        };
+        let items = paths.iter().zip(1..).map(|(path, inode)| Item {
+            path: path.as_bytes().into(),
+            node: node(inode),
+        });
+        Tree::new(items.collect())
+    }
+
+    /// What is below a path, and what is in it itself.
+    fn found(tree: &Tree, path: &str) -> Option<(Vec<String>, Vec<String>)> {
+        let (_, below) = tree.with_below(path.as_bytes())?;
+        let text = |item: &Item| String::from_utf8_lossy(&item.path).into_owned();
+        let folder = path.strip_suffix('/').unwrap_or(path);
+        let inside = directly_in(folder.as_bytes(), below).map(text).collect();
+        Some((below.iter().map(text).collect(), inside))
+    }
+
+    #[test]
+    fn what_is_below_a_folder_and_what_is_in_it() {
+        let all = [
+            "/", "/a", "/a-b", "/a.b", "/a.b/c", "/a/b", "/a/b-", "/a/b/c", "/a/b/c/d", "/a/b0",
+            "/a0",
+        ];
+        let tree = tree(&all);
+        let texts = |paths: &[&str]| {
+            paths
+                .iter()
+                .map(|path| (*path).to_owned())
+                .collect::<Vec<_>>()
+        };
+        for (path, below, inside) in [
+            ("/", &all[1..], &["/a", "/a-b", "/a.b", "/a0"][..]),
+            (
+                "/a",
+                &["/a/b", "/a/b-", "/a/b/c", "/a/b/c/d", "/a/b0"],
+                &["/a/b", "/a/b-", "/a/b0"],
+            ),
+            ("/a.b", &["/a.b/c"], &["/a.b/c"]),
+            ("/a/b", &["/a/b/c", "/a/b/c/d"], &["/a/b/c"]),
+            ("/a0", &[], &[]),
+        ] {
+            assert_eq!(
+                found(&tree, path),
+                Some((texts(below), texts(inside))),
+                "{path}"
+            );
+        }
+        assert_eq!(found(&tree, "/b"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_path_is_in_one_folder(paths in proptest::collection::btree_set("(/[ab.0-]{1,2}){1,4}", 1..40)) {
+            let mut all: std::collections::BTreeSet<String> = ["/".to_owned()].into();
+            for path in &paths {
+                for (at, _) in path.match_indices('/').skip(1) {
+                    all.insert(path[..at].to_owned());
+                }
+                all.insert(path.clone());
+            }
+            let texts: Vec<&str> = all.iter().map(String::as_str).collect();
+            let tree = tree(&texts);
+            let mut seen: Vec<String> = texts.iter().filter_map(|path| found(&tree, path)).flat_map(|(_, inside)| inside).collect();
+            seen.push("/".to_owned());
+            seen.sort_unstable();
+            proptest::prop_assert_eq!(seen, texts);
+        }
+    }
 }

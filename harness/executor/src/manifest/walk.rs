@@ -22,7 +22,7 @@ use rustix::fs::{CWD, RawDir};
 use super::content::Contents;
 use super::look::{Reader, Seen, open_folder, stat};
 use super::lower::Lower;
-use super::record::{Item, Node, Tree, device};
+use super::record::{Item, Node, Tree, device, directly_in};
 use crate::reap::lock;
 
 /// Paths that are never looked at: the harness's own, and devices.
@@ -311,7 +311,7 @@ impl Worker<'_> {
         });
         match listed {
             Some((lower, previous, below)) => {
-                for item in below.iter().filter(|item| item.is_in(path)) {
+                for item in directly_in(path, below) {
                     match lower.still(item, previous, walk.contents) {
                         Some(below) => {
                             self.take(std::slice::from_ref(item));

@@ -148,6 +148,11 @@ pub(crate) fn run(input: OwnedFd, output: OwnedFd, boot: Option<Boot>) -> io::Re
     thread::Builder::new()
         .name("reaper".to_owned())
         .spawn(move || session.reaper.reap_for_ever())?;
+    if session.untraced.is_empty() {
+        thread::Builder::new()
+            .name("place".to_owned())
+            .spawn(move || session.reaper.tracer.let_go_for_ever())?;
+    }
     thread::Builder::new()
         .name("reader".to_owned())
         .spawn(move || {

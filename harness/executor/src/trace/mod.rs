@@ -18,7 +18,8 @@ mod stop;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread;
 
 use assay_wire::manifest::escape_path;
 use assay_wire::trace::{Call, GapReason, StartedFor, TraceLine, TracedProgram};
@@ -47,6 +48,19 @@ pub(crate) fn install_filter() -> io::Result<()> {
 #[derive(Debug, Default)]
 pub(crate) struct Tracer {
     state: Mutex<State>,
+    /// Rings when somebody is kept and nobody was.
+    keeps: Condvar,
+}
+
+/// How a process or thread goes on.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// With a signal, or 0.
+    On { signal: i32 },
+    /// As one that will stop again in a moment.
+    Here,
+    /// To the end of the call it is in.
+    Through { is_short: bool },
 }
 
 #[derive(Debug, Default)]
@@ -90,8 +104,6 @@ struct Inside {
     /// Subject and detail; none if they could not be read.
     told: Option<(String, Option<String>)>,
     first: u64,
-    /// True if it is kept on the tracer's processor until the call is over.
-    is_kept: bool,
 }
 
 impl Tracer {
@@ -124,44 +136,64 @@ impl Tracer {
     /// Takes note of why a process or thread has stopped, and lets it go on.
     pub(crate) fn stopped(&self, pid: i32, why: Stop) {
         let mut state = lock(&self.state);
-        let mut signal = 0;
-        match why {
+        let on = Way::On { signal: 0 };
+        let way = match why {
             Stop::Began => {
                 state.place.begin(pid);
                 state.meet(pid);
+                on
             }
             Stop::Held => return stop::stay_held(pid),
-            Stop::Signal(libc::SIGSYS) => match stop::signalled(pid) {
-                Some(entered) => {
-                    state.called(pid, entered);
-                }
-                None => signal = libc::SIGSYS,
+            Stop::Signal(signal @ libc::SIGSYS) => match stop::signalled(pid) {
+                Some(entered) => state.called(pid, entered),
+                None => Way::On { signal },
             },
-            Stop::Signal(other) => signal = other,
-            Stop::Forked => state.forked(pid),
-            Stop::Executed => state.executed(pid),
+            Stop::Signal(signal) => Way::On { signal },
+            Stop::Forked => {
+                state.forked(pid);
+                on
+            }
+            Stop::Executed => {
+                state.executed(pid);
+                on
+            }
             Stop::Before => match stop::entered(pid) {
                 Some(entered) if entered.index == calls::AFFINITY => {
-                    if calls::changes_affinity(entered.number) {
-                        state.place.leave();
+                    match calls::changes_affinity(entered.number) {
+                        true => state.place.leave(),
+                        false => state.place.free(pid),
                     }
                     return stop::go_on(pid, 0);
                 }
-                Some(entered) => {
-                    if state.called(pid, entered) {
-                        return state.go_on_through_call(pid);
+                Some(entered) => state.called(pid, entered),
+                None => {
+                    if !is_gone(pid) {
+                        state.lines.gap(GapReason::Arguments);
                     }
+                    on
                 }
-                None if is_gone(pid) => {}
-                None => state.lines.gap(GapReason::Arguments),
             },
-            Stop::After => {
-                if state.after_call(pid, stop::left(pid)) {
-                    return state.place.go_on_after(pid, || stop::go_on(pid, 0));
-                }
-            }
+            Stop::After => state.after_call(pid, stop::left(pid)),
+        };
+        let kept = state.place.keeps_any();
+        state.go_on(pid, way);
+        if !kept && state.place.keeps_any() {
+            self.keeps.notify_one();
         }
-        state.place.go_on(pid, || stop::go_on(pid, signal));
+    }
+
+    /// Lets those be elsewhere who are kept and do not stop, for ever; the body of a thread.
+    pub(crate) fn let_go_for_ever(&self) {
+        loop {
+            let mut state = lock(&self.state);
+            while !state.place.keeps_any() {
+                let waited = self.keeps.wait(state);
+                state = waited.unwrap_or_else(PoisonError::into_inner);
+            }
+            drop(state);
+            thread::sleep(place::KEPT);
+            lock(&self.state).place.let_go();
+        }
     }
 
     /// Takes note of the end of a process or thread.
@@ -213,6 +245,7 @@ impl State {
     /// Forgets a process or thread, whose id may be another's from now on.
     fn forget(&mut self, pid: i32) -> Option<Followed> {
         self.memories.forget(pid);
+        self.place.forget(pid);
         let followed = self.followed.remove(&pid)?;
         if !followed.is_announced {
             self.unannounced.insert(pid);
@@ -267,8 +300,9 @@ impl State {
         self.followed.insert(pid, now);
     }
 
-    /// A call is about to be made; true if its answer is to be waited for.
-    fn called(&mut self, pid: i32, entered: Entered) -> bool {
+    /// A call is about to be made: whether its answer is to be waited for.
+    fn called(&mut self, pid: i32, entered: Entered) -> Way {
+        let on = Way::On { signal: 0 };
         let program = self
             .followed
             .get(&pid)
@@ -276,24 +310,24 @@ impl State {
         let Some(row) = calls::at(entered.index) else {
             let told = (entered.number.to_string(), None);
             self.refuse(pid, program, (Call::Foreign, libc::ENOSYS), told);
-            return false;
+            return on;
         };
         if program.is_some() && self.is_of_nothing(pid, row, &entered.arguments) {
             // One that cannot be answered is made.
             if stop::refuse(pid, libc::ENOENT).is_ok() {
                 self.lines.nothing();
-                return false;
+                return Way::Here;
             }
         }
         let told = program.and_then(|program| self.told(pid, program, row, &entered.arguments));
         if let Some(errno) = row.refused.or_else(|| spares(row, &entered.arguments)) {
             let told = told.unwrap_or_else(|| (String::new(), None));
             self.refuse(pid, program, (row.call, errno), told);
-            return false;
+            return on;
         }
         // What the executor does itself on the way to becoming a command is nobody's.
         let Some(followed) = self.followed.get_mut(&pid).filter(|_| program.is_some()) else {
-            return false;
+            return on;
         };
         if matches!(row.call, Call::Setuid | Call::Capset) {
             followed.is_root = false;
@@ -302,9 +336,10 @@ impl State {
             row,
             told,
             first: entered.arguments[0],
-            is_kept: false,
         });
-        true
+        Way::Through {
+            is_short: row.is_short(),
+        }
     }
 
     /// True for a call that would take away what is not there, by which nothing happens ([`missing`]).
@@ -323,17 +358,15 @@ impl State {
         path.is_some_and(|path| missing::is_nothing(&path))
     }
 
-    /// Lets a process go on to the end of the call it is in. One that only asks for a file's name, mode or owner
-    /// is over in a moment, and is kept where it is.
-    fn go_on_through_call(&mut self, pid: i32) {
-        let inside = self.followed.get_mut(&pid);
-        let inside = inside.and_then(|followed| followed.inside.as_mut());
-        match inside.filter(|inside| inside.row.is_short()) {
-            Some(inside) => {
-                let place = &mut self.place;
-                inside.is_kept = place.go_on_through(pid, || stop::go_on_through_call(pid));
+    fn go_on(&mut self, pid: i32, way: Way) {
+        let place = &mut self.place;
+        match way {
+            Way::On { signal } => place.go_on(pid, || stop::go_on(pid, signal)),
+            Way::Here => place.go_on_here(pid, || stop::go_on(pid, 0)),
+            Way::Through { is_short: true } => {
+                place.go_on_here(pid, || stop::go_on_through_call(pid));
             }
-            None => self.place.go_on(pid, || stop::go_on_through_call(pid)),
+            Way::Through { is_short: false } => place.go_on(pid, || stop::go_on_through_call(pid)),
         }
     }
 
@@ -354,17 +387,18 @@ impl State {
         }
     }
 
-    /// How the call ended; `None` if that is not known. True if the process was kept until then.
-    fn after_call(&mut self, pid: i32, ending: Option<Result<i64, i32>>) -> bool {
+    /// How the call ended; `None` if that is not known.
+    fn after_call(&mut self, pid: i32, ending: Option<Result<i64, i32>>) -> Way {
+        let on = Way::On { signal: 0 };
         let Some(followed) = self.followed.get_mut(&pid) else {
-            return false;
+            return on;
         };
         let (Some(program), Some(inside)) = (followed.program, followed.inside.take()) else {
-            return false;
+            return on;
         };
-        let is_kept = inside.is_kept;
+        let is_short = inside.row.is_short();
         self.tell(pid, program, inside, ending);
-        is_kept
+        if is_short { Way::Here } else { on }
     }
 
     fn tell(&mut self, pid: i32, program: u32, inside: Inside, ending: Option<Result<i64, i32>>) {
