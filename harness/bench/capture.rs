@@ -2,8 +2,9 @@
 //! whose sandbox is only driven.
 //!
 //! Both are whole runs of `assay test` through the same way out, in pairs of alternating order: by the wall
-//! clock, by the processor time of the whole machine (a command's own, its tracer's, the engine's, the
-//! runner's), and by the most memory that runner and executors held.
+//! clock, and by the processor time of the whole machine (a command's own, its tracer's, the engine's, the
+//! runner's). The most memory that runner and executors held is that of pairs of their own, for looking at it
+//! takes a tenth of a processor.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,6 +24,9 @@ const GOALS: (f64, f64, f64) = (1.15, 1.10, 30.0);
 /// How often memory is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// In how many pairs it is, at most.
+const LOOKED_AT: usize = 3;
+
 /// Milliseconds of each part of a run, of all runs.
 type Parts = BTreeMap<&'static str, Vec<f64>>;
 
@@ -31,7 +35,6 @@ type Parts = BTreeMap<&'static str, Vec<f64>>;
 struct Cost {
     ms: f64,
     processor_ms: f64,
-    memory: f64,
 }
 
 /// Compares one cell, `TARGET:RECIPE`.
@@ -40,22 +43,35 @@ pub(crate) fn measure(assay: &Assay<'_>, cell: &str, pairs: usize) -> Result<(),
         .split_once(':')
         .ok_or_else(|| format!("`{cell}` is not TARGET:RECIPE"))?;
     let mut parts = (Parts::new(), Parts::new());
+    let go = |captures: bool| match captures {
+        true => assay.run(&["test", "--on", target, recipe]),
+        false => assay.run_without_capture(&["test", "--on", target, recipe]),
+    };
+    // The times of these are not counted: they fill the caches of the way out, of the machine, and what is kept of
+    // packages.
+    let mut memory = Vec::new();
+    for _ in 0..pairs.min(LOOKED_AT) {
+        let held = |captures| -> Result<f64, Failure> {
+            let watch = Watch::begin();
+            go(captures)?;
+            watch.end()
+        };
+        memory.push(held(true)? - held(false)?);
+    }
     let mut run = |captures: bool| -> Result<Cost, Failure> {
-        let watch = Watch::begin()?;
-        let run = match captures {
-            true => assay.run(&["test", "--on", target, recipe])?,
-            false => assay.run_without_capture(&["test", "--on", target, recipe])?,
+        let before = processor_ms()?;
+        let run = go(captures)?;
+        let cost = Cost {
+            ms: run.ms,
+            processor_ms: processor_ms()? - before,
         };
         let parts = if captures { &mut parts.0 } else { &mut parts.1 };
         for (part, ms) in journal::parts(&run.events, run.ms) {
             parts.entry(part).or_default().push(ms);
         }
-        watch.end(run.ms)
+        Ok(cost)
     };
-    // Not counted: fills the caches of the way out, of the machine, and what is kept of packages.
-    run(true)?;
-    run(false)?;
-    let (mut wall, mut processor, mut memory) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut wall, mut processor) = (Vec::new(), Vec::new());
     let mut all = (Vec::new(), Vec::new());
     for pair in 0..pairs {
         let (with, without) = if pair % 2 == 0 {
@@ -67,7 +83,6 @@ pub(crate) fn measure(assay: &Assay<'_>, cell: &str, pairs: usize) -> Result<(),
         };
         wall.push(with.ms / without.ms);
         processor.push(with.processor_ms / without.processor_ms);
-        memory.push(with.memory - without.memory);
         all.0.push(with.ms);
         all.1.push(without.ms);
     }
@@ -108,16 +123,15 @@ pub(crate) fn measure(assay: &Assay<'_>, cell: &str, pairs: usize) -> Result<(),
     Ok(())
 }
 
-/// A look at the machine while a run goes on.
+/// A look at memory while a run goes on.
 struct Watch {
-    processor_ms: f64,
     over: Arc<AtomicBool>,
     most: Arc<AtomicU64>,
     looking: thread::JoinHandle<()>,
 }
 
 impl Watch {
-    fn begin() -> Result<Self, Failure> {
+    fn begin() -> Self {
         let (over, most) = (
             Arc::new(AtomicBool::new(false)),
             Arc::new(AtomicU64::new(0)),
@@ -129,24 +143,19 @@ impl Watch {
                 thread::sleep(LOOK);
             }
         });
-        Ok(Self {
-            processor_ms: processor_ms()?,
+        Self {
             over,
             most,
             looking,
-        })
+        }
     }
 
-    fn end(self, ms: f64) -> Result<Cost, Failure> {
-        let processor_ms = processor_ms()? - self.processor_ms;
+    /// The most that was seen, in megabytes.
+    fn end(self) -> Result<f64, Failure> {
         self.over.store(true, Ordering::Relaxed);
         self.looking.join().map_err(|_| "looking at memory broke")?;
         let bytes = self.most.load(Ordering::Relaxed);
-        Ok(Cost {
-            ms,
-            processor_ms,
-            memory: crate::journal::to_f64(bytes) / 1e6,
-        })
+        Ok(crate::journal::to_f64(bytes) / 1e6)
     }
 }
 
