@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -59,6 +60,8 @@ pub(crate) fn measure(assay: &Assay<'_>, cell: &str, pairs: usize) -> Result<(),
         memory.push(held(true)? - held(false)?);
     }
     let mut run = |captures: bool| -> Result<Cost, Failure> {
+        // What the run before left to be written is not waited for by this one.
+        Command::new("sync").status()?;
         let before = processor_ms()?;
         let run = go(captures)?;
         let cost = Cost {
