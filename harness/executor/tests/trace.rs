@@ -365,6 +365,8 @@ print('long', said(lambda: os.unlink('/tmp/' + 'x' * 300)))
 os.chdir('/tmp')
 open('here', 'w').close()
 print('here', said(lambda: os.unlink('here')), said(lambda: os.unlink('/tmp/here')))
+open('own', 'w').close()
+print('own', said(lambda: os.unlink('/proc/self/cwd/own')))
 print('nobody', as_nobody())
 os.setresuid(0, 0, 0)
 # The executor's own root has no such folder.
@@ -373,11 +375,13 @@ print('root', said(lambda: os.rmdir('/only')), said(lambda: os.rmdir('/only')))
 E";
     let told = Told::of(&place, root(script));
     let seen = std::fs::read_to_string(place.path().join("tmp/seen")).expect("printed");
-    let wanted = "missing 2 2\nkind 2 20\nflags 2 2 22\nlong 36\nhere 0 2\nnobody 13\nroot 0 2\n";
+    let wanted =
+        "missing 2 2\nkind 2 20\nflags 2 2 22\nlong 36\nhere 0 2\nown 0\nnobody 13\nroot 0 2\n";
     assert_eq!(seen, wanted);
     let unlinks = told.calls(&[Call::Unlink]).into_iter();
     let of_python: Vec<String> = unlinks.filter(|call| call.contains("python3")).collect();
     let told_of = [
+        "python3 Unlink /proc/self/cwd/own",
         "python3 Unlink /tmp/closed/nowhere error 13",
         "python3 Unlink /tmp/dangling error 20",
         "python3 Unlink /tmp/here",

@@ -3,11 +3,11 @@
 //! stop, and what is answered is what is told: nobody can put a file there in between.
 //!
 //! Everything is asked of the kernel, with the path as the program gave it. It is the program's own answer only
-//! where the program has the executor's root, and where root's rights make every folder open to it: see
-//! [`super::Followed::is_root`].
+//! on the root's file system, where the program has the executor's root, and where root's rights make every folder
+//! open to it (see [`super::Followed::is_root`]).
 
 use assay_wire::trace::{Call, MAX_TEXT};
-use rustix::fs::{AtFlags, CWD, StatVfsMountFlags, StatxFlags};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
 use super::calls::{Names, Reads, Trapped};
@@ -27,23 +27,24 @@ pub(super) fn path_of(row: &Trapped, arguments: &[u64; 6]) -> Option<usize> {
     }
 }
 
-/// True if nothing is at an absolute path, and taking it away would fail because of that alone.
+/// True if nothing is at an absolute path of the root's own file system, and taking it away would fail because of
+/// that alone.
 pub(super) fn is_nothing(path: &[u8]) -> bool {
-    let Some(last) = path.iter().rposition(|byte| *byte == b'/') else {
-        return false;
-    };
     // With a slash at its end it also says of which kind it has to be.
-    let is_plain = path.starts_with(b"/") && path.len() < MAX_TEXT && last + 1 < path.len();
+    let is_plain = path.starts_with(b"/") && path.len() < MAX_TEXT && !path.ends_with(b"/");
     if !is_plain {
         return false;
     }
-    let looked = rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty());
+    // What is elsewhere may be another's for whoever asks, as below `/proc/self` (proc(5)).
+    let within = ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let looked = rustix::fs::openat2(CWD, path, flags, Mode::empty(), within);
     // A file system that is read only says so first.
-    let is_writable = |folder: &[u8]| {
+    let is_writable = || {
         let read_only = StatVfsMountFlags::RDONLY;
-        rustix::fs::statvfs(folder).is_ok_and(|of| !of.f_flag.contains(read_only))
+        rustix::fs::statvfs(c"/").is_ok_and(|root| !root.f_flag.contains(read_only))
     };
-    looked.is_err_and(|error| error == Errno::NOENT) && is_writable(&path[..last.max(1)])
+    looked.is_err_and(|error| error == Errno::NOENT) && is_writable()
 }
 
 #[cfg(test)]
@@ -64,8 +65,7 @@ mod tests {
             ("nowhere", true),
             ("nowhere.", true),
             ("nowhere/", false),
-            // Taking it away fails because of the folder, which is not there either: that is not looked into.
-            ("nowhere/x", false),
+            ("nowhere/x", true),
             ("file", false),
             ("file/x", false),
             ("dangling", false),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_only_says_so() {
+    fn what_is_mounted_elsewhere_is_not_looked_at() {
         let folder = tempfile::tempdir().expect("a folder");
         let mounts = |program: &str, words: &[&str]| {
             let done = Command::new(program)
@@ -104,6 +104,9 @@ mod tests {
             removed.expect_err("read only").raw_os_error(),
             Some(libc::EROFS)
         );
+        for path in ["/proc/nowhere", "/proc/self/cwd/nowhere", "/dev/fd/nowhere"] {
+            assert!(!super::is_nothing(path.as_bytes()), "{path}");
+        }
     }
 
     #[test]
