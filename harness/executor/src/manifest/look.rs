@@ -301,6 +301,13 @@ impl<'w> Reader<'w> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing(Option<Identity>);
 
+impl Standing {
+    /// True if something is there.
+    pub(crate) fn is_something(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
 /// How a path stands; `None` where it could change and stand as before: there is a link, or something that has
 /// just changed.
 pub(crate) fn standing(path: &str) -> Option<Standing> {

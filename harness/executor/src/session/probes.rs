@@ -62,11 +62,12 @@ impl Probes {
     }
 }
 
-/// How paths stand; `None` if there are none, or one could change without standing otherwise.
+/// How paths stand; `None` if one could change without standing otherwise, or nothing is at any of them: then what
+/// is asked for is somewhere else.
 fn all_standing(paths: &[GuestPath]) -> Option<Vec<Standing>> {
     let paths = paths.iter().map(|path| standing(path.as_str()));
     let stand: Vec<Standing> = paths.collect::<Option<_>>()?;
-    (!stand.is_empty()).then_some(stand)
+    stand.iter().any(Standing::is_something).then_some(stand)
 }
 
 #[cfg(test)]
@@ -158,7 +159,7 @@ mod tests {
         symlink("file", folder.path().join("link")).expect("linked");
         settle();
         let mut probes = Probes::default();
-        for names in [&[][..], &["link"], &["file", "link"]] {
+        for names in [&[][..], &["link"], &["file", "link"], &["nowhere"]] {
             let probe = probe(folder.path(), names);
             assert!(asked(&mut probes, &probe, Some("1")).0);
             assert!(asked(&mut probes, &probe, Some("1")).0, "{names:?}");
