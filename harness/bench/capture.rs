@@ -3,8 +3,8 @@
 //!
 //! Both are whole runs of `assay test` through the same way out, in pairs of alternating order: by the wall
 //! clock, and by the processor time of the whole machine (a command's own, its tracer's, the engine's, the
-//! runner's). The most memory that runner and executors held is that of pairs of their own, for looking at it
-//! takes a tenth of a processor.
+//! runner's). The most memory that runner and executors held is that of pairs of their own: looking at it takes
+//! processor time, too.
 
 use std::collections::BTreeMap;
 use std::fs;
