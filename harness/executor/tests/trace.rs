@@ -421,6 +421,18 @@ for number in range(50):
         os._exit(len(os.sched_getaffinity(0)))
     seen.add(os.waitstatus_to_exitcode(os.wait()[1]))
 print(sorted(seen))
+# A thread that executes a program becomes its process.
+def become():
+    try: os.unlink('/tmp/nowhere')
+    except OSError: pass
+    os.execvp('nproc', ['nproc'])
+for number in range(100):
+    if os.fork() == 0:
+        os.dup2(os.open('/tmp/threads', os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
+        thread = threading.Thread(target=become)
+        thread.start()
+        thread.join()
+    os.wait()
 everywhere = status()
 for wait in (lambda: time.sleep(0.2), lambda: [n for n in range(4000000)]):
     try: os.unlink('/tmp/nowhere')
@@ -437,6 +449,8 @@ E";
     let seen = std::fs::read_to_string(place.path().join("tmp/seen")).expect("printed");
     let all = std::thread::available_parallelism().expect("processors");
     assert_eq!(seen, format!("[{all}]\n"));
+    let threads = std::fs::read_to_string(place.path().join("tmp/threads")).expect("printed");
+    assert_eq!(threads, format!("{all}\n").repeat(100));
 }
 
 #[test]

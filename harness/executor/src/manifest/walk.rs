@@ -303,11 +303,11 @@ impl Worker<'_> {
     /// Looks at what is in a folder; `path` is its own, empty for the root.
     fn list(&mut self, folder: Arc<OwnedFd>, path: &[u8], inside: u64) {
         let (walk, named) = (self.walk, if path.is_empty() { b"/" } else { path });
-        // As it is now: it was not open when it was looked at.
-        let now = stat(folder.as_fd(), c"").and_then(|stat| walk.see(&stat));
-        let before = walk.lower.zip(walk.previous).zip(now.ok());
-        let listed = before.and_then(|((lower, previous), now)| {
-            Some((lower, previous, lower.listed(named, &now.node, previous)?))
+        let listed = walk.lower.zip(walk.previous).and_then(|(lower, previous)| {
+            // As it is now: it was not open when it was looked at.
+            let now = stat(folder.as_fd(), c"").and_then(|stat| walk.see(&stat));
+            let below = lower.listed(named, &now.ok()?.node, previous)?;
+            Some((lower, previous, below))
         });
         match listed {
             Some((lower, previous, below)) => {

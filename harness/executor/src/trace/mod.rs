@@ -201,6 +201,7 @@ impl Tracer {
         let mut state = lock(&self.state);
         // Whether the call it was in was made is not known.
         state.after_call(pid, None);
+        state.place.forget(pid);
         state.forget(pid);
     }
 
@@ -245,7 +246,6 @@ impl State {
     /// Forgets a process or thread, whose id may be another's from now on.
     fn forget(&mut self, pid: i32) -> Option<Followed> {
         self.memories.forget(pid);
-        self.place.forget(pid);
         let followed = self.followed.remove(&pid)?;
         if !followed.is_announced {
             self.unannounced.insert(pid);
@@ -260,6 +260,7 @@ impl State {
             self.memories.forget(pid);
             self.followed.remove(&pid)
         } else {
+            self.place.becomes(by, pid);
             let leader = self.followed.remove(&pid).unwrap_or_default();
             self.forget(by).map(|thread| Followed {
                 is_announced: leader.is_announced,

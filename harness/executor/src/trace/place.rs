@@ -86,6 +86,14 @@ impl Place {
         self.kept.remove(&pid);
     }
 
+    /// A thread goes on under its process's id, and is kept as it was.
+    pub(super) fn becomes(&mut self, thread: i32, process: i32) {
+        self.kept.remove(&process);
+        if let Some(kept) = self.kept.remove(&thread) {
+            self.kept.insert(process, kept);
+        }
+    }
+
     /// Gives a process that is about to begin what its maker has, who could be kept while it made it.
     pub(super) fn begin(&self, pid: i32) {
         if !self.is_left {
